@@ -1,0 +1,121 @@
+"""The kinds of cell: the smallest stored things whose change can change a watch expression's value. Data only.
+
+Two cells are the same when they are of one kind and name the same place: the owner counts by identity, never by its
+`__eq__`. A cell holds its owner, so that the owner's address is not used again while the cell lives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from types import CellType, FrameType
+from typing import Any
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Cell:
+    """One stored thing; `name` is the part of the watch expression that reads it, as the user wrote it."""
+
+    name: str
+
+    @property
+    def place(self) -> tuple[Hashable, ...]:
+        """What tells this cell from others: equal for two cells of the same stored thing."""
+        raise NotImplementedError
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Cell) and self.place == other.place
+
+    def __hash__(self) -> int:
+        return hash(self.place)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class DictItem(Cell):
+    """The value under `key` in the storage of `owner`: a name in a namespace, an instance or class attribute, an item.
+
+    `key` is of an exact immutable builtin type, so that looking it up runs no code of the user's. `typed` tells
+    what the dict is to the user: "name", "attribute" or "item".
+    """
+
+    owner: dict[Any, Any]
+    key: Any
+
+    @property
+    def place(self) -> tuple[Hashable, ...]:
+        return (DictItem, id(self.owner), type(self.key), self.key)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Content(Cell):
+    """All that `owner` holds itself: items of a list, set, dict, deque, bytearray, array.
+
+    The content of an object with attributes is the Content of its instance dict, `owner.__dict__`.
+    """
+
+    owner: Any
+
+    @property
+    def place(self) -> tuple[Hashable, ...]:
+        return (Content, id(self.owner))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ListItem(Cell):
+    """The item at `index` of a list; a negative index counts from the end as the list is at that time."""
+
+    owner: list[Any]
+    index: int
+
+    @property
+    def place(self) -> tuple[Hashable, ...]:
+        return (ListItem, id(self.owner), self.index)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Slot(Cell):
+    """What the member descriptor `descriptor` (an entry of `__slots__`) holds for `owner`."""
+
+    owner: Any
+    descriptor: Any
+
+    @property
+    def place(self) -> tuple[Hashable, ...]:
+        return (Slot, id(self.owner), id(self.descriptor))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Local(Cell):
+    """The local variable `variable` of one running frame."""
+
+    owner: FrameType
+    variable: str
+
+    @property
+    def place(self) -> tuple[Hashable, ...]:
+        return (Local, id(self.owner), self.variable)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Closure(Cell):
+    """What a closure's cell object holds, whichever function rebinds it."""
+
+    owner: CellType
+
+    @property
+    def place(self) -> tuple[Hashable, ...]:
+        return (Closure, id(self.owner))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Opaque(Cell):
+    """What a call reads that cannot be seen through: the whole expression must be evaluated again.
+
+    `owner` is a callable without arguments that evaluates the expression; its result is compared structurally.
+    """
+
+    owner: Any
+
+    @property
+    def place(self) -> tuple[Hashable, ...]:
+        return (Opaque, id(self.owner))

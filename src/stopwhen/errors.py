@@ -1,0 +1,51 @@
+"""Every exception that stopwhen raises, each with the slug that the messages' reference lists."""
+
+from __future__ import annotations
+
+
+class StopwhenError(Exception):
+    """Base of all errors of stopwhen: one line that says what was asked and what is in the way.
+
+    Attributes:
+        slug: short stable name of the kind of message, an entry of docs/reference/messages.md.
+        hint: what to do instead, or None.
+        exit_status: what the command line exits with when this ends it.
+    """
+
+    exit_status = 2
+
+    def __init__(self, message: str, *, slug: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.slug = slug
+        self.hint = hint
+
+    def __str__(self) -> str:
+        text = f"{self.args[0]} [{self.slug}]"
+        return text if self.hint is None else f"{text}\n  hint: {self.hint}"
+
+
+class BadExpression(StopwhenError, ValueError):
+    """The text of a watch expression, condition or hit condition cannot be understood."""
+
+
+class Refused(StopwhenError, ValueError):
+    """The data cannot be watched as asked; the message carries the reason."""
+
+
+class UsageError(StopwhenError, ValueError):
+    """An option or argument is wrong."""
+
+
+class DataChanged(StopwhenError):
+    """Raised in the writer by `action="raise"`.
+
+    Attributes:
+        hit: the Hit that raised it.
+    """
+
+    def __init__(self, hit: object, message: str) -> None:
+        super().__init__(message, slug="data-changed")
+        self.hit = hit
+
+    def __str__(self) -> str:
+        return str(self.args[0])

@@ -1,0 +1,87 @@
+"""What a mechanism reports: that a cell changed, how, and where. Data only; whether it is a hit the session decides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import CodeType, FrameType
+from typing import Any, TypeAlias
+
+from stopwhen.cells import Cell
+
+
+@dataclass(frozen=True, slots=True)
+class Rebound:
+    """One stored object gave way to another; `ABSENT` stands for none."""
+
+    old: Any
+    new: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Spliced:
+    """In a sequence, `removed` at `start` gave way to `inserted`; all before and after stayed. `length` is the new length.
+
+    `removed` and `inserted` are tuples of items, or bytes for bytes-like owners.
+    """
+
+    start: int
+    removed: Sequence[Any]
+    inserted: Sequence[Any]
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """A set lost `removed` and gained `added`; `length` is its new length."""
+
+    removed: tuple[Any, ...]
+    added: tuple[Any, ...]
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """In a dict each key of `changes` went from old to new value, `ABSENT` for none; `length` is its new length.
+
+    Empty `changes` means that only the order of the keys changed.
+    """
+
+    changes: tuple[tuple[Any, Any, Any], ...]
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The cell may have changed; the mechanism cannot tell how."""
+
+
+Delta: TypeAlias = Rebound | Spliced | Members | Items | Unknown
+
+Place: TypeAlias = tuple[CodeType, int]
+"""A code object and the offset in bytes of an instruction in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One change of one cell, and the place that made it.
+
+    Attributes:
+        cell: what changed.
+        delta: how.
+        thread_id: `threading.get_ident()` of the thread that wrote.
+        frame: innermost Python frame of that thread at the write; None where there was none.
+        stack: place of each frame of that thread, innermost first; empty where there was none.
+        other: where the mechanism cannot be sure, the second place between which and `stack[0]` it happened; else None.
+        mechanism: name of the mechanism.
+        own: True when the writer was an action or a condition of stopwhen's: taken note of, never a hit.
+    """
+
+    cell: Cell
+    delta: Delta
+    thread_id: int
+    frame: FrameType | None
+    stack: tuple[Place, ...]
+    other: Place | None
+    mechanism: str
+    own: bool
