@@ -1,0 +1,77 @@
+# make demo   the story of the README: names the line of nose that put project/lib on sys.path
+# make test   the tests; make test TESTS="tests/unit -k edges" for some of them
+# Each sets up what it needs in a virtual environment, once. PYTHON=python3.13 chooses another interpreter.
+
+PYTHON ?= python3
+VENV   ?= $(if $(filter python3,$(PYTHON)),.venv,.venvs/$(subst /,-,$(PYTHON)))
+TESTS  ?=
+BIN    := $(abspath $(VENV))/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+BUILD  := pyproject.toml setup.py $(wildcard src/stopwhen/_core/*.[ch])
+
+.PHONY: demo test bench lint format docs-check clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.demo
+	@sh demo/run "$(BIN)"
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest $(TESTS)
+
+bench: $(VENV)/.bench
+	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/table.py
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run -Werror $(wildcard src/stopwhen/_core/*.[ch])
+	$(BIN)/codespell
+	$(BIN)/towncrier build --draft --version next >/dev/null
+	if git rev-parse -q --verify origin/main >/dev/null; then $(BIN)/towncrier check --compare-with origin/main; fi
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/clang-format -i $(wildcard src/stopwhen/_core/*.[ch])
+
+docs-check: $(VENV)/.test
+	$(BIN)/python docs/check.py
+
+clean:
+	rm -rf .venv .venvs build src/*.egg-info src/stopwhen/_core*.so
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "stopwhen needs Python 3.11 or later, and '$(PYTHON)' is not: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "'$(PYTHON)' cannot make virtual environments: install its venv module (Debian, Ubuntu: python3-venv)," \
+	    "or choose another: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@echo "setting up $(VENV), once" >&2
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# The stamps: each says that $(VENV) has the package as it is now, and what its target needs besides.
+$(VENV)/.demo: $(VENV)/.made $(BUILD)
+	@$(PIP) -e . pynose
+	@$(call say_whether_compiled)
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.made $(BUILD)
+	@$(PIP) -e '.[test]'
+	@$(call say_whether_compiled)
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.made $(BUILD)
+	@$(PIP) -e '.[dev]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.made $(BUILD)
+	@$(PIP) -e '.[test]'
+	@$(PIP) watchpoints==0.2.5
+	@touch $@
+
+say_whether_compiled = $(BIN)/python -c 'from stopwhen._core import __file__' 2>/dev/null || \
+  echo "the C module could not be built (no C compiler?): stopwhen works in pure Python, slower" >&2
