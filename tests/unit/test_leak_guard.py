@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
-CONFTEST = Path(__file__).parents[1] / "conftest.py"
+TESTS = Path(__file__).parents[1]
 
 LEAKS = {
     "trace function": """
@@ -49,8 +50,8 @@ def test_a_test_that_leaks_fails_and_the_next_one_starts_clean(what, pytester, m
     """A leak is laid to the test that made it."""
     if "monitoring" in what and not hasattr(sys, "monitoring"):
         pytest.skip("needs sys.monitoring")
-    monkeypatch.setenv("PYTHONPATH", str(CONFTEST.parent), prepend=":")
-    pytester.makeconftest(CONFTEST.read_text())
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS), str(TESTS.parent / "src")]))
+    pytester.makeconftest((TESTS / "conftest.py").read_text())
     pytester.makepyfile(test_it=LEAKS[what])
     with pytester.path.joinpath("test_it.py").open("a") as file:
         file.write("\ndef test_next():\n    pass\n")
