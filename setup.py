@@ -1,16 +1,18 @@
 """Declares the C module; every other setting is in pyproject.toml."""
 
-from glob import glob
+from pathlib import Path
 
 from setuptools import Extension, setup
+
+CORE = Path("src/stopwhen/_core")
 
 setup(
     ext_modules=[
         Extension(
             "stopwhen._core",
-            sources=sorted(glob("src/stopwhen/_core/*.c")),
-            depends=sorted(glob("src/stopwhen/_core/*.h")),
-            # Without a compiler the package installs all the same and watches in pure Python; `stopwhen doctor` says so.
+            sources=sorted(map(str, CORE.glob("*.c"))),
+            depends=sorted(map(str, CORE.glob("*.h"))),
+            # Without a compiler the package installs all the same and works in pure Python: `stopwhen doctor` says so.
             optional=True,
         ),
     ],

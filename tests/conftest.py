@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import leak_guard
 import pytest
+
+import leak_guard
 
 
 @pytest.fixture(autouse=True)

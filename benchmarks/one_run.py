@@ -1,0 +1,100 @@
+"""Run one workload once, watched in one way, and print as JSON what its own time was: one_run.py CASE VARIANT."""
+
+from __future__ import annotations
+
+import bdb
+import importlib
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import CodeType, FrameType, ModuleType
+from typing import Any
+
+Disarm = Callable[[], object]
+WATCH_EXPRESSION = 'sys.path[0].endswith("lib")'
+
+
+def untouched(_case: ModuleType) -> Disarm:
+    """Watch nothing."""
+    return lambda: None
+
+
+def stopwhen_global(case: ModuleType) -> Disarm:
+    """Watch a global that the workload reads and never writes; named as a user of `--changes` would."""
+    import stopwhen
+
+    name = next(name for name in vars(case) if name.isupper())
+    return stopwhen.changes(name, scope=case, action="count").remove
+
+
+def stopwhen_sys_path(_case: ModuleType) -> Disarm:
+    """Watch `sys.path`, a list: the general case."""
+    import stopwhen
+
+    return stopwhen.changes("sys.path", scope={"sys": sys}, action="count").remove
+
+
+def settrace(_case: ModuleType) -> Disarm:
+    """Look at `sys.path[0]` on every line: the function that goes round in blogs."""
+
+    def trace(_frame: FrameType, _event: str, _argument: object) -> Any:
+        if sys.path[0].endswith("lib"):
+            print("found", file=sys.stderr)
+        return trace
+
+    sys.settrace(trace)
+    return lambda: sys.settrace(None)
+
+
+def watchpoints(_case: ModuleType) -> Disarm:
+    """Watch `sys.path` with the package of that name."""
+    from watchpoints import unwatch, watch
+
+    watch(sys.path, callback=lambda *_arguments: None)
+    return unwatch
+
+
+class Stepper(bdb.Bdb):
+    """Steps through the program and evaluates a condition at each line, as a debugger would for its user."""
+
+    condition: CodeType = compile(WATCH_EXPRESSION, "<condition>", "eval")
+
+    def user_line(self, frame: FrameType) -> None:
+        """Look whether the condition holds, and step on."""
+        if eval(self.condition, {"sys": sys}):
+            print("found", frame, file=sys.stderr)
+        self.set_step()
+
+
+def bdb_condition(_case: ModuleType) -> Disarm:
+    """Step with bdb, the machinery under pdb, and a condition."""
+    Stepper().set_trace()
+    return lambda: sys.settrace(None)
+
+
+VARIANTS: dict[str, Callable[[ModuleType], Disarm]] = {
+    "untouched": untouched,
+    "stopwhen-global": stopwhen_global,
+    "stopwhen-sys-path": stopwhen_sys_path,
+    "settrace": settrace,
+    "watchpoints": watchpoints,
+    "bdb": bdb_condition,
+}
+
+
+def main(case_name: str, variant: str) -> None:
+    """Run the workload and print its time; only `run` is inside the measured time."""
+    sys.path.insert(0, str(Path(__file__).parent / "cases"))
+    case = importlib.import_module(case_name)
+    disarm = VARIANTS[variant](case)
+    start = time.perf_counter()
+    result = case.run(1)
+    seconds = time.perf_counter() - start
+    disarm()
+    print(json.dumps({"seconds": seconds, "result": result}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,119 @@
+"""Make the cost tables of README.md and benchmarks/README.md from benchmarks/results/*.json; --check only compares."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+from overhead import VARIANTS, ratios
+
+HERE = Path(__file__).parent
+START, END = "<!-- cost: made by benchmarks/table.py -->\n", "<!-- end of cost -->"
+HEADS = {
+    "stopwhen-global": "stopwhen, a global",
+    "stopwhen-sys-path": "stopwhen, `sys.path`",
+    "settrace": "`sys.settrace` function",
+    "watchpoints": "watchpoints",
+    "bdb": "bdb with a condition",
+}
+
+
+def number(value: float) -> str:
+    """Return a ratio with three digits at least where it matters: near 1."""
+    return f"{value:.2f}" if value < 10 else f"{value:.0f}"
+
+
+def medians(report: dict[str, Any], variant: str) -> dict[str, float]:
+    """Return the median ratio of a variant for each case where it worked."""
+    return {
+        case: statistics.median(ratios(result["seconds"], variant))
+        for case, result in report["cases"].items()
+        if variant in result["seconds"]
+    }
+
+
+def overall(report: dict[str, Any], variant: str) -> str:
+    """Return the geometric mean over the cases; a mark where not all of them worked."""
+    values = medians(report, variant)
+    if not values:
+        return "breaks"
+    mean = math.exp(statistics.fmean(math.log(value) for value in values.values()))
+    return number(mean) + ("" if len(values) == len(report["cases"]) else f" ({len(values)} of {len(report['cases'])})")
+
+
+def row(cells: list[str]) -> str:
+    """Return a row of a Markdown table."""
+    return "| " + " | ".join(cells) + " |\n"
+
+
+def short_table(reports: list[dict[str, Any]]) -> str:
+    """Return one row for each interpreter: the geometric means."""
+    text = row(["Python", *HEADS.values()]) + row(["---"] * (len(HEADS) + 1))
+    for report in reports:
+        text += row([report["python"], *(overall(report, variant) for variant in HEADS)])
+    return text
+
+
+def cell(result: dict[str, Any], variant: str) -> str:
+    """Return median and range of a variant in one case, or that it broke."""
+    if variant not in result["seconds"]:
+        return "breaks"
+    values = ratios(result["seconds"], variant)
+    return f"{number(statistics.median(values))} ({number(min(values))} to {number(max(values))})"
+
+
+def long_table(report: dict[str, Any]) -> str:
+    """Return one row for each workload, with the spread, and what broke."""
+    text = f"\n### Python {report['python']}\n\n{report['machine']}; {report['date']}, commit {report['commit']};"
+    text += f" {report['rounds']} rounds (slow variants: 2).\n\n"
+    text += row(["workload", "untouched", *HEADS.values()]) + row(["---"] * (len(HEADS) + 2))
+    for case, result in report["cases"].items():
+        seconds = statistics.median(result["seconds"]["untouched"])
+        text += row([case, f"{seconds:.2f} s", *(cell(result, variant) for variant in HEADS)])
+    text += row(["geometric mean", "", *(overall(report, variant) for variant in HEADS)])
+    for case, result in report["cases"].items():
+        for variant, reason in result["broken"].items():
+            text += f"\n{HEADS[variant]} breaks on {case}: `{reason}`\n"
+    return text
+
+
+def replaced(text: str, table: str) -> str:
+    """Return `text` with what is between the two marks replaced."""
+    return re.sub(re.escape(START) + ".*?" + re.escape(END), lambda _: START + table + END, text, flags=re.DOTALL)
+
+
+def version_of(path: Path) -> tuple[int, ...]:
+    """Return the version in a result's file name, for sorting."""
+    return tuple(int(part) for part in path.stem.removeprefix("overhead-").split("."))
+
+
+def main() -> None:
+    """Rewrite the tables, or with --check say which are not what the results give."""
+    assert list(HEADS) == list(VARIANTS[1:])
+    paths = sorted((HERE / "results").glob("overhead-*.json"), key=version_of)
+    if not paths:
+        print("no results yet: make bench")
+        return
+    reports = [json.loads(path.read_text()) for path in paths]
+    tables = {
+        HERE.parent / "README.md": short_table(reports),
+        HERE / "README.md": "".join(long_table(report) for report in reports),
+    }
+    for path, table in tables.items():
+        text = path.read_text(encoding="utf-8")
+        new = replaced(text, table)
+        if new == text:
+            continue
+        if "--check" in sys.argv[1:]:
+            sys.exit(f"{path.name}: the cost table is not what benchmarks/results gives: run benchmarks/table.py")
+        path.write_text(new, encoding="utf-8")
+        print(f"written: {path.relative_to(HERE.parent)}")
+
+
+if __name__ == "__main__":
+    main()
