@@ -1,0 +1,91 @@
+"""front end -> watch expression -> plan -> mechanisms -> event -> hit -> action -> report: imports go one way."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "src"
+
+# Each may import what stands before it. A name stands for a module, or for a package with all its modules.
+ORDER = (
+    "stopwhen._core",
+    "stopwhen.errors",
+    "stopwhen.types",
+    "stopwhen.env",
+    "stopwhen.texts",
+    "stopwhen.static",
+    "stopwhen.cells",
+    "stopwhen.event",
+    "stopwhen.expression",
+    "stopwhen.scope",
+    "stopwhen.dependencies",
+    "stopwhen.location",
+    "stopwhen.hit",
+    "stopwhen.mechanisms",
+    "stopwhen.plan",
+    "stopwhen.watchpoint",
+    "stopwhen.reports",
+    "stopwhen.actions",
+    "stopwhen.session",
+    "stopwhen",
+    "stopwhen.frontends",
+    "stopwhen.__main__",
+)
+
+
+def module_name(path: Path) -> str:
+    """Return the dotted name of the module that a file of the source is."""
+    return ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_name(path): path for path in [*SOURCE.rglob("*.py"), *SOURCE.rglob("*.pyi")]}
+
+
+def imports_of(name: str) -> set[str]:
+    """Return the modules of ours that a module imports, anywhere in it."""
+    imported = set()
+    for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            imported.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}:{node.lineno}: a relative import"
+            # `from stopwhen import plan` imports the module, `from stopwhen import changes` the package.
+            dotted = [f"{node.module}.{alias.name}" for alias in node.names]
+            imported.update(full if full in MODULES else str(node.module) for full in dotted)
+    return {module for module in imported if module.split(".")[0] == "stopwhen"} - {name}
+
+
+def place_of(name: str) -> str:
+    """Return the entry of ORDER that a module belongs to: its own, or the package's that it is in."""
+    own = [entry for entry in ORDER if name == entry or (entry != "stopwhen" and name.startswith(entry + "."))]
+    assert own, f"{name} has no place in ORDER"
+    return own[0]
+
+
+def test_the_source_is_found():
+    """The rules below are about something."""
+    assert {"stopwhen.errors", "stopwhen.cells", "stopwhen.event"} <= set(MODULES)
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_a_module_imports_only_what_stands_before_it(name):
+    """No import goes against the flow; inside one package of ours modules may import each other."""
+    mine = ORDER.index(place_of(name))
+    wrong = {other for other in imports_of(name) if ORDER.index(place_of(other)) > mine}
+    assert wrong == set()
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_nothing_imports_a_front_end(name):
+    """Front ends come and go; only `python -m stopwhen` and other front ends know them."""
+    if place_of(name) in ("stopwhen.frontends", "stopwhen.__main__"):
+        return
+    assert {other for other in imports_of(name) if place_of(other) == "stopwhen.frontends"} == set()
+
+
+def test_the_c_module_imports_nothing_of_ours():
+    """The C module decides nothing, so it needs nobody."""
+    assert "stopwhen._core" not in MODULES or imports_of("stopwhen._core") == set()
