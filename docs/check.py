@@ -1,0 +1,111 @@
+"""Check the documents: links lead somewhere, and each session they show goes as shown. With --write, set what it shows.
+
+A fenced block that starts with `# name.py` is a file. The commands of the `console` blocks run, in order, in a folder
+with the files of their document and a copy of demo/; what they print must be what stands there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"\A# (\w+\.py)\n")
+LINK = re.compile(r"\]\(([^)#]+)[^)]*\)", re.DOTALL)
+
+
+def broken_links(path: Path) -> list[str]:
+    """Return the links of a document to files that are not there."""
+    targets = LINK.findall(path.read_text(encoding="utf-8"))
+    return [target for target in targets if "://" not in target and not (path.parent / target).exists()]
+
+
+def output_of(command: str, folder: Path) -> str:
+    """Return what a command prints in `folder`, stderr included, less what differs from run to run."""
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "NO_COLOR": "1",
+        "COLUMNS": "100",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    finished = subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return finished.stdout
+
+
+def steady(text: str, home: Path) -> str:
+    """Return `text` with what differs from run to run and machine to machine replaced."""
+    text = text.replace(str(home), "/home/you").replace(sys.prefix, "/home/you/.venv")
+    return re.sub(r"\b\d+\.\d{3}s", "0.001s", text)
+
+
+def played(session: str, home: Path) -> str:
+    """Return a session, its commands run and their output as it is now."""
+    folder, lines = home, []
+    for command in re.findall(r"^\$ (.*)$", session, flags=re.MULTILINE):
+        lines.append(f"$ {command}\n")
+        if command.startswith("cd "):
+            folder = folder / command.removeprefix("cd ")
+            continue
+        output = steady(output_of(command, folder), home)
+        lines.append(output if output.endswith("\n") or not output else output + "\n")
+    return "".join(lines)
+
+
+def rewritten(path: Path) -> str:
+    """Return a document with its sessions as they go now."""
+    text = path.read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name).resolve()
+        shutil.copytree(ROOT / "demo", home / "demo", ignore=shutil.ignore_patterns("__pycache__"))
+        for _language, block in BLOCK.findall(text):
+            if found := FILE.match(block):
+                (home / found[1]).write_text(block, encoding="utf-8")
+
+        def replay(match: re.Match[str]) -> str:
+            if match[1] != "console":
+                return match[0]
+            return f"```console\n{played(match[2], home)}```"
+
+        return BLOCK.sub(replay, text)
+
+
+def main() -> None:
+    """Check all documents; exit with 1 where something is not so."""
+    wrong = []
+    for path in DOCUMENTS:
+        name = path.relative_to(ROOT)
+        wrong += [f"{name}: no such file: {target}" for target in broken_links(path)]
+        text, new = path.read_text(encoding="utf-8"), rewritten(path)
+        if new == text:
+            continue
+        if "--write" in sys.argv[1:]:
+            path.write_text(new, encoding="utf-8")
+            print(f"written: {name}")
+            continue
+        pairs = zip(text.splitlines(), new.splitlines(), strict=False)
+        shown, found = next((pair for pair in pairs if pair[0] != pair[1]), ("(end)", "(end)"))
+        wrong.append(f"{name}: a session goes otherwise (docs/check.py --write):\n  shown: {shown}\n  now:   {found}")
+    if wrong:
+        sys.exit("\n".join(wrong))
+    print(f"{len(DOCUMENTS)} documents checked")
+
+
+if __name__ == "__main__":
+    main()
