@@ -1,5 +1,8 @@
 """Bounded, safe texts of values: no user code is run, and a list of a million items costs as much as one of ten."""
 
+# Not pathlib: it is not to be loaded in the program's name.
+# ruff: noqa: PTH118
+
 from __future__ import annotations
 
 import dataclasses
@@ -21,6 +24,7 @@ from types import (
 )
 from typing import Any, Final
 
+from stopwhen.static import find, is_a, module_dict, mro
 from stopwhen.types import ABSENT
 
 _ITEMS: Final = 10  # Items of one container that are shown.
@@ -38,12 +42,7 @@ _flags: Final[Callable[[type], int]] = type.__dict__["__flags__"].__get__
 _name: Final[Callable[[type], Any]] = type.__dict__["__name__"].__get__
 _qualname: Final[Callable[[type], Any]] = type.__dict__["__qualname__"].__get__
 _module: Final[Callable[[type], Any]] = type.__dict__["__module__"].__get__
-mro_of: Final[Callable[[type], tuple[type, ...]]] = type.__dict__["__mro__"].__get__
-"""Return a class and its bases in order of look-up, as the type stores them."""
-class_dict: Final[Callable[[type], Any]] = type.__dict__["__dict__"].__get__
-"""Return a read-only view of what the class itself stores."""
-module_dict: Final[Callable[[ModuleType], dict[str, Any]]] = ModuleType.__dict__["__dict__"].__get__
-"""Return the namespace of a module."""
+_class_dict: Final[Callable[[type], Any]] = type.__dict__["__dict__"].__get__
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -63,7 +62,7 @@ def text_of(value: object, limit: int = 200) -> str:
     """
     try:
         text = _Writer().text(value, limit, 0)
-    except Exception:  # noqa: BLE001 - another thread may change what is being read
+    except Exception:  # another thread may change what is being read
         text = _address(value)
     text = clean(text)
     return text if len(text) <= limit else text[: max(limit - 3, 0)] + "..."
@@ -91,16 +90,18 @@ def plain_str(value: object) -> str | None:
     """Return `value` as an exact str, also one of a subclass; None when it is no str."""
     if type(value) is str:
         return value
-    return str.__str__(value) if any(base is str for base in mro_of(type(value))) else None
+    return str.__str__(value) if is_a(value, str) else None
 
 
-def _entry(cls: type, name: str) -> object:
+def own_entry(cls: type, name: str) -> Any:
+    """Return what the class itself, not a base of it, stores under `name`, unbound; None when it stores nothing."""
+    return _class_dict(cls).get(name)
+
+
+def _entry(cls: type, name: str) -> Any:
     """Return what `cls` or the first of its bases stores under `name`, unbound, else `_MISSING`."""
-    for base in mro_of(cls):
-        entry = class_dict(base).get(name, _MISSING)
-        if entry is not _MISSING:
-            return entry
-    return _MISSING
+    found = find(cls, name)
+    return _MISSING if found is None else found[1]
 
 
 def _stored(value: object, name: str) -> object:
@@ -131,13 +132,13 @@ class _Writer:
         cls = type(value)
         if value is ABSENT:
             return "absent"
-        bases = mro_of(cls)
+        bases = mro(cls)
         if any(base is enum.Enum for base in bases):
             return self._enum_member(value, room, depth)
         fields = _fields(value, cls)
         if fields is not None:
             name = short_class_name(cls)
-            return self._nested(value, f"{name}(", *fields, ")", self._field, room, depth)
+            return self._nested(value, f"{name}(", *fields, ")", show=self._field, room=room, depth=depth)
         for base in bases:
             # By id: looking a class up in a dict would run its metaclass' `__hash__`.
             whole = _WHOLE.get(id(base))
@@ -154,13 +155,14 @@ class _Writer:
             return f"{name}({content(self, value, base, max(room - len(name) - 2, _LEAST), depth)})"
         return _address(value)
 
-    def _nested(  # noqa: PLR0913 - the parts of any container's text
+    def _nested(
         self,
         value: object,
         opening: str,
         items: Iterable[Any],
         length: int,
         close: str,
+        *,
         show: Callable[[Any, int, int], str],
         room: int,
         depth: int,
@@ -234,17 +236,19 @@ class _Writer:
         """Return the text of a list or tuple."""
         length = kind.__len__(value)
         opening, close = ("[", "]") if kind is list else ("(", ",)" if length == 1 else ")")
-        return self._nested(value, opening, kind.__iter__(value), length, close, self.text, room, depth)
+        return self._nested(value, opening, kind.__iter__(value), length, close, show=self.text, room=room, depth=depth)
 
     def queue(self, value: Any, kind: Any, room: int, depth: int) -> str:
-        most = class_dict(kind)["maxlen"].__get__(value)
+        most = own_entry(kind, "maxlen").__get__(value)
         close = "])" if most is None else f"], maxlen={most})"
-        return self._nested(value, "deque([", kind.__iter__(value), kind.__len__(value), close, self.text, room, depth)
+        return self._nested(
+            value, "deque([", kind.__iter__(value), kind.__len__(value), close, show=self.text, room=room, depth=depth
+        )
 
     def array(self, value: Any, kind: Any, room: int, depth: int) -> str:
-        opening = f"array({class_dict(kind)['typecode'].__get__(value)!r}, ["
+        opening = f"array({own_entry(kind, 'typecode').__get__(value)!r}, ["
         items = kind.__getitem__(value, slice(0, _ITEMS))
-        return self._nested(value, opening, items, kind.__len__(value), "])", self.text, room, depth)
+        return self._nested(value, opening, items, kind.__len__(value), "])", show=self.text, room=room, depth=depth)
 
     def members(self, value: Any, kind: Any, room: int, depth: int) -> str:
         """Return the text of a set or frozenset."""
@@ -257,11 +261,11 @@ class _Writer:
         opening, close = ("{", "}") if kind is set and length else (f"{kind.__name__}(", ")")
         if kind is frozenset and length:
             opening, close = "frozenset({", "})"
-        return self._nested(value, opening, items, length, close, self.text, room, depth)
+        return self._nested(value, opening, items, length, close, show=self.text, room=room, depth=depth)
 
     def mapping(self, value: Any, _kind: type, room: int, depth: int) -> str:
         items = dict.items(value)
-        return self._nested(value, "{", items, dict.__len__(value), "}", self._pair, room, depth)
+        return self._nested(value, "{", items, dict.__len__(value), "}", show=self._pair, room=room, depth=depth)
 
     def ordered(self, value: Any, kind: Any, room: int, depth: int) -> str:
         """Return the text of an OrderedDict, in its own order where walking that runs no `__hash__` of the user's."""
@@ -269,7 +273,7 @@ class _Writer:
         length = dict.__len__(value)
         if length <= _ORDERED and all(type(key) is str or type(key) is int for key in dict.keys(value)):
             items = kind.items(value)
-        return self._nested(value, "OrderedDict({", items, length, "})", self._pair, room, depth)
+        return self._nested(value, "OrderedDict({", items, length, "})", show=self._pair, room=room, depth=depth)
 
     def decimal(self, value: Any, kind: Any, room: int, _depth: int) -> str:
         size = kind.__sizeof__(value)
@@ -291,14 +295,15 @@ class _Writer:
 
     def span(self, value: Any, kind: type, room: int, depth: int) -> str:
         """Return the text of a range or slice."""
-        parts = (value.start, value.stop, value.step)
-        parts = parts[:2] if kind is range and parts[2] == 1 else parts
-        return self._nested(value, f"{kind.__name__}(", parts, len(parts), ")", self.text, room, depth)
+        parts = [value.start, value.stop, value.step]
+        if kind is range and parts[2] == 1:
+            del parts[2]
+        return self._nested(value, f"{kind.__name__}(", parts, len(parts), ")", show=self.text, room=room, depth=depth)
 
     def exception(self, value: Any, room: int, depth: int) -> str:
-        args = class_dict(BaseException)["args"].__get__(value)
+        args = own_entry(BaseException, "args").__get__(value)
         opening = f"{short_class_name(type(value))}("
-        return self._nested(value, opening, args, len(args), ")", self.text, room, depth)
+        return self._nested(value, opening, args, len(args), ")", show=self.text, room=room, depth=depth)
 
     def function(self, value: Any, _room: int, _depth: int) -> str:
         module = plain_str(value.__module__)
@@ -332,7 +337,7 @@ def _is_known(base: type) -> bool:
 def _fields(value: object, cls: type) -> tuple[Iterable[tuple[str, object]], int] | None:
     """Return names with values of a namedtuple or dataclass, and their number; None when it is neither."""
     names = _entry(cls, "_fields")
-    if type(names) is tuple and any(base is tuple for base in mro_of(cls)):
+    if type(names) is tuple and is_a(value, tuple):
         items: Any = tuple.__iter__(value)  # type: ignore[arg-type]  # a tuple by the line above
         named = zip(names, items, strict=False)
         return ((plain_str(name) or "?", item) for name, item in named), min(len(names), tuple.__len__(value))  # type: ignore[arg-type]
@@ -347,7 +352,7 @@ def _is_shown(field: object) -> bool:
     """Tell that the dataclass itself would show the field; a ClassVar is listed but is none."""
     if type(field) is not dataclasses.Field:
         return False
-    return field.repr is True and field._field_type is dataclasses._FIELD  # type: ignore[attr-defined]  # noqa: SLF001 - no public word for it
+    return field.repr is True and field._field_type is dataclasses._FIELD  # type: ignore[attr-defined]  # no public word for it
 
 
 def _path_text(value: object) -> str | None:

@@ -1,0 +1,354 @@
+"""What happened to a cell, in words and in data: a mechanism's delta, or the difference of two values, described."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final, NamedTuple
+
+from stopwhen.event import Delta, Items, Members, Rebound, Spliced
+from stopwhen.static import is_a
+from stopwhen.texts import Text, short_class_name, text_of
+from stopwhen.types import ABSENT
+from stopwhen.values import is_simple, same
+
+_LISTED: Final = 5  # Items named in the words.
+_KEPT: Final = 100  # Items kept as data, on either side.
+_KEPT_BYTES: Final = 10_000  # Size of a value that is kept itself.
+_SHORT: Final = 60  # Characters of a text that needs no diff.
+_TEXT: Final = 100  # Characters of one item's text.
+_COMPARED: Final = 10_000  # Items, on either side, that are compared.
+_ALIGNED: Final = 64  # Items, on either side, that are aligned one by one.
+_EDITS: Final = 3  # Edits told one by one.
+_CHARACTERS: Final = 10_000_000  # Characters that are compared.
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happened to one part of the watched data; keeps no hold on the program's objects.
+
+    Attributes:
+        kind: "inserted", "removed", "replaced", "reordered", "cleared" for a sequence; "added", "discarded", "cleared"
+            for a set; "added", "removed", "changed", "reordered", "cleared" for a dict; "bound", "unbound",
+            "rebound", "written" for a place that holds one object; "changed" for all else.
+        name: the part, as the watch expression names it.
+        text: what happened in words, without the name.
+        start: index in a sequence, of the first item concerned.
+        removed: what is there no longer: simple values themselves, `Text` for others.
+        inserted: what is there now, likewise.
+        key: key of the only item of a dict concerned.
+        omitted: how many more there are, that `removed` and `inserted` leave out.
+    """
+
+    kind: str
+    name: str
+    text: str
+    start: int | None = None
+    removed: tuple[Any, ...] = ()
+    inserted: tuple[Any, ...] = ()
+    key: Any = None
+    omitted: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.name}  {self.text}"
+
+
+class _Edit(NamedTuple):
+    """In a sequence, `removed` at `start` of the old one gave way to `inserted`."""
+
+    start: int
+    removed: Sequence[Any]
+    inserted: Sequence[Any]
+
+
+def describe(delta: Delta, name: str) -> Change:
+    """Return what `delta` did to the part called `name`; bounded in time and size, and no user code is run."""
+    if isinstance(delta, Rebound):
+        return _rebound(delta.old, delta.new, name)
+    if isinstance(delta, Spliced):
+        return _spliced(delta, name)
+    if isinstance(delta, Members):
+        return _members(delta, name)
+    if isinstance(delta, Items):
+        return _items(delta, name)
+    return Change("changed", name, "changed")
+
+
+def _change(kind: str, name: str, text: str, removed: Sequence[Any], inserted: Sequence[Any], **place: Any) -> Change:
+    omitted = max(len(removed) - _KEPT, 0) + max(len(inserted) - _KEPT, 0)
+    return Change(kind, name, text, removed=_keep(removed), inserted=_keep(inserted), omitted=omitted, **place)
+
+
+def _keep(items: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(_kept(item) for item in islice(items, _KEPT))
+
+
+def _kept(value: Any) -> Any:
+    """Return a small simple value itself, and of any other its text."""
+    kind = type(value)
+    if (kind is tuple or kind is frozenset) and len(value) > _KEPT:
+        return Text(text_of(value))
+    if is_simple(value) and sys.getsizeof(value) <= _KEPT_BYTES:
+        return value
+    return Text(text_of(value))
+
+
+def _listed(items: Sequence[Any]) -> str:
+    """Return the texts of the first items, or of bytes as a whole."""
+    if isinstance(items, (str, bytes, bytearray)):
+        return text_of(items, _TEXT)
+    texts = [text_of(item, _TEXT) for item in items[:_LISTED]]
+    if len(items) > len(texts):
+        texts.append(f"... {len(items) - len(texts)} more")
+    return ", ".join(texts)
+
+
+def _spliced(delta: Spliced, name: str) -> Change:
+    removed, inserted = delta.removed, delta.inserted
+    if removed and not inserted and delta.length == 0:
+        return _change("cleared", name, f"cleared, removed {_listed(removed)}", removed, inserted, start=0)
+    edits = _edits(removed, inserted, delta.start)
+    if not edits:
+        return _change("written", name, f"set to {_listed(inserted)} again", removed, inserted, start=delta.start)
+    first = edits[0] if len(edits) == 1 else _Edit(edits[0].start, removed, inserted)
+    return _change(_kind_of(edits), name, _words_of(edits), first.removed, first.inserted, start=first.start)
+
+
+def _kind_of(edits: Sequence[_Edit]) -> str:
+    if len(edits) == 1 and _is_reordered(edits[0]):
+        return "reordered"
+    if not any(edit.removed for edit in edits):
+        return "inserted"
+    return "replaced" if any(edit.inserted for edit in edits) else "removed"
+
+
+def _words_of(edits: Sequence[_Edit]) -> str:
+    return "; ".join(_edit_words(edit) for edit in edits)
+
+
+def _edit_words(edit: _Edit) -> str:
+    if _is_reordered(edit):
+        return f"reordered {len(edit.removed)} items at {edit.start}, now {_listed(edit.inserted)}"
+    if not edit.removed:
+        return f"inserted {_listed(edit.inserted)} at {edit.start}"
+    if not edit.inserted:
+        return f"removed {_listed(edit.removed)} at {edit.start}"
+    return f"replaced {_listed(edit.removed)} at {edit.start} by {_listed(edit.inserted)}"
+
+
+def _is_reordered(edit: _Edit) -> bool:
+    """Tell that the very same objects are there in another order."""
+    old, new = edit.removed, edit.inserted
+    if not 1 < len(old) == len(new) <= _COMPARED or type(old) is not tuple or type(new) is not tuple:
+        return False
+    return sorted(map(id, old)) == sorted(map(id, new))
+
+
+def _edits(old: Sequence[Any], new: Sequence[Any], start: int) -> list[_Edit]:
+    """Return what turns `old` into `new`: few edits where they are found soon, else one."""
+    whole = _Edit(start, old, new)
+    if len(old) > _COMPARED or len(new) > _COMPARED:
+        return [whole]
+    shortest = min(len(old), len(new))
+    prefix = _count(_alike(old[i], new[i]) for i in range(shortest))
+    suffix = _count(_alike(old[-1 - i], new[-1 - i]) for i in range(shortest - prefix))
+    old, new = old[prefix : len(old) - suffix], new[prefix : len(new) - suffix]
+    middle = _Edit(start + prefix, old, new)
+    if not old or not new or _is_reordered(middle) or max(len(old), len(new)) > _ALIGNED:
+        return [middle] if old or new else []
+    edits = _aligned(middle)
+    return edits if len(edits) <= _EDITS else [middle]
+
+
+def _count(claims: Iterable[bool]) -> int:
+    """Return how many claims hold before the first that does not."""
+    count = 0
+    for claim in claims:
+        if not claim:
+            break
+        count += 1
+    return count
+
+
+def _alike(old: Any, new: Any) -> bool:
+    return old is new or same(old, new)
+
+
+def _aligned(edit: _Edit) -> list[_Edit]:
+    """Return the edits between the items of a longest common subsequence."""
+    start, old, new = edit
+    # longest[i][j]: length of the longest common subsequence of old[i:] and new[j:].
+    longest = [[0] * (len(new) + 1) for _ in range(len(old) + 1)]
+    alike = [[_alike(one, other) for other in new] for one in old]
+    for i in reversed(range(len(old))):
+        for j in reversed(range(len(new))):
+            longest[i][j] = longest[i + 1][j + 1] + 1 if alike[i][j] else max(longest[i + 1][j], longest[i][j + 1])
+    edits = []
+    i = j = 0
+    while i < len(old) or j < len(new):
+        from_i, from_j = i, j
+        while (i < len(old) or j < len(new)) and not (i < len(old) and j < len(new) and alike[i][j]):
+            if j == len(new) or (i < len(old) and longest[i + 1][j] >= longest[i][j + 1]):
+                i += 1
+            else:
+                j += 1
+        if i > from_i or j > from_j:
+            edits.append(_Edit(start + from_i, old[from_i:i], new[from_j:j]))
+        while i < len(old) and j < len(new) and alike[i][j]:
+            i, j = i + 1, j + 1
+    return edits
+
+
+def _members(delta: Members, name: str) -> Change:
+    kind, text = _member_words(delta.removed, delta.added)
+    if delta.length == 0 and len(delta.removed) > 1:
+        kind, text = "cleared", f"cleared, removed {_listed(delta.removed)}"
+    return _change(kind, name, text, delta.removed, delta.added)
+
+
+def _member_words(removed: Sequence[Any], added: Sequence[Any]) -> tuple[str, str]:
+    words = [f"added {_listed(added)}"] if added else []
+    words += [f"discarded {_listed(removed)}"] if removed else []
+    kind = "changed" if len(words) != 1 else "added" if added else "discarded"
+    return kind, "; ".join(words) or "changed"
+
+
+def _items(delta: Items, name: str) -> Change:
+    changes = delta.changes
+    if not changes:
+        return Change("reordered", name, "order of the keys changed")
+    removed = [old for _, old, _ in changes if old is not ABSENT]
+    inserted = [new for _, _, new in changes if new is not ABSENT]
+    kind, text = _item_words(changes)
+    if delta.length == 0 and kind == "removed" and len(changes) > 1:
+        kind, text = "cleared", f"cleared, {text}"
+    key = _kept(changes[0][0]) if len(changes) == 1 else None
+    return _change(kind, name, text, removed, inserted, key=key)
+
+
+def _item_words(changes: Sequence[tuple[Any, Any, Any]]) -> tuple[str, str]:
+    """Return kind and words for items of a dict, as (key, old, new)."""
+    kinds = [_item_kind(old, new) for _, old, new in changes]
+    kind = kinds[0] if kinds.count(kinds[0]) == len(kinds) else "changed"
+    words: list[str] = []
+    for (key, old, new), own_kind in islice(zip(changes, kinds, strict=True), _LISTED):
+        said = "" if words and own_kind == kind == kinds[0] else f"{own_kind} "
+        values = _arrow(old, new) if own_kind == "changed" else text_of(new if own_kind == "added" else old, _TEXT)
+        words.append(f"{said}{text_of(key, _SHORT)}: {values}")
+    if len(changes) > len(words):
+        words.append(f"... {len(changes) - len(words)} more")
+    return kind, ", ".join(words)
+
+
+def _item_kind(old: Any, new: Any) -> str:
+    return "added" if old is ABSENT else "removed" if new is ABSENT else "changed"
+
+
+def _arrow(old: Any, new: Any) -> str:
+    texts = text_of(old, _TEXT), text_of(new, _TEXT)
+    return f"{texts[0]} -> {texts[1]}" if texts[0] != texts[1] else f"another object, {texts[1]}"
+
+
+def _rebound(old: Any, new: Any, name: str) -> Change:
+    if old is ABSENT and new is ABSENT:
+        return Change("written", name, "still absent")
+    if old is ABSENT:
+        return _change("bound", name, f"bound to {text_of(new)}", (), (new,))
+    if new is ABSENT:
+        return _change("unbound", name, f"unbound, was {text_of(old)}", (old,), ())
+    if _alike(old, new):
+        return _change("written", name, f"set to {text_of(new)} again", (old,), (new,))
+    return _change("rebound", name, _difference(old, new), (old,), (new,))
+
+
+def _difference(old: Any, new: Any) -> str:
+    """Return in words how one object differs from the one in its place before."""
+    cls = type(new)
+    texts = text_of(old, _SHORT + 1), text_of(new, _SHORT + 1)
+    if type(old) is not cls or (max(map(len, texts)) <= _SHORT and texts[0] != texts[1]):
+        return _arrow(old, new)
+    for base, differ in _DIFFER:
+        if is_a(new, base):
+            words = differ(old, new)
+            if words is None:
+                break
+            return f"another {short_class_name(cls)}{words and ': '}{words or ' with the same content'}"
+    return _arrow(old, new)
+
+
+def _sequence_difference(old: Any, new: Any) -> str | None:
+    base = tuple if is_a(new, tuple) else list
+    if base.__len__(old) > _COMPARED or base.__len__(new) > _COMPARED:
+        return None
+    return _words_of(_edits(tuple(base.__iter__(old)), tuple(base.__iter__(new)), 0))
+
+
+def _set_difference(old: Any, new: Any) -> str | None:
+    base = set if is_a(new, set) else frozenset
+    if base.__len__(old) > _COMPARED or base.__len__(new) > _COMPARED:
+        return None
+    before, after = list(base.__iter__(old)), list(base.__iter__(new))
+    if not _are_plain(before) or not _are_plain(after):
+        return None
+    removed = [one for one in before if not base.__contains__(new, one)]
+    added = [one for one in after if not base.__contains__(old, one)]
+    return _member_words(removed, added)[1] if removed or added else ""
+
+
+def _dict_difference(old: Any, new: Any) -> str | None:
+    if dict.__len__(old) > _COMPARED or dict.__len__(new) > _COMPARED:
+        return None
+    if not _are_plain(dict.keys(old)) or not _are_plain(dict.keys(new)):
+        return None
+    before, after = dict(dict.items(old)), dict(dict.items(new))
+    changes = [
+        (key, before.get(key, ABSENT), after.get(key, ABSENT))
+        for key in before | after
+        if key not in before or key not in after or not _alike(before[key], after[key])
+    ]
+    return _item_words(changes)[1] if changes else ""
+
+
+def _are_plain(keys: Iterable[Any]) -> bool:
+    """Tell that looking the keys up runs no `__hash__` or `__eq__` of the program's."""
+    return all(type(key) is str or type(key) is int for key in keys)
+
+
+def _string_difference(old: Any, new: Any) -> str | None:
+    if type(new) is not str and type(new) is not bytes:
+        return None
+    if len(old) > _CHARACTERS or len(new) > _CHARACTERS:
+        return None
+    prefix = _common(lambda a, b: bool(old[a:b] == new[a:b]), min(len(old), len(new)))
+    ends = len(old), len(new)
+
+    def is_alike(a: int, b: int) -> bool:
+        return bool(old[ends[0] - b : ends[0] - a] == new[ends[1] - b : ends[1] - a])
+
+    suffix = _common(is_alike, min(ends) - prefix)
+    return _edit_words(_Edit(prefix, old[prefix : ends[0] - suffix], new[prefix : ends[1] - suffix]))
+
+
+def _common(is_alike: Callable[[int, int], bool], most: int) -> int:
+    """Return how far two strings are alike, by halving."""
+    low = 0
+    while low < most:
+        middle = (low + most + 1) // 2
+        if is_alike(low, middle):
+            low = middle
+        else:
+            most = middle - 1
+    return low
+
+
+_DIFFER: Final[tuple[tuple[type, Callable[[Any, Any], str | None]], ...]] = (
+    (str, _string_difference),
+    (bytes, _string_difference),
+    (list, _sequence_difference),
+    (tuple, _sequence_difference),
+    (set, _set_difference),
+    (frozenset, _set_difference),
+    (dict, _dict_difference),
+)

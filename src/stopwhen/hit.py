@@ -1,0 +1,116 @@
+"""A hit: one event for which access type and condition held, with all that is told of it; immutable."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+from stopwhen.change import Change
+from stopwhen.event import Place
+from stopwhen.location import Location, locate
+from stopwhen.texts import Text
+from stopwhen.types import ABSENT, AccessType
+from stopwhen.values import is_simple
+
+
+class HasText(Protocol):
+    """A watch expression, as far as a hit is concerned."""
+
+    @property
+    def text(self) -> str:
+        """The text that the user wrote."""
+
+
+class WatchpointOfHit(Protocol):
+    """A watchpoint, as far as a hit is concerned."""
+
+    @property
+    def number(self) -> int:
+        """Number of the watchpoint, from 1."""
+
+    @property
+    def expression(self) -> HasText:
+        """The watch expression."""
+
+    @property
+    def access(self) -> AccessType:
+        """The access type."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Hit:
+    """One hit of a watchpoint. Two hits are equal when their watchpoint's number and their count are.
+
+    Attributes:
+        watchpoint: what was hit.
+        old: value of the watch expression before; `ABSENT` for none. After a change in place, the same object as `new`.
+        new: value after, likewise.
+        old_text: bounded text of the value last seen before.
+        new_text: bounded text of the value after.
+        change: what happened, in words and in data; None when nothing changed (a read, or `already`).
+        location: of the instruction that wrote; None where there was no Python frame.
+        own_location: the nearest one in the program's own code, when that is not the writer; `location` when it is.
+        by: the C function that made the change, such as `list.insert`; None for stores, operators and unknown ones.
+        thread: name of the thread that wrote.
+        thread_id: its `threading.get_ident()`.
+        task: name of its asyncio task, None outside of one.
+        pid: process that wrote.
+        time_ns: `time.time_ns()` at the hit.
+        count: how many hits of this watchpoint there were, with this one.
+        mechanism: name of the mechanism that saw it.
+        exact: False when `location` is not certain; see `between`.
+        already: True when the expression was true at arming; `location` is the arming call then.
+        between: two locations between which an inexact hit's write happened; None when exact.
+        in_child: True when `pid` is another process than the one that armed the watchpoint.
+        places: code and offset of each frame of the writing thread, innermost first: what `stack` is made of.
+    """
+
+    watchpoint: WatchpointOfHit
+    old: Any
+    new: Any
+    old_text: str
+    new_text: str
+    change: Change | None
+    location: Location | None
+    own_location: Location | None
+    by: str | None
+    thread: str
+    thread_id: int
+    task: str | None
+    pid: int
+    time_ns: int
+    count: int
+    mechanism: str
+    exact: bool = True
+    already: bool = False
+    between: tuple[Location, Location] | None = None
+    in_child: bool = False
+    places: tuple[Place, ...] = field(default=())
+
+    @cached_property
+    def stack(self) -> tuple[Location, ...]:
+        """Locations of the frames of the writing thread, innermost first."""
+        # Made when asked for: a deep stack takes longer than all else of a hit that is only counted.
+        return tuple(locate(code, offset) for code, offset in self.places)
+
+    def kept(self) -> Hit:
+        """Return this hit without a hold on the program's objects: of what is not simple, only the text."""
+        return dataclasses.replace(self, old=_kept(self.old, self.old_text), new=_kept(self.new, self.new_text))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Hit):
+            return NotImplemented
+        return (self.watchpoint.number, self.count) == (other.watchpoint.number, other.count)
+
+    def __hash__(self) -> int:
+        return hash((self.watchpoint.number, self.count))
+
+    def __repr__(self) -> str:
+        where = "in C code" if self.location is None else f"{self.location.filename}:{self.location.lineno}"
+        return f"<Hit {self.count} of watchpoint {self.watchpoint.number}: {self.change or self.new_text} at {where}>"
+
+
+def _kept(value: Any, text: str) -> Any:
+    return value if value is ABSENT or is_simple(value) else Text(text)

@@ -1,0 +1,319 @@
+"""Where code wrote: file, line and columns of an instruction, short names for them, and the C function it called."""
+
+# Not pathlib: it is not to be loaded in the program's name.
+# ruff: noqa: PTH100,PTH113,PTH118,PTH120,PTH206
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FrameType,
+    MethodDescriptorType,
+    MethodWrapperType,
+    ModuleType,
+    WrapperDescriptorType,
+)
+from typing import Any, Final
+
+from stopwhen.event import Place
+from stopwhen.static import is_a, module_dict, mro
+from stopwhen.texts import own_entry, plain_str, short_class_name
+
+_OURS: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_STDLIB: Final = os.path.dirname(os.path.abspath(os.__file__))
+_INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
+_FROZEN: Final = "<frozen "
+
+_own_code: Final[dict[str, bool]] = {}
+_real_names: Final[dict[str, str]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place in code: of one instruction, as the compiler noted it.
+
+    Attributes:
+        filename: the code's own `co_filename`; a frozen module's real file where it is known.
+        lineno: line, counted from 1.
+        end_lineno: line of the end; `lineno` where the code has no columns.
+        col_offset: column in bytes, counted from 0; None where the code has no columns.
+        end_col_offset: column of the end, None likewise.
+        function: qualified name of the function, class body or `<module>`.
+    """
+
+    filename: str
+    lineno: int
+    end_lineno: int
+    col_offset: int | None
+    end_col_offset: int | None
+    function: str
+
+
+def locate(code: CodeType, offset: int) -> Location:
+    """Return the location of the instruction at `offset`, in bytes, of `code`.
+
+    An instruction without a line has the line of the nearest one before it, as a frame outside its code has the first.
+    """
+    function = plain_str(code.co_qualname) or "?"
+    filename = real_filename(plain_str(code.co_filename) or "?")
+    line, end_line, column, end_column = _position(code, offset // 2)
+    if line is None:
+        line = end_line = code.co_firstlineno
+        column = end_column = None
+    return Location(filename, line, line if end_line is None else end_line, column, end_column, function)
+
+
+def _position(code: CodeType, unit: int) -> tuple[int | None, int | None, int | None, int | None]:
+    """Return the position of a code unit, with columns only if it is the unit's own."""
+    nowhere = (None, None, None, None)
+    if unit < 0:
+        return nowhere
+    position = next(islice(code.co_positions(), unit, None), nowhere)
+    # Line 0 is what the very first instruction of a module has.
+    if position[0] or unit >= len(code.co_code) // 2:
+        return position
+    before = [line for line, *_ in islice(code.co_positions(), unit) if line]
+    return (before[-1], None, None, None) if before else nowhere
+
+
+def own_location(places: Iterable[Place]) -> Location | None:
+    """Return the location of the innermost of `places` in the program's own code; None when there is none."""
+    for code, offset in places:
+        if is_own_code(plain_str(code.co_filename) or "?"):
+            return locate(code, offset)
+    return None
+
+
+def source_line(location: Location) -> str | None:
+    """Return the source line of `location` without its line end; None when the source is not to be had."""
+    return _source(location.filename, location.lineno, location.lineno)
+
+
+def _source(filename: str, first: int, last: int) -> str | None:
+    import linecache  # noqa: PLC0415 - brings tokenize and re, for hits only
+
+    try:
+        lines = linecache.getlines(filename)[first - 1 : last] if first > 0 else []
+    except Exception:  # a loader or a patched linecache of the program's
+        return None
+    if len(lines) != last - first + 1 or not all(type(line) is str for line in lines):
+        return None
+    return "".join(lines).rstrip("\r\n")
+
+
+def real_filename(filename: str) -> str:
+    """Return the file of a frozen module of the standard library; any other name as it is."""
+    if not filename.startswith(_FROZEN):
+        return filename
+    found = _real_names.get(filename)
+    if found is None:
+        stem = os.path.join(_STDLIB, *filename[len(_FROZEN) : -1].split("."))
+        files = (f"{stem}.py", os.path.join(stem, "__init__.py"))
+        found = _real_names[filename] = next((file for file in files if os.path.isfile(file)), filename)
+    return found
+
+
+def is_own_code(filename: str) -> bool:
+    """Tell that a file is the program's own: not the standard library's, an installed package's or stopwhen's.
+
+    Text without a file, given to `exec` or typed in, is the program's own.
+    """
+    known = _own_code.get(filename)
+    if known is None:
+        known = _own_code[filename] = _is_own(real_filename(filename))
+    return known
+
+
+def _is_own(filename: str) -> bool:
+    if filename.startswith("<"):
+        return not filename.startswith(_FROZEN)
+    path = os.path.normcase(_absolute(filename))
+    if is_ours(filename) or _below(path, os.path.normcase(_STDLIB)) is not None:
+        return False
+    if _INSTALLED.intersection(path.split(os.sep)):
+        return False
+    # A console script, such as the `pytest` beside an environment's `python`, was made by an installer.
+    scripts = os.path.normcase(os.path.dirname(_absolute(sys.executable or "")))
+    return path.endswith(".py") or os.path.dirname(path) != scripts
+
+
+def is_ours(filename: str) -> bool:
+    """Tell that a file belongs to stopwhen."""
+    return filename.startswith(_OURS)
+
+
+def short_name(filename: str) -> str:
+    """Return a file's name as users know it: below the import root, installation or working directory it is in."""
+    if filename.startswith("<"):
+        return filename
+    path = _absolute(filename)
+    names = [below for root in _roots() if (below := _below(path, root)) is not None]
+    parts = path.split(os.sep)
+    names += [os.sep.join(parts[n + 1 :]) for n, part in enumerate(parts[:-1]) if part in _INSTALLED]
+    return min(names, key=len, default=filename)
+
+
+def _roots() -> list[str]:
+    """Return the directories that files are named below: `sys.path`, the standard library, the current one."""
+    entries = dict.get(module_dict(sys), "path")
+    listed = list.__iter__(entries) if is_a(entries, list) else ()  # type: ignore[arg-type]
+    return [_absolute(entry) for entry in listed if type(entry) is str] + [_STDLIB, _absolute("")]
+
+
+def _below(path: str, root: str) -> str | None:
+    """Return what of `path` comes after the directory `root`; None when it is not in it."""
+    if root == os.path.dirname(root):  # The root of the file system tells nothing.
+        return None
+    root += os.sep
+    return path[len(root) :] or None if os.path.normcase(path).startswith(os.path.normcase(root)) else None
+
+
+def _absolute(filename: str) -> str:
+    try:
+        return os.path.abspath(filename)
+    except (OSError, ValueError):  # The current directory is gone, or a null byte.
+        return filename
+
+
+def writer_of(frame: FrameType | None, code: CodeType, offset: int) -> str | None:
+    """Return the name of the C function that the instruction at `offset` called, as `list.insert` or `heapq.heappush`.
+
+    None when the instruction calls nothing, or what it calls is no C function or cannot be known for certain.
+    `frame` is the frame that runs the instruction, still there.
+    """
+    if frame is None or not _is_call(code, offset):
+        return None
+    try:
+        called = _called_text(code, offset)
+        if called is None:
+            return None
+        text, node = called
+        if isinstance(node, ast.Attribute) and _is_bare_super(node.value):
+            return _super_method(frame, code, node.attr)
+        return _c_name(_read(text, frame))
+    except Exception:  # a name for the report is not worth an error
+        return None
+
+
+def _read(text: str, frame: FrameType) -> object:
+    """Return the value of an expression in `frame` without running user code."""
+    from stopwhen.dependencies import read  # noqa: PLC0415 - for hits only
+    from stopwhen.expression import parse  # noqa: PLC0415
+    from stopwhen.scope import FrameScope  # noqa: PLC0415
+
+    return read(parse(text), FrameScope(frame)).value
+
+
+def _is_call(code: CodeType, offset: int) -> bool:
+    import opcode  # noqa: PLC0415 - for hits only
+
+    units = code.co_code
+    if not 0 <= offset < len(units):
+        return False
+    offset -= offset % 2
+    # The offset may be that of an inline cache after the instruction, or of a prefix before it.
+    while offset and opcode.opname[units[offset]] == "CACHE":
+        offset -= 2
+    while opcode.opname[units[offset]] == "EXTENDED_ARG":
+        offset += 2
+    name = opcode.opname[units[offset]]
+    return name == "PRECALL" or (name.startswith("CALL") and not name.startswith("CALL_INTRINSIC"))
+
+
+def _called_text(code: CodeType, offset: int) -> tuple[str, ast.expr] | None:
+    """Return text and syntax tree of what the call at `offset` calls."""
+    position = locate(code, offset)
+    if position.col_offset is None or position.end_col_offset is None:
+        return None
+    lines = _source(position.filename, position.lineno, position.end_lineno)
+    if lines is None:
+        return None
+    raw = lines.encode("utf-8", "surrogatepass")  # Columns count bytes.
+    last = raw.rfind(b"\n") + 1
+    if raw[: position.col_offset].rstrip().endswith(b"."):
+        return None  # Of a chain over several lines, the call's position is that of the last method's name only.
+    call = raw[position.col_offset : last + position.end_col_offset]
+    # The parser warns of odd escapes in strings, in the program's name: let it see none. Lengths stay.
+    plain = call
+    for escape, instead in ((b"\\\\", b"__"), (b"\\'", b"__"), (b'\\"', b"__"), (b"\\\n", b" \n"), (b"\\", b"_")):
+        plain = plain.replace(escape, instead)
+    tree = ast.parse(b"(" + plain + b")", mode="eval").body
+    if not isinstance(tree, ast.Call) or not _is_named_in(code, tree.func):
+        return None
+    end = _byte_offset(plain, tree.func.end_lineno, tree.func.end_col_offset)
+    return call[:end].decode("utf-8", "surrogatepass"), tree.func
+
+
+def _byte_offset(raw: bytes, lineno: int | None, column: int | None) -> int:
+    """Return the offset of a place in the parsed text, whose first line had a bracket before `raw`."""
+    if lineno is None or column is None:
+        return 0
+    before = sum(len(line) for line in raw.splitlines(keepends=True)[: lineno - 1])
+    return before + column - (1 if lineno == 1 else 0)
+
+
+def _is_named_in(code: CodeType, function: ast.expr) -> bool:
+    """Tell that the code knows the name it is said to call: the file may have been changed since it was read."""
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", None)
+    names = code.co_names + code.co_varnames + code.co_freevars + code.co_cellvars
+    return name is None or name in names
+
+
+def _is_bare_super(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and not node.args and isinstance(node.func, ast.Name) and node.func.id == "super"
+
+
+def _super_method(frame: FrameType, code: CodeType, name: str) -> str | None:
+    """Return the name of the C method that `super().name` stands for in `frame`."""
+    bases = mro(type(_read(code.co_varnames[0], frame)))
+    here = _read("__class__", frame)
+    after = next(n for n, base in enumerate(bases) if base is here) + 1
+    for base in bases[after:]:
+        entry = own_entry(base, name)
+        if entry is not None:
+            return _c_name(entry)
+    return None
+
+
+def _c_name(function: Any) -> str | None:
+    """Return `type.method` or `module.function` of a C function; None for anything else."""
+    kind = type(function)
+    if kind is MethodDescriptorType or kind is WrapperDescriptorType or kind is MethodWrapperType:
+        return f"{short_class_name(function.__objclass__)}.{function.__name__}"
+    if kind is not BuiltinFunctionType:
+        return None
+    owner = function.__self__
+    if owner is None or is_a(owner, ModuleType):
+        return _function_name(function)
+    return _method_name(owner, function.__name__)
+
+
+def _method_name(owner: object, name: str) -> str:
+    """Return `type.method` by the type that has the C method, not the one that inherits it."""
+    is_class = is_a(owner, type)
+    bases = mro(owner) if is_class else mro(type(owner))  # type: ignore[arg-type]  # a class then
+    for base in bases:
+        if type(own_entry(base, name)) in _C_METHODS:
+            return f"{short_class_name(base)}.{name}"
+    return f"{short_class_name(bases[0])}.{name}"
+
+
+def _function_name(function: Any) -> str | None:
+    """Return `module.function`, with the public module where one has the very same function."""
+    module, name = plain_str(function.__module__), function.__name__
+    if module is None:
+        return None
+    public = dict.get(sys.modules, module.lstrip("_"))
+    if public is not None and is_a(public, ModuleType) and dict.get(module_dict(public), name) is function:
+        module = module.lstrip("_")
+    return f"{module}.{name}"
+
+
+_C_METHODS: Final = (MethodDescriptorType, type(dict.__dict__["fromkeys"]), staticmethod)

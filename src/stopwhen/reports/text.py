@@ -1,0 +1,167 @@
+"""The text of a hit for a terminal or a log."""
+
+# Not pathlib: it is not to be loaded in the program's name.
+# ruff: noqa: PTH118
+
+from __future__ import annotations
+
+import os
+from typing import Final, TextIO
+
+from stopwhen.event import Place
+from stopwhen.hit import Hit
+from stopwhen.location import Location, is_ours, is_own_code, locate, real_filename, short_name, source_line
+from stopwhen.texts import clean
+from stopwhen.types import AccessType
+
+_MOST: Final = 240  # Characters of the watch expression, or of a name, that are shown.
+
+_VERBS: Final = {
+    AccessType.CHANGE: "changed",
+    AccessType.TRUE: "became true",
+    AccessType.WRITE: "written",
+    AccessType.READ: "read",
+}
+
+_COLOURS: Final = {"what": "1", "count": "2", "where": "36", "line": "1", "change": "33", "from": "2"}
+
+_STARTERS: Final = ("runpy.py", os.path.join("importlib", "_bootstrap.py"))
+
+
+def wants_color(stream: TextIO | None) -> bool:
+    """Tell that colour is wanted on `stream`: by NO_COLOR, FORCE_COLOR and TERM, else when it is a terminal."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    if stream is None or os.environ.get("TERM") == "dumb":
+        return False
+    try:
+        return bool(stream.isatty())
+    except Exception:  # A stream of the program's, or a closed one.
+        return False
+
+
+def format_hit(hit: Hit, *, color: bool, width: int) -> str:
+    """Return the lines that tell of `hit`, each ended by a line end.
+
+    Nothing of the program's text reaches the terminal but as printable characters; source lines are cut to `width`.
+    """
+    writer = _Writer(color, width)
+    lines = [writer.head(hit), *writer.place(hit), *writer.values(hit)]
+    callers = _callers(hit)
+    if callers:
+        lines.append(writer.paint("from", f"  from {_chain(callers)}"))
+    return "".join(f"{line}\n" for line in lines)
+
+
+class _Writer:
+    """Writes the parts of one hit's text, for one width, in colour or not."""
+
+    def __init__(self, color: bool, width: int) -> None:
+        self._color = color
+        self._width = width
+
+    def paint(self, part: str, text: str) -> str:
+        return f"\x1b[{_COLOURS[part]}m{text}\x1b[0m" if self._color else text
+
+    def head(self, hit: Hit) -> str:
+        """Return what was hit, and at the right end which hit it is."""
+        verb = "is already true" if hit.already else _VERBS[hit.watchpoint.access]
+        what, count = f"{_name(hit.watchpoint.expression.text)} {verb}", f"hit {hit.count}"
+        gap = max(self._width - len("stopwhen: ") - len(what) - len(count), 2)
+        return f"stopwhen: {self.paint('what', what)}{' ' * gap}{self.paint('count', count)}"
+
+    def place(self, hit: Hit) -> list[str]:
+        """Return where it happened and who did it, and the source."""
+        shown = [hit.location] if hit.between is None else list(dict.fromkeys(hit.between))
+        locations = [location for location in shown if location is not None]
+        line = "   ".join([self.paint("where", _where_words(hit, locations)), *_who(hit)])
+        numbers = len(str(max((location.lineno for location in locations), default=0)))
+        sources = ((location, source_line(location)) for location in locations)
+        return [f"  {line}", *(self.source(at, text, numbers) for at, text in sources if text is not None)]
+
+    def source(self, location: Location, text: str, numbers: int) -> str:
+        """Return a source line with its number."""
+        start = f"    {location.lineno:>{numbers}} | "
+        return start + self.paint("line", _cut(clean(text.expandtabs(4).rstrip()), max(self._width - len(start), 20)))
+
+    def values(self, hit: Hit) -> list[str]:
+        """Return what changed, then what that did to the value of the expression when it is another thing."""
+        if hit.already:
+            return []
+        name = hit.watchpoint.expression.text
+        if hit.change is None:
+            return [self.paint("change", f"  {_name(name)}  {clean(hit.new_text)}")]
+        lines = [f"  {_name(hit.change.name)}  {clean(hit.change.text)}"]
+        is_told = hit.change.name == name or hit.watchpoint.access is AccessType.TRUE
+        if not is_told and hit.old_text != hit.new_text:
+            lines.append(f"  {_name(name)}  {clean(hit.old_text)} -> {clean(hit.new_text)}")
+        return [self.paint("change", line) for line in lines]
+
+
+def _where_words(hit: Hit, locations: list[Location]) -> str:
+    if not locations:
+        return "in C code, no Python frame"
+    if hit.exact:
+        return _where(locations[0])
+    if len(locations) == 1:
+        return f"near {_where(locations[0])}, the line is not certain"
+    return f"somewhere between {_where(locations[0])} and {_where(locations[1])}"
+
+
+def _who(hit: Hit) -> list[str]:
+    """Return by what, for whom and in which thread, task and process, as far as that is not plain."""
+    who = [f"by {clean(hit.by)}"] if hit.by else []
+    if hit.own_location is not None and hit.own_location != hit.location:
+        who.append(f"for {_where(hit.own_location)}")
+    if hit.thread != "MainThread":
+        who.append(f"in thread {_name(hit.thread)}")
+    if hit.task is not None:
+        who.append(f"in task {_name(hit.task)}")
+    if hit.in_child:
+        who.append(f"in process {hit.pid}")
+    return who
+
+
+def _where(location: Location) -> str:
+    """Return file, line and function; of a function inside a function the inner name."""
+    return _spot(location, location.function.rpartition("<locals>.")[2])
+
+
+def _spot(location: Location, function: str) -> str:
+    place = f"{_name(short_name(location.filename))}:{location.lineno}"
+    return place if function == "<module>" else f"{place} in {_name(function)}"
+
+
+def _callers(hit: Hit) -> list[Place]:
+    """Return the places that led to the writer, innermost first, without those of whoever started the program."""
+    callers = list(hit.places[1:])
+    ours = (n for n, (code, _) in enumerate(callers) if is_ours(code.co_filename))
+    del callers[next(ours, len(callers)) :]
+    own = [n for n, (code, _) in enumerate(callers) if is_own_code(code.co_filename)]
+    if own:
+        del callers[own[-1] + 1 :]
+    while callers and short_name(real_filename(callers[-1][0].co_filename)) in _STARTERS:
+        del callers[-1]
+    return callers
+
+
+def _chain(callers: list[Place]) -> str:
+    """Return the first two callers and the outermost one."""
+    shown = callers if len(callers) <= 3 else [*callers[:2], callers[-1]]
+    spots = []
+    for code, offset in shown:
+        location = locate(code, offset)
+        spots.append(_spot(location, location.function.rpartition(".")[2]))
+    if len(callers) > len(shown):
+        spots[-1] = f"... {spots[-1]}"
+    return ", ".join(spots)
+
+
+def _name(text: str) -> str:
+    return _cut(clean(text), _MOST)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."
