@@ -1,8 +1,5 @@
 """Where code wrote: file, line and columns of an instruction, short names for them, and the C function it called."""
 
-# Not pathlib: it is not to be loaded in the program's name.
-# ruff: noqa: PTH100,PTH113,PTH118,PTH120,PTH206
-
 from __future__ import annotations
 
 import ast

@@ -1,8 +1,5 @@
 """Bounded, safe texts of values: no user code is run, and a list of a million items costs as much as one of ten."""
 
-# Not pathlib: it is not to be loaded in the program's name.
-# ruff: noqa: PTH118
-
 from __future__ import annotations
 
 import dataclasses
@@ -132,6 +129,9 @@ class _Writer:
         cls = type(value)
         if value is ABSENT:
             return "absent"
+        # By id: looking a class up in a dict would run the `__hash__` of its metaclass.
+        if id(cls) in _CONTENT:
+            return _CONTENT[id(cls)](self, value, cls, room, depth)
         bases = mro(cls)
         if any(base is enum.Enum for base in bases):
             return self._enum_member(value, room, depth)
@@ -140,7 +140,6 @@ class _Writer:
             name = short_class_name(cls)
             return self._nested(value, f"{name}(", *fields, ")", show=self._field, room=room, depth=depth)
         for base in bases:
-            # By id: looking a class up in a dict would run its metaclass' `__hash__`.
             whole = _WHOLE.get(id(base))
             if whole is not None:
                 return whole(self, value, room, depth)
@@ -352,7 +351,8 @@ def _is_shown(field: object) -> bool:
     """Tell that the dataclass itself would show the field; a ClassVar is listed but is none."""
     if type(field) is not dataclasses.Field:
         return False
-    return field.repr is True and field._field_type is dataclasses._FIELD  # type: ignore[attr-defined]  # no public word for it
+    # There is no public word for what a field is.
+    return field.repr is True and field._field_type is dataclasses._FIELD  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def _path_text(value: object) -> str | None:

@@ -1,8 +1,5 @@
 """The text of a hit for a terminal or a log."""
 
-# Not pathlib: it is not to be loaded in the program's name.
-# ruff: noqa: PTH118
-
 from __future__ import annotations
 
 import os
