@@ -266,8 +266,9 @@ def _rebound(old: Any, new: Any, name: str) -> Change:
 def _difference(old: Any, new: Any) -> str:
     """Return in words how one object differs from the one in its place before."""
     cls = type(new)
-    texts = text_of(old, _SHORT + 1), text_of(new, _SHORT + 1)
-    if type(old) is not cls or (max(map(len, texts)) <= _SHORT and texts[0] != texts[1]):
+    texts = text_of(old, _SHORT), text_of(new, _SHORT)
+    is_whole = not any("..." in text for text in texts)
+    if type(old) is not cls or (is_whole and texts[0] != texts[1]):
         return _arrow(old, new)
     for base, differ in _DIFFER:
         if is_a(new, base):
