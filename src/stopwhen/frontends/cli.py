@@ -1,0 +1,397 @@
+"""The command `stopwhen`: `run` a program with watchpoints, `explain` how one would be watched, `doctor`."""
+
+from __future__ import annotations
+
+import ast
+import atexit
+import builtins
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from stopwhen import env, mechanisms
+from stopwhen import session as sessions
+from stopwhen.errors import StopwhenError, UsageError
+from stopwhen.expression import parse
+from stopwhen.frontends.options import (
+    AskLine,
+    HelpAsked,
+    Request,
+    nearest,
+    read_doctor,
+    read_explain,
+    read_run,
+    unknown_command,
+)
+from stopwhen.frontends.program import Program, prepare
+from stopwhen.session import Session
+from stopwhen.types import AccessType, Action
+from stopwhen.watchpoint import Watchpoint
+
+HELP = """\
+usage: stopwhen run [options] (SCRIPT | -m MODULE | -c CODE) [arguments of the program]
+       stopwhen explain [options] EXPR
+       stopwhen doctor [--json]
+
+Data breakpoints for Python: stop when a piece of data changes, at the exact line that changed it.
+
+commands:
+  run      run a program and watch data in it
+  explain  tell how an expression would be watched, and what that costs
+  doctor   tell which mechanisms this interpreter and machine have, and why not
+
+options:
+  --version   show the version
+  -h, --help  show this, or after a command its own help
+
+examples:
+  stopwhen run --changes sys.path app.py                     stop where sys.path is modified
+  stopwhen run --true 'len(queue) > 100' -m shop.worker      stop where the queue gets too long
+  stopwhen explain 'os.environ["TZ"]'                        how would that be watched?
+
+`python -m stopwhen` is the same command; flags of Python go before it: python -O -m stopwhen run ...
+"""
+
+RUN_HELP = """\
+usage: stopwhen run [options] (SCRIPT | -m MODULE | -c CODE) [arguments of the program]
+
+Run a program as python would, and act where data in it changes. At least one watchpoint is needed. All that stands
+after the program belongs to it.
+
+watchpoints, each as many times as you like:
+  --changes EXPR   the value differs: another object, or other content
+  --true EXPR      the value goes from false to true
+  --writes EXPR    every store, of the same value too
+  --reads EXPR     every read, where this can be had
+
+what a hit does:
+  --action ACTION  stop  open the debugger at the line that wrote (default; without a terminal as log)
+                   log   report it on stderr and go on
+                   raise raise stopwhen.DataChanged in the line that wrote
+                   count count, and tell the number at the end
+
+which hits:
+  --if EXPR        only if EXPR is true; it reads `old`, `new` and the names of the frame that wrote
+  --hits RULE      only the third: 3; from the third on: '>=3'; every tenth: '%10'
+  --thread NAME    only writes of the thread of this name; may come many times
+  --in GLOB        only writes by files like this: '*/shop/*'; may come many times
+  --not-in GLOB    no writes by files like this; may come many times
+
+what is watched:
+  --scope NAME     where names are read: a module pkg.mod, every call of a function pkg.mod:func, every instance of a
+                   class pkg.mod:Class (as `self`); default: the program's __main__, then the imported modules
+  --depth N        how deep content counts: 0 rebinding only, 1 the object's own content (default), 2 and more, or all
+  --allow-calls    let EXPR run code of the program, such as properties
+  --mechanism NAME watch by this mechanism only (`stopwhen doctor` lists them)
+
+Options before the first watchpoint hold for all, options after one for that one. --option=VALUE is the same as
+--option VALUE; -- ends the options.
+
+examples:
+  stopwhen run --changes sys.path -m pytest tests
+  stopwhen run --action log --changes 'config["debug"]' --true 'len(jobs) > 9' --hits 1 app.py --port 80
+  stopwhen run --changes self.balance --scope bank.model:Account --if 'new < 0' -m bank
+  stopwhen run --action count --changes total -c 'total = 0
+  for i in range(5): total += i'
+"""
+
+EXPLAIN_HELP = """\
+usage: stopwhen explain [options] EXPR
+
+Tell what `stopwhen run` would watch for EXPR: the cells it reads, the mechanism for each, what is refused and why, and
+what it costs. Modules that are named in EXPR or by --scope are imported for that.
+
+options:
+  --scope NAME     where names are read: pkg.mod, pkg.mod:func or pkg.mod:Class; default: __main__, then modules
+  --depth N        how deep content counts: 0, 1 (default) and more, or all
+  --allow-calls    as if EXPR might run code of the program
+  --json           print JSON
+  -h, --help       show this
+
+examples:
+  stopwhen explain 'sys.path[0]'
+  stopwhen explain --scope shop.cart:Cart 'self.items'
+"""
+
+DOCTOR_HELP = """\
+usage: stopwhen doctor [--json]
+
+Tell which mechanisms this interpreter and machine have, best first, and why not the others.
+
+options:
+  --json      print JSON
+  -h, --help  show this
+"""
+
+NO_C_MODULE_HINT = """\
+  hint: with a C compiler and the headers of this Python (python3-dev, xcode-select --install, Visual Studio Build
+        Tools): pip install --force-reinstall --no-cache-dir --no-binary stopwhen stopwhen"""
+
+_COMMANDS = ("run", "explain", "doctor")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; what a program that it runs raises passes through.
+
+    Args:
+        arguments: the words after `stopwhen`; None for `sys.argv`'s.
+
+    Returns:
+        The exit status.
+    """
+    try:
+        outcome = _perform(list(sys.argv[1:] if arguments is None else arguments))
+    except StopwhenError as error:
+        _say(str(error))
+        return error.exit_status
+    except KeyboardInterrupt:  # before the program began; it ends the process as it does with python
+        sys.excepthook = lambda *_: None
+        raise
+    if isinstance(outcome, int):
+        return outcome
+    outcome()  # as few frames as may be between the interpreter's top level and the program, and no `try`
+    return 0
+
+
+def _perform(words: list[str]) -> int | Callable[[], None]:
+    """Do what is asked and return the exit status, or return the program that is to be run."""
+    if not words:
+        hint = "stopwhen run --changes sys.path app.py; stopwhen --help tells more"
+        raise UsageError("there is no command", slug="no-command", hint=hint)
+    command, *rest = words
+    if command in ("-h", "--help"):
+        return _print(HELP)
+    if command == "--version":
+        return _print(f"stopwhen {_version()}\n")
+    if command not in _COMMANDS:
+        raise unknown_command(command, _COMMANDS)
+    texts = {"run": RUN_HELP, "explain": EXPLAIN_HELP, "doctor": DOCTOR_HELP}
+    try:
+        if command == "run":
+            return _run(rest)
+        return _explain(read_explain(rest)) if command == "explain" else _doctor(read_doctor(rest))
+    except HelpAsked:
+        return _print(texts[command])
+
+
+def _version() -> str:
+    from importlib import metadata  # noqa: PLC0415  # slow to import
+
+    try:
+        return metadata.version("stopwhen")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+def _print(text: str) -> int:
+    print(text, end="")
+    return 0
+
+
+def _say(text: str) -> None:
+    """Write to the real standard error, whatever the program has made of `sys.stderr`."""
+    try:
+        sys.__stderr__.write(f"stopwhen: {text}\n")  # type: ignore[union-attr]
+        sys.__stderr__.flush()  # type: ignore[union-attr]
+    except (AttributeError, OSError, ValueError):  # there is none, or it is closed
+        pass
+
+
+# run
+
+
+def _run(words: Sequence[str]) -> Callable[[], None]:
+    """Arm the watchpoints and return what runs the program."""
+    line = read_run(words)
+    start = prepare(line.program)
+    session = sessions.current()
+    watchpoints: list[tuple[Request, Watchpoint]] = []
+    # First in, last out: the program's own functions at exit are watched like all of it.
+    atexit.register(_finish, session, watchpoints, os.getpid())
+    for request in line.requests:
+        watchpoints.append((request, _arm(session, request)))
+    return start
+
+
+def _arm(session: Session, request: Request) -> Watchpoint:
+    settings = request.settings
+    return session.watch(
+        request.access,
+        request.text,
+        scope=settings.scope,
+        depth=settings.depth,
+        condition=settings.condition,
+        hit_condition=settings.hit_condition,
+        threads=settings.threads,
+        files=settings.files,
+        not_files=settings.not_files,
+        action=settings.action,
+        allow_calls=settings.allow_calls,
+    )
+
+
+def _finish(session: Session, watchpoints: Sequence[tuple[Request, Watchpoint]], pid: int) -> None:
+    """Disarm all, and say at the end of the run what would otherwise go unnoticed."""
+    session.close()
+    if os.getpid() != pid:  # a forked child: the parent speaks
+        return
+    for request, watchpoint in watchpoints:
+        if not watchpoint.was_present:
+            _say(str(_never_there(watchpoint.expression.text, request.settings.scope)))
+        elif request.settings.action is Action.COUNT:
+            _say(_counted(request.access, watchpoint))
+
+
+def _counted(access: AccessType, watchpoint: Watchpoint) -> str:
+    text, count = watchpoint.expression.text, watchpoint.count
+    times = "1 time" if count == 1 else f"{count:,} times"
+    match access:
+        case AccessType.CHANGE:
+            return f"{text} changed {times}"
+        case AccessType.TRUE:
+            return f"{text} became true {times}"
+        case AccessType.WRITE:
+            return f"{text} was written {times}"
+        case AccessType.READ:
+            return f"{text} was read {times}"
+
+
+def _never_there(text: str, scope: str | None) -> StopwhenError:
+    return UsageError(f"{text} was never there", slug="never-there", hint=_absence_hint(text, scope))
+
+
+def _absence_hint(text: str, scope: str | None) -> str:
+    """Return where `text` was looked for, and what may have been meant."""
+    if scope is None:
+        known = {*vars(sys.modules["__main__"]), *sys.modules} if "__main__" in sys.modules else {*sys.modules}
+        where = "__main__ and among the imported modules"
+    elif scope.partition(":")[0] not in sys.modules:
+        return f"the module {scope.partition(':')[0]!r} was never imported"
+    elif ":" in scope:
+        return f"it was read in {scope}"
+    else:
+        known, where = {*vars(sys.modules[scope])}, scope
+    missing = [name for name in _root_names(parse(text).tree) if name not in known and name not in vars(builtins)]
+    if not missing:
+        return f"its names are there, but the whole of it could never be read; it was read in {where}"
+    near = nearest(missing[0], known)
+    return f"there is no {missing[0]!r} in {where}" + (f"; did you mean {near!r}?" if near else "")
+
+
+def _root_names(tree: ast.expr) -> Iterator[str]:
+    """Yield the names that an expression reads and does not bind itself."""
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    bound = {name.id for name in names if not isinstance(name.ctx, ast.Load)}
+    yield from dict.fromkeys(name.id for name in names if name.id not in bound)
+
+
+# explain
+
+
+def _explain(line: AskLine) -> int:
+    """Print how an expression would be watched."""
+    tree = parse(line.text).tree
+    prepare(Program("code", "", (), ()))  # what is ours in __main__ would be none of the program's
+    names = [line.scope.partition(":")[0]] if line.scope is not None else _dotted_names(tree)
+    imported = [module for name in names for module in _import(name, whole=line.scope is not None)]
+    session = sessions.current()
+    try:
+        plan = session.explain(line.text, line.scope, line.depth, line.allow_calls)
+    finally:
+        session.close()
+    lines = list(plan.lines())
+    if line.json:
+        import json  # noqa: PLC0415
+
+        print(json.dumps({"expression": line.text, "scope": line.scope, "imported": imported, "lines": lines}, indent=2))
+        return 0
+    print("\n".join(lines))
+    if imported:
+        print(f"imported for this: {', '.join(imported)}; `stopwhen run` waits until the program imports it")
+    return 0
+
+
+def _dotted_names(tree: ast.expr) -> list[str]:
+    """Return the longest `a.b.c` that stand in an expression."""
+    inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    names = [_dotted(node) for node in ast.walk(tree) if id(node) not in inner]
+    return list(dict.fromkeys(name for name in names if name is not None))
+
+
+def _dotted(node: ast.AST) -> str | None:
+    match node:
+        case ast.Name(id=name):
+            return name
+        case ast.Attribute(value=value, attr=attribute):
+            start = _dotted(value)
+            return None if start is None else f"{start}.{attribute}"
+        case _:
+            return None
+
+
+def _import(dotted: str, *, whole: bool) -> list[str]:
+    """Import as much of `a.b.c` as is a module, and return what was not there before.
+
+    Args:
+        dotted: the name.
+        whole: all of it is meant to be a module: say so when it is not.
+    """
+    imported: list[str] = []
+    parts = dotted.split(".")
+    if not whole and parts[0] in vars(builtins):
+        return imported
+    for length in range(1, len(parts) + 1):
+        name = ".".join(parts[:length])
+        if name in sys.modules:
+            continue
+        parent: Any = sys.modules.get(".".join(parts[: length - 1]))
+        if not whole and parent is not None and parts[length - 1] in vars(parent):
+            break  # an attribute that is no module
+        if not _import_one(name, whole=whole):
+            break
+        imported.append(name)
+    return imported
+
+
+def _import_one(name: str, *, whole: bool) -> bool:
+    stdout, sys.stdout = sys.stdout, sys.stderr  # what the module prints is no part of the answer
+    try:
+        if importlib.util.find_spec(name) is None:
+            if whole:
+                _say(f"there is no module {name!r}")
+            return False
+        importlib.import_module(name)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a module may even exit
+        if whole or not isinstance(error, ImportError):
+            _say(f"cannot import {name}: {type(error).__name__}: {error}")
+        return False
+    finally:
+        sys.stdout = stdout
+    return True
+
+
+# doctor
+
+
+def _doctor(line: AskLine) -> int:
+    """Print what there is."""
+    rows = list(mechanisms.overview())
+    python = f"{sys.implementation.name} {'.'.join(map(str, sys.version_info[:3]))} on {sys.platform}"
+    if line.json:
+        import json  # noqa: PLC0415
+
+        listed = [{"name": row.name, "title": row.title, "usable": row.reason is None, "reason": row.reason} for row in rows]
+        print(json.dumps({"python": python, "c_module": env.core is not None, "mechanisms": listed}, indent=2))
+        return 0
+    width = max([len("C module"), *(len(row.name) for row in rows)])
+    print(f"{'python':{width}}  {python}")
+    print(f"{'C module':{width}}  {'there' if env.core is not None else env.NO_C_MODULE}")
+    if env.core is None:
+        print(NO_C_MODULE_HINT)
+    for row in rows:
+        print(f"{row.name:{width}}  {'usable' if row.reason is None else f'not usable: {row.reason}'}  ({row.title})")
+    return 0

@@ -1,0 +1,345 @@
+"""Reads the command line: what `run` is to watch and how, and which program; the options of the other commands.
+
+Not argparse, for its habit of taking options from among the program's own arguments, and for what it imports.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NoReturn
+
+from stopwhen.errors import UsageError
+from stopwhen.frontends.program import Program
+from stopwhen.types import AccessType, Action
+
+
+class HelpAsked(Exception):  # noqa: N818  # it is no error
+    """The command line asks for help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What may be said of all watchpoints or of one; None and empty mean that nothing was said."""
+
+    action: Action = Action.STOP
+    condition: str | None = None
+    hit_condition: str | None = None
+    scope: str | None = None
+    depth: int | Literal["all"] = 1
+    threads: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    not_files: tuple[str, ...] = ()
+    allow_calls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One watchpoint that is asked for."""
+
+    access: AccessType
+    text: str
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """All that stands after `stopwhen run`."""
+
+    requests: tuple[Request, ...]
+    mechanism: str | None
+    program: Program
+
+
+@dataclass(frozen=True, slots=True)
+class AskLine:
+    """All that stands after `stopwhen explain` or `stopwhen doctor`; the latter has no expression."""
+
+    text: str
+    scope: str | None
+    depth: int | Literal["all"]
+    allow_calls: bool
+    json: bool
+
+
+_WATCHPOINTS = {f"--{access.value}": access for access in AccessType}
+_SETTINGS_WITH_VALUE = ("--action", "--if", "--hits", "--scope", "--depth", "--thread", "--in", "--not-in")
+_RUN_OPTIONS = (*_WATCHPOINTS, *_SETTINGS_WITH_VALUE, "--allow-calls", "--mechanism", "--help", "-m", "-c")
+_EXPLAIN_OPTIONS = ("--scope", "--depth", "--allow-calls", "--json", "--help")
+_DOCTOR_OPTIONS = ("--json", "--help")
+
+_AFTER_THE_PROGRAM = "what stands after the program belongs to the program; options of stopwhen go before it"
+
+
+class _Words:
+    """The words of a command line that are not read yet."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = words
+        self._next = 0
+
+    def more(self) -> bool:
+        return self._next < len(self._words)
+
+    def take(self) -> str:
+        self._next += 1
+        return self._words[self._next - 1]
+
+    def rest(self) -> tuple[str, ...]:
+        return tuple(self._words[self._next :])
+
+    def value_of(self, option: str, given: str | None, what: str) -> str:
+        """Return the value of `option`: what stood after its `=`, or the next word."""
+        if given is not None:
+            return given
+        if not self.more():
+            raise UsageError(f"{option} needs {what}", slug="missing-value", hint=f"write {option} {what}")
+        return self.take()
+
+
+def read_run(words: Sequence[str]) -> RunLine:
+    """Return what a `run` line asks for.
+
+    Options before the first watchpoint hold for all, options after one for that one.
+
+    Raises:
+        UsageError: it cannot be understood.
+        HelpAsked: it asks for help.
+    """
+    left = _Words(words)
+    common = Settings()
+    requests: list[Request] = []
+    mechanism: str | None = None
+    while True:
+        program = _program(left)
+        if program is not None:
+            break
+        option, given = _split(left.take())
+        if option == "--mechanism":
+            mechanism = left.value_of(option, given, "NAME")
+        elif option in _WATCHPOINTS:
+            text = left.value_of(option, given, "EXPR")
+            requests.append(Request(_WATCHPOINTS[option], text, common))
+        elif requests:
+            requests[-1] = replace(requests[-1], settings=_set(requests[-1].settings, option, given, left))
+        else:
+            common = _set(common, option, given, left)
+    if not requests:
+        _no_watchpoint(program)
+    return RunLine(tuple(requests), mechanism, program)
+
+
+def _program(left: _Words) -> Program | None:
+    """Return the program if the words go on with it; all after it is its own."""
+    if not left.more():
+        hint = "end the line with a script, -m MODULE or -c CODE, as for python"
+        raise UsageError("there is no program to run", slug="no-program", hint=hint)
+    words = left.rest()
+    first = words[0]
+    if first == "--":
+        left.take()
+        if not left.more():
+            return _program(left)
+        words = left.rest()
+        return Program("script", words[0], words[1:], words[:1])
+    if not first.startswith("-") or first == "-":
+        return Program("script", first, words[1:], words[:1])
+    kinds: dict[str, Literal["module", "code"]] = {"-m": "module", "-c": "code"}
+    if first[:2] not in kinds:
+        return None
+    kind, what = kinds[first[:2]], "MODULE" if first[1] == "m" else "CODE"
+    if len(first) > 2:  # noqa: PLR2004  # `-mmodule`
+        name, start = first[2:], 1
+    elif len(words) == 1:
+        raise UsageError(f"{first} needs {what}", slug="missing-value", hint=f"write {first} {what}")
+    else:
+        name, start = words[1], 2
+    if kind == "module" and name.startswith("-"):
+        hint = "a line runs one program: one script, one -m MODULE or one -c CODE, after all options of stopwhen"
+        raise UsageError(f"{name!r} cannot be a module to run", slug="not-a-module", hint=hint)
+    return Program(kind, name, words[start:], words[:start])
+
+
+def _split(word: str) -> tuple[str, str | None]:
+    """Return an option and what stands after its `=`, None where there is no `=`."""
+    option, equals, value = word.partition("=")
+    return option, value if equals else None
+
+
+def _set(settings: Settings, option: str, given: str | None, left: _Words) -> Settings:
+    """Return `settings` with one option more."""
+    if option in ("-h", "--help"):
+        raise HelpAsked
+    if option == "--allow-calls":
+        _without_value(option, given)
+        return replace(settings, allow_calls=True)
+    if option not in _SETTINGS_WITH_VALUE:
+        _unknown(option, _RUN_OPTIONS)
+    return _SETTERS[option](settings, left.value_of(option, given, _VALUES[option]))
+
+
+_VALUES = {
+    "--action": "ACTION",
+    "--if": "EXPR",
+    "--hits": "RULE",
+    "--scope": "NAME",
+    "--depth": "N",
+    "--thread": "NAME",
+    "--in": "GLOB",
+    "--not-in": "GLOB",
+}
+
+_SETTERS: dict[str, Callable[[Settings, str], Settings]] = {
+    "--action": lambda settings, value: replace(settings, action=_action(value)),
+    "--if": lambda settings, value: replace(settings, condition=value),
+    "--hits": lambda settings, value: replace(settings, hit_condition=value),
+    "--scope": lambda settings, value: replace(settings, scope=_scope(value)),
+    "--depth": lambda settings, value: replace(settings, depth=_depth(value)),
+    "--thread": lambda settings, value: replace(settings, threads=(*settings.threads, value)),
+    "--in": lambda settings, value: replace(settings, files=(*settings.files, value)),
+    "--not-in": lambda settings, value: replace(settings, not_files=(*settings.not_files, value)),
+}
+
+
+def _action(value: str) -> Action:
+    names = [action.value for action in Action]
+    if value not in names:
+        near = nearest(value, names)
+        hint = f"did you mean {near!r}?" if near else "stop is the default"
+        raise UsageError(f"--action {value!r} is none of {', '.join(names)}", slug="unknown-action", hint=hint)
+    return Action(value)
+
+
+def _scope(value: str) -> str:
+    module, colon, name = value.partition(":")
+    parts = [*module.split("."), *(name.split(".") if colon else ())]
+    if not all(part.isidentifier() for part in parts):
+        raise UsageError(
+            f"--scope {value!r} names no scope",
+            slug="bad-scope",
+            hint="give a module: pkg.mod, or a function or class in one: pkg.mod:func, pkg.mod:Class",
+        )
+    return value
+
+
+def _depth(value: str) -> int | Literal["all"]:
+    if value == "all":
+        return "all"
+    if not (value.isascii() and value.isdigit()):
+        raise UsageError(
+            f"--depth {value!r} is neither a number from 0 nor 'all'",
+            slug="bad-depth",
+            hint="0 sees rebinding only, 1 the object's own content too, 'all' whatever it reaches",
+        )
+    return int(value)
+
+
+def read_explain(words: Sequence[str]) -> AskLine:
+    """Return what an `explain` line asks for.
+
+    Raises:
+        UsageError: it cannot be understood.
+        HelpAsked: it asks for help.
+    """
+    line = _read_ask(words, _EXPLAIN_OPTIONS, "explain")
+    if not line.text:
+        hint = "stopwhen explain 'sys.path[0]'"
+        raise UsageError("there is no expression to explain", slug="no-expression", hint=hint)
+    return line
+
+
+def read_doctor(words: Sequence[str]) -> AskLine:
+    """Return what a `doctor` line asks for.
+
+    Raises:
+        UsageError: it cannot be understood.
+        HelpAsked: it asks for help.
+    """
+    line = _read_ask(words, _DOCTOR_OPTIONS, "doctor")
+    if line.text:
+        hint = f"stopwhen explain {line.text!r} tells how one expression is watched"
+        raise UsageError(f"doctor takes no expression, but was given {line.text!r}", slug="unexpected-word", hint=hint)
+    return line
+
+
+def _read_ask(words: Sequence[str], options: tuple[str, ...], command: str) -> AskLine:
+    left = _Words(words)
+    line = AskLine(text="", scope=None, depth=1, allow_calls=False, json=False)
+    only_text = False
+    while left.more():
+        word = left.take()
+        option, given = _split(word)
+        if only_text or not word.startswith("-"):
+            if line.text:
+                hint = "put the expression in quotes: 'rows[0] + 1'"
+                raise UsageError(f"{command} was given {line.text!r} and {word!r}", slug="unexpected-word", hint=hint)
+            line = replace(line, text=word)
+        elif word == "--":
+            only_text = True
+        elif option in ("-h", "--help"):
+            raise HelpAsked
+        elif option not in options:
+            _unknown(option, options)
+        elif option == "--scope":
+            line = replace(line, scope=_scope(left.value_of(option, given, "NAME")))
+        elif option == "--depth":
+            line = replace(line, depth=_depth(left.value_of(option, given, "N")))
+        else:
+            _without_value(option, given)
+            line = replace(line, allow_calls=True) if option == "--allow-calls" else replace(line, json=True)
+    return line
+
+
+# Errors
+
+
+def _without_value(option: str, given: str | None) -> None:
+    if given is not None:
+        hint = f"write {option} alone"
+        raise UsageError(f"{option} takes no value, but was given {given!r}", slug="unexpected-value", hint=hint)
+
+
+def _unknown(option: str, options: Sequence[str]) -> NoReturn:
+    near = nearest(option, options)
+    hint = f"did you mean {near}?" if near else f"the options are {', '.join(sorted(options))}"
+    if not option.startswith("--"):
+        hint = "flags of Python go to Python itself: python {0} -m stopwhen run ...".format(option)
+    raise UsageError(f"unknown option {option!r}", slug="unknown-option", hint=hint)
+
+
+def _no_watchpoint(program: Program) -> NoReturn:
+    hint = "say what to watch: --changes EXPR, --true EXPR, --writes EXPR or --reads EXPR"
+    if any(_split(word)[0] in _WATCHPOINTS for word in program.arguments):
+        hint = _AFTER_THE_PROGRAM
+    raise UsageError("there is nothing to watch", slug="no-watchpoint", hint=hint)
+
+
+def unknown_command(word: str, commands: Sequence[str]) -> UsageError:
+    """Return the error for a first word that is no command."""
+    near = nearest(word, commands)
+    if near is not None:
+        hint = f"did you mean {near}?"
+    elif _split(word)[0] in _RUN_OPTIONS or word.endswith(".py"):
+        hint = "did you mean stopwhen run ...?"
+    else:
+        hint = f"the commands are {', '.join(commands)}; stopwhen --help tells more"
+    return UsageError(f"unknown command {word!r}", slug="unknown-command", hint=hint)
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the one of `known` that `word` was most likely meant to be, None if none is near."""
+    most = max(1, len(word.lstrip("-")) // 3)
+    distances = [(_distance(word, other), other) for other in known if abs(len(other) - len(word)) <= most]
+    distance, best = min(distances, default=(sys.maxsize, ""))
+    return best if 0 < distance <= most else None
+
+
+def _distance(one: str, other: str) -> int:
+    """Return how many letters must be put in, taken out or changed to make one word the other."""
+    row = list(range(len(other) + 1))
+    for i, letter in enumerate(one, 1):
+        diagonal, row[0] = row[0], i
+        for j, counterpart in enumerate(other, 1):
+            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (letter != counterpart))
+    return row[-1]
