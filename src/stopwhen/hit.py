@@ -108,8 +108,8 @@ class Hit:
         return hash((self.watchpoint.number, self.count))
 
     def __repr__(self) -> str:
-        where = "in C code" if self.location is None else f"{self.location.filename}:{self.location.lineno}"
-        return f"<Hit {self.count} of watchpoint {self.watchpoint.number}: {self.change or self.new_text} at {where}>"
+        where = "in C code" if self.location is None else f"at {self.location.filename}:{self.location.lineno}"
+        return f"<Hit {self.count} of watchpoint {self.watchpoint.number}: {self.change or self.new_text} {where}>"
 
 
 def _kept(value: Any, text: str) -> Any:
