@@ -1,0 +1,378 @@
+"""Reading a watch expression in a live scope: its value and the cells it depends on, without running user code.
+
+An abstract interpreter over the parsed text. It evaluates the expression itself, doing only operations known to be
+pure, and notes each cell it consults. What was not evaluated, such as the right side of an `and`, has no cells.
+"""
+
+from __future__ import annotations
+
+import ast
+import types
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from stopwhen import static
+from stopwhen.attributes import attribute
+from stopwhen.calls import apply, check_members
+from stopwhen.cells import Cell
+from stopwhen.expression import WatchExpression
+from stopwhen.items import Lazy, elements, is_true, item, plain_container
+from stopwhen.operations import as_list, binary, compare, shown, unary
+from stopwhen.record import Absence, Record
+from stopwhen.scope import Scope
+from stopwhen.static import class_name
+from stopwhen.types import ABSENT
+from stopwhen.values import content_cells
+
+Bound: TypeAlias = Mapping[str, tuple[Any, str]]
+"""The variables of the comprehensions around a node: value, and what the user would call it: `rows[3]`."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Reading:
+    """What a watch expression was when it was read.
+
+    Attributes:
+        value: its value; `ABSENT` when evaluating it raises.
+        cells: what was consulted to find the value, in order, each once.
+        content: the cells of the value's own content, down to the depth asked for.
+        fresh: the value was computed, not stored: another reading makes another object, to be compared by structure.
+        absent_because: the error that evaluating raises, for messages; None when there is a value.
+    """
+
+    value: Any
+    cells: tuple[Cell, ...]
+    content: tuple[Cell, ...]
+    fresh: bool
+    absent_because: str | None
+
+
+def read(
+    expression: WatchExpression,
+    scope: Scope,
+    *,
+    depth: int | str = 1,
+    allow_calls: bool = False,
+    past: Mapping[Cell, Any] | None = None,
+) -> Reading:
+    """Return the value of `expression` in `scope` now, and the cells whose change could change it.
+
+    Args:
+        expression: what to read.
+        scope: where its names are looked up.
+        depth: how far to follow the content of the value; an int or "all".
+        allow_calls: run what is not known to be pure, as the user allowed.
+        past: values of cells to take instead of their present ones, to evaluate as of an earlier moment; for a Content
+            cell a container of the same type to read instead of the owner.
+
+    Raises:
+        Refused: the value cannot be read without running code of the program's, or only at too great a cost.
+    """
+    record = Record(expression.text, past or {}, _again(expression, scope, allow_calls), allow_calls=allow_calls)
+    reader = _Reader(expression, scope, record)
+    try:
+        value = reader.value_of(expression.tree, {})
+        if isinstance(value, Lazy):
+            value, record.fresh = as_list(value), True
+    except Absence as absence:
+        return Reading(ABSENT, tuple(record.cells), (), fresh=False, absent_because=str(absence))
+    content = content_cells(value, depth, expression.text)
+    if record.fresh:  # nobody else has a container that was just made, though they have what is in it
+        content = tuple(cell for cell in content if not record.has_made(getattr(cell, "owner", None)))
+    return Reading(value, tuple(record.cells), content, record.fresh, None)
+
+
+class _Again:
+    """Evaluates an expression anew: the owner of Opaque cells, one for each expression and scope while it is in use."""
+
+    def __init__(self, expression: WatchExpression, scope: Scope, allow_calls: bool) -> None:
+        self.expression = expression
+        self.scope = scope
+        self.allow_calls = allow_calls
+
+    def __call__(self) -> Any:
+        return read(self.expression, self.scope, depth=0, allow_calls=self.allow_calls).value
+
+
+_in_use: weakref.WeakValueDictionary[tuple[int, int, bool], _Again] = weakref.WeakValueDictionary()
+
+
+def _again(expression: WatchExpression, scope: Scope, allow_calls: bool) -> _Again:
+    # While an entry lives it keeps expression and scope, so that their ids are not used again.
+    key = (id(expression), id(scope), allow_calls)
+    found = _in_use.get(key)
+    if found is None:
+        found = _in_use[key] = _Again(expression, scope, allow_calls)
+    return found
+
+
+class _Reader:
+    """One evaluation of an expression; each method evaluates one kind of node."""
+
+    def __init__(self, expression: WatchExpression, scope: Scope, record: Record) -> None:
+        self.expression = expression
+        self.scope = scope
+        self.record = record
+
+    def value_of(self, node: ast.expr, bound: Bound) -> Any:
+        """Return the value of `node`, leaving in `record.fresh` whether it was computed."""
+        return _EVALUATE[type(node)](self, node, bound)
+
+    def name_of(self, node: ast.expr, bound: Bound) -> str:
+        """Return what the user calls what `node` reads: as written, but with comprehension variables spelt out."""
+        if not bound:
+            return self.expression.parts[node]
+        match node:
+            case ast.Name(id=name) if name in bound:
+                return bound[name][1]
+            case ast.Attribute(value=owner, attr=name):
+                return f"{self.name_of(owner, bound)}.{name}"
+            case ast.Subscript(value=owner, slice=key) if not isinstance(key, ast.Slice):
+                return f"{self.name_of(owner, bound)}[{self.expression.parts[key]}]"
+        return self.expression.parts[node]
+
+    def constant(self, node: ast.Constant, _bound: Bound) -> Any:
+        self.record.fresh = False
+        return node.value
+
+    def name(self, node: ast.Name, bound: Bound) -> Any:
+        self.record.fresh = False
+        if node.id in bound:
+            return bound[node.id][0]
+        value = self.scope.find(node.id, self.record.look)
+        if value is ABSENT:
+            raise Absence(NameError, f"name {node.id!r} is not defined in {self.scope.title}")
+        if type(value) is _LAZY_IMPORT:
+            return self.record.foreign(f"{node.id!r} is imported lazily, and has not been used yet", value.resolve)
+        return value
+
+    def attribute(self, node: ast.Attribute, bound: Bound) -> Any:
+        owner = self.value_of(node.value, bound)
+        return attribute(self.record, owner, node.attr, self.name_of(node, bound))
+
+    def subscript(self, node: ast.Subscript, bound: Bound) -> Any:
+        owner = self.value_of(node.value, bound)
+        key = self.value_of(node.slice, bound)
+        return item(self.record, owner, key, self.name_of(node.value, bound), self.name_of(node, bound))
+
+    def slice(self, node: ast.Slice, bound: Bound) -> Any:
+        bounds = [None if part is None else self.value_of(part, bound) for part in (node.lower, node.upper, node.step)]
+        return self.record.made(slice(*bounds))
+
+    def call(self, node: ast.Call, bound: Bound) -> Any:
+        function = self.value_of(node.func, bound)
+        arguments: list[Any] = []
+        names: list[str] = []
+        for argument in node.args:
+            if isinstance(argument, ast.Starred):
+                for one, name in self.elements_of(argument.value, bound):
+                    arguments.append(one)
+                    names.append(name)
+            else:
+                arguments.append(self.value_of(argument, bound))
+                names.append(self.name_of(argument, bound))
+        options = self.options_of(node, bound)
+        return apply(
+            *(self.record, function, self.name_of(node.func, bound), tuple(arguments)),
+            options=options,
+            names=tuple(names),
+        )
+
+    def options_of(self, node: ast.Call, bound: Bound) -> dict[str, Any]:
+        options: dict[str, Any] = {}
+        for keyword in node.keywords:
+            value = self.value_of(keyword.value, bound)
+            if keyword.arg is not None:
+                options[keyword.arg] = value
+                continue
+            for key, one in self.pairs_of(value, self.name_of(keyword.value, bound)):
+                if type(key) is not str or key in options:
+                    raise Absence(TypeError, f"cannot pass {self.name_of(keyword.value, bound)!r} as options")
+                options[key] = one
+        return options
+
+    def pairs_of(self, value: Any, name: str) -> list[tuple[Any, Any]]:
+        """Return keys and values of what stands after `**`."""
+        container = plain_container(self.record, value, name, "__iter__", "keys", "__getitem__")
+        if static.is_a(container, dict):
+            self.record.spend(len(container))
+            return list(dict.items(container))
+        if static.definer(type(value), "keys") is None:
+            raise Absence(TypeError, f"{class_name(type(value))!r} object is not a mapping")
+        made = self.record.foreign(f"{class_name(type(value))}.keys would run to read {name!r}", lambda: dict(value))
+        return list(made.items())
+
+    def elements_of(self, node: ast.expr, bound: Bound) -> Iterator[tuple[Any, str]]:
+        return elements(self.record, self.value_of(node, bound), self.name_of(node, bound))
+
+    def binary(self, node: ast.BinOp, bound: Bound) -> Any:
+        operands = self.value_of(node.left, bound), self.value_of(node.right, bound)
+        names = self.name_of(node.left, bound), self.name_of(node.right, bound)
+        return self.record.made(binary(self.record, type(node.op), operands, names))
+
+    def unary(self, node: ast.UnaryOp, bound: Bound) -> Any:
+        operand = self.value_of(node.operand, bound)
+        if isinstance(node.op, ast.Not):
+            return self.record.made(not is_true(self.record, operand, self.name_of(node.operand, bound)))
+        return self.record.made(unary(self.record, type(node.op), operand))
+
+    def boolean(self, node: ast.BoolOp, bound: Bound) -> Any:
+        stops_at = isinstance(node.op, ast.Or)
+        for operand in node.values[:-1]:
+            value = self.value_of(operand, bound)
+            fresh = self.record.fresh
+            if is_true(self.record, value, self.name_of(operand, bound)) is stops_at:
+                self.record.fresh = fresh
+                return value
+        return self.value_of(node.values[-1], bound)
+
+    def compare(self, node: ast.Compare, bound: Bound) -> Any:
+        left, left_name = self.value_of(node.left, bound), self.name_of(node.left, bound)
+        result: Any = True
+        for index, (operation, operand) in enumerate(zip(node.ops, node.comparators, strict=True)):
+            right, right_name = self.value_of(operand, bound), self.name_of(operand, bound)
+            result = compare(self.record, type(operation), (left, right), (left_name, right_name))
+            if index < len(node.ops) - 1 and not is_true(self.record, result, left_name):
+                break
+            left, left_name = right, right_name
+        return self.record.made(result)
+
+    def conditional(self, node: ast.IfExp, bound: Bound) -> Any:
+        test = is_true(self.record, self.value_of(node.test, bound), self.name_of(node.test, bound))
+        return self.value_of(node.body if test else node.orelse, bound)
+
+    def listed(self, nodes: list[ast.expr], bound: Bound) -> list[Any]:
+        """Return the values of the parts of a display."""
+        values: list[Any] = []
+        for node in nodes:
+            if isinstance(node, ast.Starred):
+                values.extend(one for one, _ in self.elements_of(node.value, bound))
+            else:
+                values.append(self.value_of(node, bound))
+        return self.record.made(values)  # type: ignore[no-any-return]  # it returns what it is given
+
+    def tuple(self, node: ast.Tuple, bound: Bound) -> Any:
+        return tuple(self.listed(node.elts, bound))
+
+    def list(self, node: ast.List, bound: Bound) -> Any:
+        return self.listed(node.elts, bound)
+
+    def set(self, node: ast.Set, bound: Bound) -> Any:
+        return self.made_set(self.listed(node.elts, bound))
+
+    def made_set(self, values: list[Any]) -> Any:
+        check_members(self.record, values)
+        return self.record.made(set(values))
+
+    def dict(self, node: ast.Dict, bound: Bound) -> Any:
+        pairs: list[tuple[Any, Any]] = []
+        for key, value in zip(node.keys, node.values, strict=True):
+            if key is None:
+                pairs.extend(self.pairs_of(self.value_of(value, bound), self.name_of(value, bound)))
+            else:
+                pairs.append((self.value_of(key, bound), self.value_of(value, bound)))
+        return self.made_dict(pairs)
+
+    def made_dict(self, pairs: list[tuple[Any, Any]]) -> Any:
+        check_members(self.record, [key for key, _ in pairs])
+        return self.record.made(dict(pairs))
+
+    def joined(self, node: ast.JoinedStr, bound: Bound) -> Any:
+        return self.record.made("".join(str(self.value_of(part, bound)) for part in node.values))
+
+    def formatted(self, node: ast.FormattedValue, bound: Bound) -> Any:
+        value = self.value_of(node.value, bound)
+        name = self.name_of(node.value, bound)
+        if node.conversion != -1:
+            value = shown(self.record, {ord("s"): str, ord("r"): repr, ord("a"): ascii}[node.conversion], value, name)
+        pattern = "" if node.format_spec is None else self.value_of(node.format_spec, bound)
+        return self.record.made(shown(self.record, format, value, name, pattern))
+
+    def list_comprehension(self, node: ast.ListComp, bound: Bound) -> Any:
+        return self.record.made([self.value_of(node.elt, inner) for inner in self.rounds(node.generators, bound)])
+
+    def set_comprehension(self, node: ast.SetComp, bound: Bound) -> Any:
+        return self.made_set([self.value_of(node.elt, inner) for inner in self.rounds(node.generators, bound)])
+
+    def dict_comprehension(self, node: ast.DictComp, bound: Bound) -> Any:
+        rounds = self.rounds(node.generators, bound)
+        return self.made_dict([(self.value_of(node.key, inner), self.value_of(node.value, inner)) for inner in rounds])
+
+    def generator(self, node: ast.GeneratorExp, bound: Bound) -> Any:
+        # The outermost iterable is evaluated at once, all else when elements are asked for.
+        source = self.elements_of(node.generators[0].iter, bound)
+        rounds = self.rounds_over(source, node.generators, bound)
+        return self.record.made(Lazy(self.value_of(node.elt, inner) for inner in rounds))
+
+    def rounds(self, generators: list[ast.comprehension], bound: Bound) -> Iterator[Bound]:
+        """Yield the variables of each round of a comprehension."""
+        if not generators:
+            yield bound
+            return
+        yield from self.rounds_over(self.elements_of(generators[0].iter, bound), generators, bound)
+
+    def rounds_over(
+        self, source: Iterator[tuple[Any, str]], generators: list[ast.comprehension], bound: Bound
+    ) -> Iterator[Bound]:
+        """As `rounds`, with the elements of the first loop."""
+        first = generators[0]
+        for value, name in source:
+            inner = {**bound}
+            self.assign(first.target, value, name, inner)
+            if all(is_true(self.record, self.value_of(test, inner), self.name_of(test, inner)) for test in first.ifs):
+                yield from self.rounds(generators[1:], inner)
+
+    def assign(self, target: ast.expr, value: Any, name: str, bound: dict[str, tuple[Any, str]]) -> None:
+        """Bind the variables of `target` to `value`, which the user would call `name`."""
+        match target:
+            case ast.Name(id=variable):
+                bound[variable] = (value, name)
+            case ast.Tuple(elts=targets) | ast.List(elts=targets):
+                self.unpack(targets, list(elements(self.record, value, name)), bound)
+            case _:
+                reason = f"its comprehension stores in {ast.unparse(target)!r}"
+                self.record.mutates(reason)
+
+    def unpack(self, targets: list[ast.expr], values: list[tuple[Any, str]], bound: dict[str, tuple[Any, str]]) -> None:
+        starred = [index for index, target in enumerate(targets) if isinstance(target, ast.Starred)]
+        least = len(targets) - len(starred)
+        if len(values) < least or (len(values) > least and not starred):
+            raise Absence(ValueError, f"{len(values)} values to unpack for {len(targets)} names")
+        for index, target in enumerate(targets):
+            if isinstance(target, ast.Starred):
+                count = len(values) - least
+                taken = [value for value, _ in values[index : index + count]]
+                self.assign(target.value, taken, ast.unparse(target.value), bound)
+                values = [*values[:index], (None, ""), *values[index + count :]]
+            else:
+                self.assign(target, *values[index], bound)
+
+
+_LAZY_IMPORT: Any = getattr(types, "LazyImportType", None)
+"""From 3.15 on: what a namespace holds for a lazy import until the name is used, which runs the module."""
+
+_EVALUATE: dict[type[ast.expr], Callable[[_Reader, Any, Bound], Any]] = {
+    ast.Constant: _Reader.constant,
+    ast.Name: _Reader.name,
+    ast.Attribute: _Reader.attribute,
+    ast.Subscript: _Reader.subscript,
+    ast.Slice: _Reader.slice,
+    ast.Call: _Reader.call,
+    ast.BinOp: _Reader.binary,
+    ast.UnaryOp: _Reader.unary,
+    ast.BoolOp: _Reader.boolean,
+    ast.Compare: _Reader.compare,
+    ast.IfExp: _Reader.conditional,
+    ast.Tuple: _Reader.tuple,
+    ast.List: _Reader.list,
+    ast.Set: _Reader.set,
+    ast.Dict: _Reader.dict,
+    ast.JoinedStr: _Reader.joined,
+    ast.FormattedValue: _Reader.formatted,
+    ast.ListComp: _Reader.list_comprehension,
+    ast.SetComp: _Reader.set_comprehension,
+    ast.DictComp: _Reader.dict_comprehension,
+    ast.GeneratorExp: _Reader.generator,
+}

@@ -1,0 +1,159 @@
+"""The text of a watch expression, parsed."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from stopwhen.errors import BadExpression
+
+
+@dataclass(frozen=True)
+class WatchExpression:
+    """A watch expression as the user wrote it, without surrounding space.
+
+    Attributes:
+        text: what the user wrote.
+        tree: the same, parsed.
+        parts: the text of each node of `tree` that can name a cell.
+    """
+
+    text: str
+    tree: ast.expr = field(repr=False, compare=False)
+    parts: Mapping[ast.expr, str] = field(repr=False, compare=False)
+
+
+_STATEMENTS: dict[type[ast.stmt], str] = {
+    ast.Assign: "an assignment",
+    ast.AnnAssign: "an assignment",
+    ast.AugAssign: "an assignment",
+    ast.Delete: "a 'del' statement",
+    ast.Import: "an import",
+    ast.ImportFrom: "an import",
+    ast.Assert: "an 'assert' statement",
+    ast.Return: "a 'return' statement",
+    ast.Raise: "a 'raise' statement",
+    ast.Global: "a 'global' statement",
+    ast.Nonlocal: "a 'nonlocal' statement",
+    ast.FunctionDef: "a function definition",
+    ast.AsyncFunctionDef: "a function definition",
+    ast.ClassDef: "a class definition",
+}
+
+_UNSUITABLE: dict[type[ast.AST], tuple[str, str]] = {
+    ast.Await: ("'await' would run a coroutine", "watch what the coroutine stores"),
+    ast.Yield: ("'yield' belongs in a function", "watch the value that is yielded"),
+    ast.YieldFrom: ("'yield from' belongs in a function", "watch the value that is yielded"),
+    ast.NamedExpr: ("':=' stores, and reading a watch expression must not", "write '==' to compare"),
+    ast.Lambda: ("'lambda' makes a new function each time", "write the function's body instead"),
+}
+
+
+def parse(text: str) -> WatchExpression:
+    """Return `text` as a watch expression.
+
+    Raises:
+        BadExpression: it is no expression, or none that can be read without changing anything.
+    """
+    stripped = text.strip()
+    if not stripped:
+        raise _nothing_there(text)
+    try:
+        tree = ast.parse(stripped, "<watch expression>", "eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise _not_an_expression(stripped, error) from None
+    for node in ast.walk(tree):
+        _check(stripped, node)
+    return WatchExpression(stripped, tree, _parts(stripped, tree))
+
+
+def _check(text: str, node: ast.AST) -> None:
+    """Raise BadExpression where `node` cannot be part of a watch expression."""
+    if isinstance(node, ast.comprehension) and node.is_async:
+        reason, hint = "'async for' would run a coroutine", "watch what the coroutine stores"
+    elif type(node) in _UNSUITABLE:
+        reason, hint = _UNSUITABLE[type(node)]
+    else:
+        return
+    raise BadExpression(f"cannot watch {text!r}: {reason}", slug="unsuitable-syntax", hint=hint)
+
+
+def _nothing_there(text: str) -> BadExpression:
+    return BadExpression(
+        f"cannot watch {text!r}: there is no expression in it",
+        slug="empty-expression",
+        hint="write the name of the data, such as 'sys.path'",
+    )
+
+
+def _not_an_expression(text: str, error: Exception) -> BadExpression:
+    """Return the error that says why `text` is no expression."""
+    try:
+        statements = ast.parse(text, "<watch expression>", "exec").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return _bad_syntax(text, error)
+    if not statements:
+        return _nothing_there(text)
+    if len(statements) > 1:
+        return BadExpression(
+            f"cannot watch {text!r}: it is {len(statements)} statements",
+            slug="statement",
+            hint="give each expression a watchpoint of its own",
+        )
+    statement = statements[0]
+    if isinstance(statement, ast.Expr):  # fits a program, not an expression: a line that ends with ';', say
+        return _bad_syntax(text, error)
+    kind = _STATEMENTS.get(type(statement), "a statement")
+    return BadExpression(
+        f"cannot watch {text!r}: it is {kind}, not an expression", slug="statement", hint=_instead(statement)
+    )
+
+
+def _instead(statement: ast.stmt) -> str:
+    """Return what to write in place of `statement`."""
+    match statement:
+        case ast.Assign(targets=[target], value=value):
+            name = ast.unparse(target)
+            return f"write {name!r} to see every change, '{name} == {ast.unparse(value)}' to wait for the value"
+        case ast.AugAssign(target=target) | ast.AnnAssign(target=target):
+            return f"write {ast.unparse(target)!r} to see every change"
+        case ast.Delete(targets=[target]):
+            return f"write {ast.unparse(target)!r}: that it goes away is a change too"
+        case ast.Assert(test=test):
+            return f"write 'not ({ast.unparse(test)})' to wait until it fails"
+        case ast.Return(value=ast.expr() as value):
+            return f"write {ast.unparse(value)!r}"
+        case ast.Import(names=[name]) | ast.ImportFrom(names=[name]):
+            return f"write {name.asname or name.name!r}; what is imported already needs no import"
+        case _:
+            return "write the expression whose value is to be watched"
+
+
+def _bad_syntax(text: str, error: Exception) -> BadExpression:
+    where = ""
+    if isinstance(error, SyntaxError):
+        reason = error.msg
+        if error.offset is not None and error.offset > 0:
+            where = f" at column {error.offset}"
+            if error.lineno is not None and error.lineno > 1:
+                where = f" at line {error.lineno}, column {error.offset}"
+    elif isinstance(error, ValueError):
+        reason = str(error)
+    else:
+        reason = "it is nested too deeply"
+    return BadExpression(f"cannot watch {text!r}: {reason}{where}", slug="bad-syntax")
+
+
+def _parts(text: str, tree: ast.expr) -> dict[ast.expr, str]:
+    """Return the text of each expression in `tree`, as the user wrote it where that is one plain piece of a line."""
+    # Offsets count bytes, and inside f-strings older interpreters count wrong.
+    plain = text.isascii() and "\n" not in text
+    formatted = {inner for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for inner in ast.walk(node)}
+    parts: dict[ast.expr, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.expr):
+            cut = plain and node not in formatted
+            parts[node] = text[node.col_offset : node.end_col_offset] if cut else ast.unparse(node)
+    parts[tree] = text
+    return parts

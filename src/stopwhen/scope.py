@@ -1,0 +1,211 @@
+"""The places in which the root names of a watch expression are looked up."""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from types import CellType, FrameType, ModuleType
+from typing import Any, Protocol, TypeAlias
+
+from stopwhen import static
+from stopwhen.cells import Cell, Closure, DictItem, Local
+from stopwhen.errors import Refused
+from stopwhen.types import ABSENT
+
+_OPTIMIZED = 1
+"""inspect.CO_OPTIMIZED: the code has fast locals, as every function has."""
+
+Look: TypeAlias = Callable[[Cell], Any]
+"""Takes note of a cell and returns its present value, or `ABSENT`."""
+
+
+class Scope(Protocol):
+    """Where root names are read."""
+
+    @property
+    def title(self) -> str:
+        """What messages call it: "module shop.config"."""
+
+    def find(self, name: str, look: Look) -> Any:
+        """Return the value of `name`, or `ABSENT`; every cell that has a say is consulted through `look`, in order."""
+
+
+@functools.cache
+def _core_function(name: str) -> Any:
+    """Return a function of the C module; None where that could not be built."""
+    try:
+        core = importlib.import_module("stopwhen._core")
+    except ImportError:
+        return None
+    return core.__dict__.get(name)
+
+
+def frame_cell(frame: FrameType, name: str) -> CellType | None:
+    """Return the cell object in which `frame` keeps `name`; None where it is not to be had."""
+    reach = _core_function("frame_cell")
+    cell: CellType | None = None if reach is None else reach(frame, name)
+    return cell
+
+
+def frame_local(frame: FrameType, name: str) -> Any:
+    """Return the value of the local, cell or free variable `name` of `frame`, or `ABSENT`."""
+    reach = _core_function("frame_local")
+    if reach is not None:
+        try:
+            return reach(frame, name)
+        except KeyError:
+            return ABSENT
+    # Before 3.13 this renews the dict that `locals()` of that frame returned, as any call of `locals()` there does.
+    try:
+        return frame.f_locals[name]
+    except KeyError:
+        return ABSENT
+
+
+class FrameScope:
+    """One running frame: its locals, closure, globals, builtins."""
+
+    def __init__(self, frame: FrameType) -> None:
+        self.frame = frame
+        self.title = _title_of_frame(frame)
+        code = frame.f_code
+        self._is_function = bool(code.co_flags & _OPTIMIZED)
+        self._own = frozenset((*code.co_varnames, *code.co_cellvars)) if self._is_function else frozenset()
+        self._outer = frozenset(code.co_freevars)
+        # The body of a module has its globals for locals; the body of a class, or text given to exec, may not.
+        self._namespace = None if self._is_function else _namespace_of(frame)
+
+    def has_local(self, name: str) -> bool:
+        """Tell whether `name` is a local of the frame, which ends with it. A free variable and a global are not."""
+        if self._is_function:
+            return name in self._own
+        return self._namespace is not None and dict.__contains__(self._namespace, name)
+
+    def find(self, name: str, look: Look) -> Any:
+        """Return the value of `name`; a local that is not bound yet hides a global, as in the program."""
+        frame = self.frame
+        if name in self._own or (name in self._outer and self._is_function):
+            return look(self._cell_of(name))
+        if self._namespace is not None:
+            value = look(DictItem(name, self._namespace, name))
+            if value is not ABSENT:
+                return value
+            if name in self._outer:
+                return look(self._cell_of(name))
+        return _find_in((frame.f_globals, frame.f_builtins), name, look)
+
+    def _cell_of(self, name: str) -> Cell:
+        """Return the cell that holds the fast local, cell or free variable `name`."""
+        code = self.frame.f_code
+        if name in code.co_cellvars or name in code.co_freevars:
+            inner = frame_cell(self.frame, name)
+            if inner is not None:
+                return Closure(name, inner)
+        return Local(name, self.frame, name)
+
+
+def _title_of_frame(frame: FrameType) -> str:
+    name = frame.f_globals.get("__name__")
+    if frame.f_code.co_name == "<module>" and type(name) is str:
+        return name if name == "__main__" else f"module {name}"
+    return f"the caller's frame at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"  # noqa: PTH119
+
+
+def _namespace_of(frame: FrameType) -> dict[str, Any] | None:
+    """Return the locals of a frame that is no function's, where they are not its globals.
+
+    Raises:
+        Refused: they are kept in a mapping that runs code of its own.
+    """
+    namespace: Any = frame.f_locals
+    if namespace is frame.f_globals:
+        return None
+    return _storage_of(namespace, f"the locals of {_title_of_frame(frame)}")
+
+
+def _storage_of(mapping: Any, title: str) -> dict[str, Any]:
+    if static.is_a(mapping, dict):
+        storage: dict[str, Any] = mapping
+        return storage
+    raise Refused(
+        f"cannot read names in {title}: it is of type {static.class_name(type(mapping))!r}, not a dict",
+        slug="namespace-type",
+        hint="give a dict, or an object's attributes by name in a dict: {'obj': obj}",
+    )
+
+
+def _find_in(namespaces: tuple[dict[str, Any], ...], name: str, look: Look) -> Any:
+    """Return what the first of `namespaces` that has `name` has there."""
+    for namespace in namespaces:
+        value = look(DictItem(name, namespace, name))
+        if value is not ABSENT:
+            return value
+    return ABSENT
+
+
+class MainScope:
+    """The program's `__main__`; a root name that it lacks is the imported module of that name."""
+
+    title = "__main__"
+
+    def find(self, name: str, look: Look) -> Any:
+        """Return the value of `name` in the module that is `__main__` now, in builtins, or among imported modules."""
+        namespaces: list[dict[str, Any]] = []
+        main = sys.modules.get("__main__")
+        if main is not None and static.is_a(main, ModuleType):
+            namespaces.append(static.module_dict(main))
+        return _find_in((*namespaces, static.module_dict(builtins), sys.modules), name, look)
+
+
+class ModuleScope:
+    """One module, given by itself or by name; while a module of that name is not imported, no name is there."""
+
+    def __init__(self, module: str | ModuleType) -> None:
+        self._module = module
+
+    @property
+    def title(self) -> str:
+        """Say which module, and that it is missing as long as it is."""
+        if not isinstance(self._module, str):
+            return f"module {static.module_dict(self._module).get('__name__', '?')}"
+        missing = "" if self._module in sys.modules else ", which is not imported yet"
+        return f"module {self._module}{missing}"
+
+    def find(self, name: str, look: Look) -> Any:
+        """Return the value of `name` in the module, once there is one, or in builtins."""
+        module: Any = self._module
+        if type(module) is str:
+            module = look(DictItem(module, sys.modules, module))
+            if module is ABSENT or module is None:
+                return ABSENT
+        is_module = static.is_a(module, ModuleType)
+        namespace = static.module_dict(module) if is_module else static.instance_dict(module)
+        if namespace is None:
+            raise Refused(
+                f"cannot read names in {self.title}: what is in its place is of type "
+                f"{static.class_name(type(module))!r} and has no namespace",
+                slug="namespace-type",
+                hint="watch what refers to it, in another scope",
+            )
+        return _find_in((namespace, static.module_dict(builtins)), name, look)
+
+
+class NamespaceScope:
+    """A mapping of the user's, live.
+
+    Raises:
+        Refused: it is no dict, so that reading it would run code of its own.
+    """
+
+    title = "the given namespace"
+
+    def __init__(self, mapping: Any) -> None:
+        self._storage = _storage_of(mapping, self.title)
+
+    def find(self, name: str, look: Look) -> Any:
+        """Return the value of `name` in the mapping, never asking its `__missing__`, or in builtins."""
+        return _find_in((self._storage, static.module_dict(builtins)), name, look)

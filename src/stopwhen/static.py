@@ -1,0 +1,152 @@
+"""Types and objects as the interpreter itself sees them: reads that run no code of the program's."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import types
+from collections.abc import Iterable
+from typing import Any
+
+from stopwhen.types import ABSENT
+
+_slots_of_type = type.__dict__
+_mro_of = _slots_of_type["__mro__"].__get__
+_proxy_of = _slots_of_type["__dict__"].__get__
+_flags_of = _slots_of_type["__flags__"].__get__
+_dictoffset_of = _slots_of_type["__dictoffset__"].__get__
+_name_of = _slots_of_type["__name__"].__get__
+
+_namespace_of = _slots_of_type["__dict__"].__get__(types.ModuleType)["__dict__"].__get__
+
+_IMMUTABLE_TYPE = 1 << 8
+"""Py_TPFLAGS_IMMUTABLETYPE: nobody can store an attribute of the type, unlike those of a class statement."""
+
+
+class TypeSet:
+    """A set of types, by identity: hashing or comparing a class can run code of its metaclass."""
+
+    def __init__(self, *kinds: type) -> None:
+        self.kinds = kinds
+        self.ids = frozenset(map(id, kinds))
+
+    def __contains__(self, kind: object) -> bool:
+        return id(kind) in self.ids
+
+    def covers(self, values: Iterable[Any]) -> bool:
+        """Tell whether the exact type of each of `values` is one of these; consumes an iterator."""
+        return self.ids.issuperset(map(id, map(type, values)))
+
+
+DICT_GETTERS = TypeSet(types.GetSetDescriptorType, types.MemberDescriptorType)
+"""The types of the C descriptors under which a type keeps `__dict__`."""
+
+
+def mro(kind: type) -> tuple[type, ...]:
+    """Return the method resolution order of `kind`, whatever its metaclass says."""
+    found: tuple[type, ...] = _mro_of(kind)
+    return found
+
+
+def type_dict(kind: type) -> dict[str, Any]:
+    """Return the dict in which `kind` keeps its attributes: the real one, not a proxy."""
+    # A mapping proxy refers to nothing but its mapping.
+    real: dict[str, Any] = gc.get_referents(_proxy_of(kind))[0]
+    return real
+
+
+def class_name(kind: type) -> str:
+    """Return the name of `kind`, for messages."""
+    name: str = _name_of(kind)
+    return name
+
+
+def is_mutable(kind: type) -> bool:
+    """Tell whether attributes can be stored on `kind`."""
+    return not _flags_of(kind) & _IMMUTABLE_TYPE
+
+
+def entry(kind: type, name: str) -> Any:
+    """Return what `kind` itself, none of its bases, has under `name`, not bound, or `ABSENT`."""
+    return _proxy_of(kind).get(name, ABSENT)
+
+
+def has_slots(kind: type) -> bool:
+    """Tell whether the member descriptors of `kind` itself are entries of a `__slots__`, not fields of a C struct."""
+    return is_mutable(kind) and entry(kind, "__slots__") is not ABSENT
+
+
+def find(kind: type, name: str) -> tuple[type, Any] | None:
+    """Return the class in the MRO of `kind` that defines `name`, and what it has there, not bound; None if none has."""
+    for base in _mro_of(kind):
+        value = _proxy_of(base).get(name, ABSENT)
+        if value is not ABSENT:
+            return base, value
+    return None
+
+
+def definer(kind: type, name: str) -> type | None:
+    """Return the class in the MRO of `kind` that defines `name`; None if none does."""
+    found = find(kind, name)
+    return None if found is None else found[0]
+
+
+def inherits(kind: type, base: type, *names: str) -> bool:
+    """Tell whether `kind` is `base` or a subclass that leaves each of `names` as `base` has it."""
+    if kind is base:
+        return True
+    return has_base(kind, base) and all(definer(kind, name) is definer(base, name) for name in names)
+
+
+def has_base(kind: type, base: type) -> bool:
+    """Tell whether `kind` is `base` or a subclass, whatever their metaclasses say."""
+    return any(one is base for one in _mro_of(kind))
+
+
+def is_a(value: Any, base: type) -> bool:
+    """Tell whether the type of `value` is `base` or a subclass; what the value says of its class does not count."""
+    return has_base(type(value), base)
+
+
+def loaded_class(module: str, name: str) -> Any:
+    """Return what the module has under `name` if the program has imported it; None if not."""
+    loaded = sys.modules.get(module)
+    return module_dict(loaded).get(name) if type(loaded) is types.ModuleType else None
+
+
+def module_dict(module: types.ModuleType) -> dict[str, Any]:
+    """Return the namespace of `module`, whatever its class overrides."""
+    namespace: dict[str, Any] = _namespace_of(module)
+    return namespace
+
+
+def instance_dict(owner: Any) -> dict[str, Any] | None:
+    """Return the dict in which `owner` keeps its own attributes, or None; for a class see `type_dict`.
+
+    A property named `__dict__` is not asked.
+    """
+    kind = type(owner)
+    # A thread-local object has another dict in each thread, and makes it by running `__init__`.
+    if has_base(kind, type) or has_base(kind, loaded_class("_thread", "_local")):
+        return None
+    for base in _mro_of(kind):
+        getter = _proxy_of(base).get("__dict__")
+        if type(getter) in DICT_GETTERS:
+            try:
+                found = type(getter).__get__(getter, owner, kind)
+            except (AttributeError, TypeError):
+                continue
+            return found if is_a(found, dict) else None
+    return None
+
+
+def hides_dict(kind: type) -> bool:
+    """Tell whether instances of `kind` have a dict out of reach, since the class has a `__dict__` of its own."""
+    if not _dictoffset_of(kind):
+        return False
+    return not any(type(_proxy_of(base).get("__dict__")) in DICT_GETTERS for base in _mro_of(kind))
+
+
+def referent(view: Any) -> Any:
+    """Return the one object that a mapping proxy or dict view looks at."""
+    return gc.get_referents(view)[0]

@@ -1,0 +1,365 @@
+"""What can be said of values without running their code: equality, truth, and the cells that hold their content."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import sys
+import types
+from collections import ChainMap, OrderedDict, UserDict, UserList, defaultdict, deque
+from collections.abc import Iterator
+from typing import Any
+
+from stopwhen import static
+from stopwhen.cells import Cell, Content, Slot
+from stopwhen.errors import Refused
+from stopwhen.static import TypeSet
+from stopwhen.types import ABSENT
+
+SCALARS = TypeSet(int, float, complex, bool, str, bytes, type(None), range, type(Ellipsis))
+"""The exact builtin types whose values never change and hold nothing else."""
+
+VIEWS = TypeSet(
+    *(type({}.keys()), type({}.values()), type({}.items())),
+    *(type(OrderedDict[int, int]().keys()), type(OrderedDict[int, int]().values())),
+    type(OrderedDict[int, int]().items()),
+)
+"""The types of the live views of a dict."""
+
+SIZED = TypeSet(
+    *(str, bytes, bytearray, memoryview, range, tuple, list, set, frozenset, dict),
+    *(deque, OrderedDict, defaultdict, *VIEWS.kinds),
+)
+"""The builtin types whose `__len__` and iteration run none of the program's code."""
+
+ENVIRON: type = type(os.environ)
+METHOD_WRAPPER = type("".__str__)
+
+WRAPPERS = ((UserDict, "data"), (UserList, "data"), (ENVIRON, "_data"))
+"""The standard library's wrappers of one container, and the attribute that holds it."""
+
+MOST_CELLS = 10_000
+MOST_PAIRS = 1_000_000
+
+
+def is_array(kind: type) -> bool:
+    """Tell whether `kind` is `array.array` or a subclass."""
+    return static.has_base(kind, static.loaded_class("array", "array"))
+
+
+def is_simple(value: Any) -> bool:
+    """Tell whether `value` is an immutable builtin through and through, exact types only: safe to keep hold of."""
+    if type(value) in SCALARS:
+        return True
+    pending, seen = [value], set[int]()
+    while pending:
+        one = pending.pop()
+        if type(one) in SCALARS or id(one) in seen:
+            continue
+        if type(one) is not tuple and type(one) is not frozenset:
+            return False
+        seen.add(id(one))
+        pending.extend(one)
+    return True
+
+
+def same(old: Any, new: Any) -> bool:
+    """Tell whether replacing `old` by `new` is no change: the same object, or equal immutables of one exact type.
+
+    Floats compare by their bits. Items of tuples and frozensets are compared in the same way.
+    """
+    return _equal(old, new, _pairs_of_immutables)
+
+
+def same_structure(old: Any, new: Any) -> bool:
+    """Tell whether two computed values are the same: containers compared by type and items, the leaves by `same`."""
+    return _equal(old, new, _pairs_of_computed)
+
+
+def _equal(old: Any, new: Any, pairs_of: Any) -> bool:
+    """Compare `old` with `new`, and all the pairs of parts that must be equal for the wholes to be."""
+    pending, seen = [(old, new)], set[tuple[int, int]]()
+    while pending:
+        left, right = pending.pop()
+        if left is right:
+            continue
+        kind = type(left)
+        if kind is not type(right):
+            return False
+        if kind in SCALARS:
+            if not _same_scalar(left, right):
+                return False
+            continue
+        if (id(left), id(right)) in seen:  # a cycle, or a part that both share
+            continue
+        seen.add((id(left), id(right)))
+        if len(seen) > MOST_PAIRS:
+            return False
+        pairs = pairs_of(left, right)
+        if pairs is None:
+            return False
+        pending.extend(pairs)
+    return True
+
+
+def _same_scalar(left: Any, right: Any) -> bool:
+    if type(left) is float:
+        return struct.pack("d", left) == struct.pack("d", right)
+    if type(left) is complex:
+        return struct.pack("dd", left.real, left.imag) == struct.pack("dd", right.real, right.imag)
+    return bool(left == right)
+
+
+def _pairs_of_immutables(left: Any, right: Any) -> Any:
+    """Return the parts to compare of two objects of one type; None when the objects differ already."""
+    if type(left) is tuple:
+        return zip(left, right, strict=True) if len(left) == len(right) else None
+    if type(left) is frozenset:
+        return _pairs_of_members(left, right)
+    return None
+
+
+def _pairs_of_members(left: Any, right: Any) -> Any:
+    """Compare two sets of one type by the tokens of their members."""
+    if len(left) != len(right):
+        return None
+    try:
+        # Both are alive, so the ids of members that are not simple stand for them.
+        return () if {_token(one) for one in left} == {_token(one) for one in right} else None
+    except RecursionError:  # tuples nested that deep: not known to be equal
+        return None
+
+
+def _token(value: Any) -> Any:
+    """Return a hashable that is equal for values that are the `same`, told apart as `==` does not: 1, 1.0 and True."""
+    kind = type(value)
+    if kind is float:
+        return kind, struct.pack("d", value)
+    if kind is complex:
+        return kind, struct.pack("dd", value.real, value.imag)
+    if kind is tuple:
+        return kind, tuple(_token(one) for one in value)
+    if kind is frozenset:
+        return kind, frozenset(_token(one) for one in value)
+    return (kind, value) if kind in SCALARS else (object, id(value))
+
+
+def _pairs_of_computed(left: Any, right: Any) -> Any:
+    """As `_pairs_of_immutables`, for all that evaluating an expression can make anew."""
+    kind = type(left)
+    if kind is tuple or kind is frozenset:
+        return _pairs_of_immutables(left, right)
+    if kind is list or kind is deque:
+        return zip(left, right, strict=True) if len(left) == len(right) else None
+    if kind is set:
+        return _pairs_of_members(left, right)
+    if kind is dict or kind is OrderedDict:
+        return _pairs_of_dicts(left, right)
+    return () if _same_opaque(left, right) else None
+
+
+def _pairs_of_dicts(left: Any, right: Any) -> Any:
+    names = [_token(key) for key in dict.keys(left)]
+    others = {_token(key): value for key, value in dict.items(right)}
+    if len(names) != len(others) or any(name not in others for name in names):
+        return None
+    if type(left) is OrderedDict and names != list(others):
+        return None
+    return zip(dict.values(left), (others[name] for name in names), strict=True)
+
+
+def _same_opaque(left: Any, right: Any) -> bool:
+    """Compare two objects of one type that are neither scalars nor containers."""
+    kind = type(left)
+    if kind is types.MethodType:
+        return left.__func__ is right.__func__ and left.__self__ is right.__self__
+    if kind is types.BuiltinFunctionType or kind is METHOD_WRAPPER:
+        return bool(left == right)  # by the identity of what they are bound to, and their C function
+    if kind in VIEWS or kind is types.MappingProxyType:
+        return static.referent(left) is static.referent(right)
+    if kind is slice:
+        return _equal((left.start, left.stop, left.step), (right.start, right.stop, right.step), _pairs_of_computed)
+    if kind is bytearray:
+        return bool(left == right)
+    if is_array(kind):
+        return bool(left.typecode == right.typecode and left.tobytes() == right.tobytes())
+    return False
+
+
+def truth(value: Any) -> bool:
+    """Return the truth of `value`; absent is false.
+
+    Raises:
+        Refused: asking would run code of the program's.
+    """
+    kind = type(value)
+    if kind in SCALARS:
+        return bool(value)
+    if value is ABSENT:
+        return False
+    for wrapper, attribute in WRAPPERS:
+        if static.has_base(kind, wrapper) and static.inherits(kind, wrapper, "__bool__", "__len__"):
+            return truth(dict.get(static.instance_dict(value) or {}, attribute, ABSENT))
+    for name in ("__bool__", "__len__"):
+        base = static.definer(kind, name)
+        if base is None:
+            continue
+        if base in SCALARS or base in SIZED or base is static.loaded_class("array", "array"):
+            return bool(value)
+        raise Refused(
+            f"cannot tell the truth of a value of type {static.class_name(kind)!r}: "
+            f"{static.class_name(base)}.{name} would run",
+            slug="runs-code",
+            hint="compare what it holds, such as 'x.count > 0'",
+        )
+    return True
+
+
+def content_cells(value: Any, depth: int | str, name: str) -> tuple[Cell, ...]:
+    """Return the cells that hold the content of `value`, called `name`, and of what it reaches within `depth` steps.
+
+    Raises:
+        Refused: they are too many to watch.
+    """
+    cells: dict[Cell, None] = {}
+    seen: set[int] = set()
+    limit = sys.maxsize if depth == "all" else int(depth)
+    level, reached = 0, [] if value is ABSENT else [(value, name)]
+    while reached and level < limit:
+        level += 1
+        pending, reached = reached, []
+        for one, title in pending:
+            if type(one) in SCALARS or id(one) in seen:
+                continue
+            seen.add(id(one))
+            cells.update(dict.fromkeys(_own_cells(one, title)))
+            if len(cells) > MOST_CELLS:
+                raise Refused(
+                    f"cannot watch {name!r} to depth {depth}: it reaches more than {MOST_CELLS:,} objects",
+                    slug="too-deep",
+                    hint="give a smaller depth",
+                )
+            pending.extend((inner, title) for inner in _wrapped(one) if _is_content(inner))
+            if level < limit:
+                reached.extend(part for part in _parts(one, title) if _is_content(part[0]))
+    return tuple(cells)
+
+
+def _is_content(value: Any) -> bool:
+    """Tell whether what `value` holds is content of whatever refers to it: no scalar, and no part of a program."""
+    kind = type(value)
+    return kind not in SCALARS and not any(
+        static.has_base(kind, base) for base in (type, types.ModuleType, types.FunctionType)
+    )
+
+
+def _own_cells(value: Any, name: str) -> Iterator[Cell]:
+    """Yield the cells of the content that `value` holds itself."""
+    kind = type(value)
+    if kind is memoryview or kind in VIEWS or kind is types.MappingProxyType:  # the content is their target's
+        return
+    if static.is_a(value, type):
+        if static.is_mutable(value):
+            yield Content(name, static.type_dict(value))
+        return
+    if static.is_a(value, types.ModuleType):
+        yield Content(name, static.module_dict(value))
+        return
+    if _is_container(kind) or _has_buffer(value):
+        yield Content(name, value)
+    attributes = static.instance_dict(value)
+    if attributes is not None:
+        yield Content(name, attributes)
+    for attribute, descriptor in _slots(kind):
+        yield Slot(f"{name}.{attribute}", value, descriptor)
+
+
+def _is_container(kind: type) -> bool:
+    holders = (list, dict, set, bytearray, deque, io.BytesIO)
+    return any(static.has_base(kind, base) for base in holders) or is_array(kind)
+
+
+def _has_buffer(value: Any) -> bool:
+    """Tell whether `value` is memory that can be written to, offered by C code: a ctypes object, say."""
+    kind = type(value)
+    if _is_container(kind) or static.has_base(kind, bytes):
+        return False
+    if sys.version_info >= (3, 12):  # a class may define `__buffer__` in Python
+        found = static.find(kind, "__buffer__")
+        if found is None or type(found[1]) is not types.WrapperDescriptorType:
+            return False
+    try:
+        with memoryview(value) as memory:
+            return not memory.readonly
+    except Exception:
+        return False
+
+
+def _wrapped(value: Any) -> Iterator[Any]:
+    """Yield the objects whose content is that of `value` too, which only shows or wraps them."""
+    kind = type(value)
+    if kind in VIEWS or kind is types.MappingProxyType:
+        yield static.referent(value)
+    elif kind is memoryview:
+        try:
+            yield value.obj
+        except ValueError:  # released
+            return
+    attributes = static.instance_dict(value) or {}
+    for wrapper, attribute in WRAPPERS:
+        if static.has_base(kind, wrapper):
+            yield dict.get(attributes, attribute)
+    if static.has_base(kind, ChainMap):
+        maps = dict.get(attributes, "maps")
+        yield maps
+        yield from maps if type(maps) is list else ()
+
+
+def _slots(kind: type) -> Iterator[tuple[str, Any]]:
+    """Yield name and descriptor of each entry of `__slots__` that instances of `kind` have."""
+    for base in static.mro(kind):
+        if static.has_slots(base):
+            for name, descriptor in list(static.type_dict(base).items()):
+                if type(descriptor) is types.MemberDescriptorType:
+                    yield name, descriptor
+
+
+def _parts(value: Any, name: str) -> Iterator[tuple[Any, str]]:
+    """Yield the objects that `value` refers to as its content, each with what a user would call it."""
+    kind = type(value)
+    for base in (list, tuple, deque):
+        if static.has_base(kind, base):
+            for index, one in enumerate(list(base.__iter__(value))):
+                yield one, f"{name}[{index}]"
+    for unordered in (set, frozenset):
+        if static.has_base(kind, unordered):
+            for one in list(unordered.__iter__(value)):
+                yield one, f"a member of {name}"
+    if static.has_base(kind, dict):
+        for key, one in list(dict.items(value)):
+            yield one, f"{name}[{_text_of_key(key)}]"
+            yield key, f"a key of {name}"
+    if static.is_a(value, type):
+        attributes: dict[str, Any] | None = static.type_dict(value)
+    elif static.is_a(value, types.ModuleType):
+        attributes = static.module_dict(value)
+    else:
+        attributes = static.instance_dict(value)
+    for attribute, one in list(dict.items(attributes)) if attributes is not None else ():
+        yield one, f"{name}.{attribute if type(attribute) is str else '...'}"
+    for attribute, descriptor in _slots(kind):
+        yield slot_value(value, descriptor), f"{name}.{attribute}"
+
+
+def slot_value(owner: Any, descriptor: Any) -> Any:
+    """Return what the slot `descriptor` holds for `owner`, or `ABSENT`."""
+    try:
+        return types.MemberDescriptorType.__get__(descriptor, owner, type(owner))
+    except (AttributeError, TypeError):
+        return ABSENT
+
+
+def _text_of_key(key: Any) -> str:
+    text = repr(key) if is_simple(key) else "..."
+    return text if len(text) <= 40 else f"{text[:37]}..."
