@@ -59,7 +59,7 @@ def locate(code: CodeType, offset: int) -> Location:
     An instruction without a line has the line of the nearest one before it, as a frame outside its code has the first.
     """
     function = plain_str(code.co_qualname) or "?"
-    filename = real_filename(plain_str(code.co_filename) or "?")
+    filename = filename_of(code)
     line, end_line, column, end_column = _position(code, offset // 2)
     if line is None:
         line = end_line = code.co_firstlineno
@@ -83,7 +83,7 @@ def _position(code: CodeType, unit: int) -> tuple[int | None, int | None, int | 
 def own_location(places: Iterable[Place]) -> Location | None:
     """Return the location of the innermost of `places` in the program's own code; None when there is none."""
     for code, offset in places:
-        if is_own_code(plain_str(code.co_filename) or "?"):
+        if is_own_code(filename_of(code)):
             return locate(code, offset)
     return None
 
@@ -105,6 +105,11 @@ def _source(filename: str, first: int, last: int) -> str | None:
     return "".join(lines).rstrip("\r\n")
 
 
+def filename_of(code: CodeType) -> str:
+    """Return the file of `code`, as an exact str: `real_filename` of its `co_filename`."""
+    return real_filename(plain_str(code.co_filename) or "?")
+
+
 def real_filename(filename: str) -> str:
     """Return the file of a frozen module of the standard library; any other name as it is."""
     if not filename.startswith(_FROZEN):
@@ -122,9 +127,11 @@ def is_own_code(filename: str) -> bool:
 
     Text without a file, given to `exec` or typed in, is the program's own.
     """
+    if filename.startswith("<"):  # There may be any number of these: they are not kept.
+        return _is_own(real_filename(filename))
     known = _own_code.get(filename)
     if known is None:
-        known = _own_code[filename] = _is_own(real_filename(filename))
+        known = _own_code[filename] = _is_own(filename)
     return known
 
 

@@ -401,7 +401,7 @@ def test_naming_the_writer_runs_nothing_of_the_programs(run):
     """Neither properties nor hooks; and the parser's warnings do not reach the program."""
     program = run("keep()\ntry: thing.attribute.append('\\d')  # @write\nexcept BaseException: pass\n", thing=hostile())
     assert program.writer("write") is None
-    program = run("keep()\nthing.append('\\\\d', 1 is 1)  # @write\n".replace("\\\\", "\\"), thing=collections.deque())
+    program = run("keep()\nthing.append(('\\d', 1 is 1))  # @write\n", thing=collections.deque())
     assert program.writer("write") == "deque.append"
 
 

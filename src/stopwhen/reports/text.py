@@ -7,7 +7,7 @@ from typing import Final, TextIO
 
 from stopwhen.event import Place
 from stopwhen.hit import Hit
-from stopwhen.location import Location, is_ours, is_own_code, locate, real_filename, short_name, source_line
+from stopwhen.location import Location, filename_of, is_ours, is_own_code, locate, short_name, source_line
 from stopwhen.texts import clean
 from stopwhen.types import AccessType
 
@@ -134,12 +134,12 @@ def _spot(location: Location, function: str) -> str:
 def _callers(hit: Hit) -> list[Place]:
     """Return the places that led to the writer, innermost first, without those of whoever started the program."""
     callers = list(hit.places[1:])
-    ours = (n for n, (code, _) in enumerate(callers) if is_ours(code.co_filename))
+    ours = (n for n, (code, _) in enumerate(callers) if is_ours(filename_of(code)))
     del callers[next(ours, len(callers)) :]
-    own = [n for n, (code, _) in enumerate(callers) if is_own_code(code.co_filename)]
+    own = [n for n, (code, _) in enumerate(callers) if is_own_code(filename_of(code))]
     if own:
         del callers[own[-1] + 1 :]
-    while callers and short_name(real_filename(callers[-1][0].co_filename)) in _STARTERS:
+    while callers and short_name(filename_of(callers[-1][0])) in _STARTERS:
         del callers[-1]
     return callers
 
