@@ -266,7 +266,7 @@ def _absence_hint(text: str, scope: str | None) -> str:
     """Return where `text` was looked for, and what may have been meant."""
     if scope is None:
         known = {*vars(sys.modules["__main__"]), *sys.modules} if "__main__" in sys.modules else {*sys.modules}
-        where = "__main__ and among the imported modules"
+        where = "__main__ or among the imported modules"
     elif scope.partition(":")[0] not in sys.modules:
         return f"the module {scope.partition(':')[0]!r} was never imported"
     elif ":" in scope:

@@ -1,0 +1,5 @@
+def f(argument: 1 + 1):
+    pass
+
+
+print(f.__annotations__)
