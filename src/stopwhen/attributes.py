@@ -47,7 +47,7 @@ _OBJECT_LOOKUP = static.type_dict(object)["__getattribute__"]
 _TYPE_LOOKUP = static.type_dict(type)["__getattribute__"]
 _METHOD_LOOKUP = static.type_dict(types.MethodType)["__getattribute__"]
 
-_TUPLE_FIELD: Any = type(static.type_dict(namedtuple("_Field", "x"))["x"])
+_TUPLE_FIELD: Any = type(static.type_dict(namedtuple("_Field", "x"))["x"])  # noqa: PYI024 - only its field matters
 """The type of the fields of named tuples: C code that returns one item."""
 
 _BINDS_AS_METHOD = TypeSet(types.FunctionType, types.BuiltinFunctionType)
@@ -227,7 +227,7 @@ def _bind(record: Record, found: Found, owner: Any, name: str, text: str) -> Any
     if kind is types.MemberDescriptorType:
         return _of_member(record, found, owner, name, text)
     if kind is types.GetSetDescriptorType:
-        return _of_getter(record, found, owner, name)
+        return _of_getter(record, found, owner, name, text)
     if kind is classmethod or kind is staticmethod:
         return _of_wrapped_function(record, value, type(owner), text)
     if kind is types.MethodType or static.definer(kind, "__get__") is None:
@@ -235,6 +235,9 @@ def _bind(record: Record, found: Found, owner: Any, name: str, text: str) -> Any
         return value
     if kind is _TUPLE_FIELD:
         record.fresh = False
+        return attempt(kind.__get__, value, owner, type(owner))
+    if _is_ctypes_field(kind):
+        record.content(owner, text.rpartition(".")[0])
         return attempt(kind.__get__, value, owner, type(owner))
     if kind is property:
         reason = f"'{class_name(found.base)}.{name}' is a property, which would run"
@@ -303,7 +306,7 @@ def _constant(record: Record, get: Callable[[], Any]) -> Any:
     return value
 
 
-def _of_getter(record: Record, found: Found, owner: Any, name: str) -> Any:
+def _of_getter(record: Record, found: Found, owner: Any, name: str, text: str) -> Any:
     """Return what a getter in C returns, where it is known to be pure."""
 
     def get() -> Any:
@@ -316,6 +319,9 @@ def _of_getter(record: Record, found: Found, owner: Any, name: str) -> Any:
         record.fresh = False
         attributes = static.instance_dict(owner)
         return ABSENT if attributes is None else attributes
+    if name == "value" and base is static.loaded_class("_ctypes", "_SimpleCData"):
+        record.content(owner, text.rpartition(".")[0])
+        return attempt(get)
     if base in _CONSTANT or _is_time(base):
         return _constant(record, get)
     if name not in _RUNS_CODE and base in _READABLE:
@@ -325,6 +331,11 @@ def _of_getter(record: Record, found: Found, owner: Any, name: str) -> Any:
 
 def _is_time(kind: type) -> bool:
     return any(kind is static.loaded_class("_datetime", name) for name in _CONSTANT_TIMES)
+
+
+def _is_ctypes_field(kind: Any) -> bool:
+    """Tell whether `kind` is the type, not always exported, of the fields of structures made with ctypes."""
+    return not static.is_mutable(kind) and class_name(kind) == "CField" and "_ctypes" in sys.modules
 
 
 def _is_enum_text(found: Found, name: str) -> bool:

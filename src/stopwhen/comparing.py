@@ -17,6 +17,9 @@ COMPARISONS = ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__")
 _COMPARING = TypeSet(object, type, *SCALARS.kinds, *SIZED.kinds, slice, property, types.GenericAlias, types.UnionType)
 """Builtin types that compare by themselves, or by the items that `_items` yields."""
 
+_HASHING = TypeSet(object, type, *SCALARS.kinds, tuple, frozenset, slice, memoryview)
+"""Builtin types that hash by themselves, or by their items."""
+
 _COMPARING_LEAVES = (("_datetime", "date"), ("_datetime", "timedelta"), ("_decimal", "Decimal"))
 
 SHOWN = TypeSet(*SCALARS.kinds, list, tuple, dict, set, frozenset, bytearray, deque, OrderedDict, defaultdict, slice)
@@ -125,3 +128,21 @@ def _items(value: Any) -> Iterable[Any]:
     if kind is slice:
         return (value.start, value.stop, value.step)
     return ()
+
+
+def hashing_method(values: Iterable[Any]) -> str | None:
+    """Return the method that would run to make a set of `values`; None when that runs no code of the program's."""
+    pending = list(values)
+    if SCALARS.covers(pending):
+        return None
+    while pending:
+        value = pending.pop()
+        kind = type(value)
+        base = static.definer(kind, "__hash__")
+        if base is not None and base not in _HASHING and not is_leaf(base):
+            return f"{class_name(base)}.__hash__"
+        if not is_plain(value):
+            return comparing_method(kind) or f"{class_name(kind)}.__eq__"
+        if static.has_base(kind, tuple):
+            pending.extend(tuple.__iter__(value))
+    return None

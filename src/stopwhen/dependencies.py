@@ -15,12 +15,13 @@ from typing import Any, TypeAlias
 
 from stopwhen import static
 from stopwhen.attributes import attribute
-from stopwhen.calls import apply, check_members
+from stopwhen.calls import apply
 from stopwhen.cells import Cell
 from stopwhen.expression import WatchExpression
+from stopwhen.functions import check_members
 from stopwhen.items import Lazy, elements, is_true, item, plain_container
 from stopwhen.operations import as_list, binary, compare, shown, unary
-from stopwhen.record import Absence, Record
+from stopwhen.record import Absence, Record, attempt
 from stopwhen.scope import Scope
 from stopwhen.static import class_name
 from stopwhen.types import ABSENT
@@ -74,8 +75,8 @@ def read(
     reader = _Reader(expression, scope, record)
     try:
         value = reader.value_of(expression.tree, {})
-        if isinstance(value, Lazy):
-            value, record.fresh = as_list(value), True
+        if type(value) is Lazy:
+            value = record.made(as_list(value))
     except Absence as absence:
         return Reading(ABSENT, tuple(record.cells), (), fresh=False, absent_because=str(absence))
     content = content_cells(value, depth, expression.text)
@@ -150,6 +151,8 @@ class _Reader:
 
     def attribute(self, node: ast.Attribute, bound: Bound) -> Any:
         owner = self.value_of(node.value, bound)
+        if type(owner) is Lazy:
+            raise Absence(AttributeError, f"'generator' object has no attribute {node.attr!r}")
         return attribute(self.record, owner, node.attr, self.name_of(node, bound))
 
     def subscript(self, node: ast.Subscript, bound: Bound) -> Any:
@@ -157,7 +160,7 @@ class _Reader:
         key = self.value_of(node.slice, bound)
         return item(self.record, owner, key, self.name_of(node.value, bound), self.name_of(node, bound))
 
-    def slice(self, node: ast.Slice, bound: Bound) -> Any:
+    def slice_of(self, node: ast.Slice, bound: Bound) -> Any:
         bounds = [None if part is None else self.value_of(part, bound) for part in (node.lower, node.upper, node.step)]
         return self.record.made(slice(*bounds))
 
@@ -251,22 +254,23 @@ class _Reader:
                 values.extend(one for one, _ in self.elements_of(node.value, bound))
             else:
                 values.append(self.value_of(node, bound))
-        return self.record.made(values)  # type: ignore[no-any-return]  # it returns what it is given
+        self.record.made(values)
+        return values
 
-    def tuple(self, node: ast.Tuple, bound: Bound) -> Any:
+    def tuple_display(self, node: ast.Tuple, bound: Bound) -> Any:
         return tuple(self.listed(node.elts, bound))
 
-    def list(self, node: ast.List, bound: Bound) -> Any:
+    def list_display(self, node: ast.List, bound: Bound) -> Any:
         return self.listed(node.elts, bound)
 
-    def set(self, node: ast.Set, bound: Bound) -> Any:
+    def set_display(self, node: ast.Set, bound: Bound) -> Any:
         return self.made_set(self.listed(node.elts, bound))
 
     def made_set(self, values: list[Any]) -> Any:
         check_members(self.record, values)
-        return self.record.made(set(values))
+        return self.record.made(attempt(set, values))
 
-    def dict(self, node: ast.Dict, bound: Bound) -> Any:
+    def dict_display(self, node: ast.Dict, bound: Bound) -> Any:
         pairs: list[tuple[Any, Any]] = []
         for key, value in zip(node.keys, node.values, strict=True):
             if key is None:
@@ -277,7 +281,7 @@ class _Reader:
 
     def made_dict(self, pairs: list[tuple[Any, Any]]) -> Any:
         check_members(self.record, [key for key, _ in pairs])
-        return self.record.made(dict(pairs))
+        return self.record.made(attempt(dict, pairs))
 
     def joined(self, node: ast.JoinedStr, bound: Bound) -> Any:
         return self.record.made("".join(str(self.value_of(part, bound)) for part in node.values))
@@ -286,7 +290,7 @@ class _Reader:
         value = self.value_of(node.value, bound)
         name = self.name_of(node.value, bound)
         if node.conversion != -1:
-            value = shown(self.record, {ord("s"): str, ord("r"): repr, ord("a"): ascii}[node.conversion], value, name)
+            value = shown(self.record, _CONVERSIONS[node.conversion], value, name)
         pattern = "" if node.format_spec is None else self.value_of(node.format_spec, bound)
         return self.record.made(shown(self.record, format, value, name, pattern))
 
@@ -350,6 +354,8 @@ class _Reader:
                 self.assign(target, *values[index], bound)
 
 
+_CONVERSIONS: dict[int, Callable[[Any], str]] = {ord("s"): str, ord("r"): repr, ord("a"): ascii}
+
 _LAZY_IMPORT: Any = getattr(types, "LazyImportType", None)
 """From 3.15 on: what a namespace holds for a lazy import until the name is used, which runs the module."""
 
@@ -358,17 +364,17 @@ _EVALUATE: dict[type[ast.expr], Callable[[_Reader, Any, Bound], Any]] = {
     ast.Name: _Reader.name,
     ast.Attribute: _Reader.attribute,
     ast.Subscript: _Reader.subscript,
-    ast.Slice: _Reader.slice,
+    ast.Slice: _Reader.slice_of,
     ast.Call: _Reader.call,
     ast.BinOp: _Reader.binary,
     ast.UnaryOp: _Reader.unary,
     ast.BoolOp: _Reader.boolean,
     ast.Compare: _Reader.compare,
     ast.IfExp: _Reader.conditional,
-    ast.Tuple: _Reader.tuple,
-    ast.List: _Reader.list,
-    ast.Set: _Reader.set,
-    ast.Dict: _Reader.dict,
+    ast.Tuple: _Reader.tuple_display,
+    ast.List: _Reader.list_display,
+    ast.Set: _Reader.set_display,
+    ast.Dict: _Reader.dict_display,
     ast.JoinedStr: _Reader.joined,
     ast.FormattedValue: _Reader.formatted,
     ast.ListComp: _Reader.list_comprehension,

@@ -7,7 +7,7 @@ import operator
 import os
 import types
 from collections import ChainMap, Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from stopwhen import static
@@ -57,8 +57,10 @@ def item(record: Record, owner: Any, key: Any, name: str, text: str) -> Any:
         return _memory_item(record, owner, key, name)
     for wrapper, attribute in WRAPPERS:
         if static.inherits(kind, wrapper, "__getitem__"):
-            inner = wrapped(record, owner, attribute, name)
-            return _wrapped_item(record, owner, inner, key, name, text)
+            return _wrapped_item(record, owner, attribute, key, name, text=text)
+    if is_ctypes_array(kind) and type(key) in _INDEXES:
+        record.content(owner, name)
+        return attempt(lambda: owner[key])
     if static.inherits(kind, ChainMap, "__getitem__"):
         return _chained_item(record, owner, key, name, text)
     if static.definer(kind, "__getitem__") is None and not static.is_a(owner, type):
@@ -66,11 +68,17 @@ def item(record: Record, owner: Any, key: Any, name: str, text: str) -> Any:
     return record.foreign(f"{class_name(kind)}.__getitem__ would run to read {text!r}", lambda: owner[key])
 
 
+def is_ctypes_array(kind: type) -> bool:
+    """Tell whether `kind` is a type of arrays made with ctypes that reads its items itself."""
+    base = static.loaded_class("_ctypes", "Array")
+    return base is not None and static.definer(kind, "__getitem__") is base
+
+
 def _dict_item(record: Record, owner: Any, key: Any, name: str, text: str) -> Any:
     value = stored(record, owner, key, name, text)
     if value is not ABSENT:
         return value
-    if type(owner) is Counter:
+    if static.inherits(type(owner), Counter, "__missing__"):
         return 0
     # A `__missing__`, that of defaultdict too, would store something: what is not there is absent.
     raise Absence(KeyError, text_of(key))
@@ -79,7 +87,7 @@ def _dict_item(record: Record, owner: Any, key: Any, name: str, text: str) -> An
 def stored(record: Record, owner: Any, key: Any, name: str, text: str) -> Any:
     """Return what the storage of a dict has under `key`, or `ABSENT`."""
     record.fresh = False
-    if is_simple(key) and _has_plain_keys(dict.keys(owner), len(owner)):
+    if is_simple(key) and _has_plain_keys(owner):
         return record.look(DictItem(text, owner, key))
     check_hashable(key)
     storage = record.content(owner, name)
@@ -98,9 +106,13 @@ def check_hashable(value: Any) -> None:
             pending.extend(one)
 
 
-def _has_plain_keys(keys: Iterable[Any], length: int) -> bool:
-    """Tell whether finding a simple key among `keys` runs no `__eq__` of the program's."""
-    return length > MOST_KEYS or SCALARS.covers(keys) or all(is_plain(key) for key in keys)
+def _has_plain_keys(container: dict[Any, Any] | list[Any]) -> bool:
+    """Tell whether finding a simple key among those of `container` runs no `__eq__` of the program's."""
+    kind: Any = dict if static.is_a(container, dict) else list
+    if kind.__len__(container) > MOST_KEYS:
+        return True
+    keys = list(kind.__iter__(container))  # a copy, as other threads may change it meanwhile
+    return SCALARS.covers(keys) or all(is_plain(key) for key in keys)
 
 
 def _scan(record: Record, items: list[tuple[Any, Any]], key: Any, name: str, *, run: Callable[[], Any]) -> Any:
@@ -163,7 +175,8 @@ def wrapped(record: Record, owner: Any, attribute: str, name: str) -> Any:
     return value
 
 
-def _wrapped_item(record: Record, owner: Any, inner: Any, key: Any, name: str, text: str) -> Any:
+def _wrapped_item(record: Record, owner: Any, attribute: str, key: Any, name: str, *, text: str) -> Any:
+    inner = wrapped(record, owner, attribute, name)
     if not static.inherits(type(owner), ENVIRON, "__getitem__"):
         return item(record, inner, key, name, text)
     if type(key) is not str:
@@ -204,7 +217,7 @@ def _chained_maps(record: Record, owner: Any, name: str) -> list[Any]:
 
 
 def plain_container(record: Record, value: Any, name: str, *methods: str) -> Any:
-    """Return a builtin container that has the elements of `value`, its content noted; `ABSENT` if it is of no such kind.
+    """Return a builtin container with the elements of `value`, its content noted; `ABSENT` if it is of no such kind.
 
     Args:
         record: what takes the notes.
@@ -249,7 +262,7 @@ def is_true(record: Record, value: Any, name: str) -> bool:
     """Return the truth of `value`, its content noted where that decides."""
     if type(value) in SCALARS or value is ABSENT:
         return bool(value) if value is not ABSENT else False
-    if isinstance(value, Lazy):
+    if type(value) is Lazy:
         return True
     container = plain_container(record, value, name, "__len__", "__bool__")
     try:
@@ -261,7 +274,7 @@ def is_true(record: Record, value: Any, name: str) -> bool:
 
 def elements(record: Record, value: Any, name: str) -> Iterator[tuple[Any, str]]:
     """Yield each element of `value` with what the user would call it, one step of work each."""
-    if isinstance(value, Lazy):
+    if type(value) is Lazy:
         for one in value.elements:
             record.spend(1)
             yield one, name
@@ -321,14 +334,21 @@ def _is_key(record: Record, container: Any, value: Any, name: str) -> bool:
 def _is_element(record: Record, container: Any, value: Any, name: str, value_name: str) -> bool:
     kind = type(container)
     for base in (str, bytes, bytearray, range):
-        if static.inherits(kind, base, "__contains__") and (type(value) in SCALARS or type(value) is bytearray):
+        if not static.inherits(kind, base, "__contains__"):
+            continue
+        if type(value) in SCALARS or type(value) is bytearray:
             note_content(record, value, value_name)
             return bool(attempt(operator.contains, note_content(record, container, name), value))
+        if base is str:
+            raise Absence(TypeError, f"'in <string>' requires string as left operand, not {class_name(type(value))}")
+        if base is not range:
+            return bool(record.foreign(f"'in' would read the memory of {value_name!r}", lambda: value in container))
     for unordered in (set, frozenset):
         if static.inherits(kind, unordered, "__contains__"):
             return _is_member(record, container, unordered, value, name)
     base_or_none = static.definer(kind, "__contains__")
-    if base_or_none is not None and base_or_none not in SIZED and not is_array(base_or_none):
+    is_known = base_or_none in SIZED or base_or_none is static.loaded_class("array", "array")
+    if base_or_none is not None and not is_known:
         return bool(record.foreign(f"{class_name(base_or_none)}.__contains__ would run", lambda: value in container))
     for one, _ in elements(record, container, name):
         if one is value:
@@ -346,7 +366,7 @@ def _is_member(record: Record, container: Any, base: Any, value: Any, name: str)
     if type(value) is set:  # looked for as the frozenset of the same members
         value = frozenset(value)
     check_hashable(value)
-    if is_simple(value) and _has_plain_keys(members, len(members)):
+    if is_simple(value) and _has_plain_keys(members):
         return bool(attempt(base.__contains__, container, value))
     items = [(one, one) for one in members]
     return _scan(record, items, value, name, run=lambda: value if value in container else ABSENT) is not ABSENT

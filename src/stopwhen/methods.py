@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from stopwhen import static
-from stopwhen.comparing import Judge, comparing_method, note_content, obstacle, showing_method
+from stopwhen.comparing import Judge, comparing_method, hashing_method, note_content, obstacle, showing_method
 from stopwhen.items import contains, item, plain_container, stored
-from stopwhen.operations import check_width
-from stopwhen.record import MOST_STEPS, Absence, Record, attempt, text_of
+from stopwhen.operations import check_fields
+from stopwhen.record import MOST_STEPS, Absence, Record, attempt, is_plain_codec, text_of
 from stopwhen.static import TypeSet, class_name
 from stopwhen.types import ABSENT
 from stopwhen.values import ENVIRON, SCALARS, is_array
@@ -42,6 +42,7 @@ _PURE: tuple[tuple[type, frozenset[str]], ...] = (
 _ARRAY_METHODS = frozenset({"count", "index", "tobytes", "tolist", "tounicode"})
 _CONTAINERS = TypeSet(bytearray, list, deque, dict, OrderedDict, set)
 _FROM_TEXT = ((int, "from_bytes"), (float, "fromhex"), (bytes, "fromhex"))
+_LISTED = TypeSet(list, tuple, deque)
 _WIDENING = frozenset({"center", "ljust", "rjust", "zfill", "expandtabs", "to_bytes", "join", "replace", "translate"})
 _VIEWING = frozenset({"items", "keys", "values"})
 _MAPPING_CLASSES = TypeSet(Mapping, UserDict, ChainMap, ENVIRON)
@@ -70,7 +71,7 @@ def apply(record: Record, function: Any, name: str, arguments: tuple[Any, ...], 
         return UNKNOWN
     if found is None:
         return UNKNOWN
-    return _call(record, found, owner, name, arguments, options)
+    return _call(record, found, owner, name, arguments=arguments, options=options)
 
 
 def _descriptor_of(function: Any, owner: Any) -> Any:
@@ -83,7 +84,7 @@ def _descriptor_of(function: Any, owner: Any) -> Any:
 
 
 def _call(
-    record: Record, method: Any, owner: Any, name: str, arguments: tuple[Any, ...], options: dict[str, Any]
+    record: Record, method: Any, owner: Any, name: str, *, arguments: tuple[Any, ...], options: dict[str, Any]
 ) -> Any:
     """Call a method of C code, given as its descriptor."""
     base, title = method.__objclass__, method.__name__
@@ -106,26 +107,25 @@ def _call(
     judge: Judge = showing_method if base is str or base is bytes or base is bytearray else comparing_method
     for one in (owner, *arguments, *options.values()):
         found = (
-            None if title == "copy" or one is owner and judge is showing_method else obstacle(record, one, name, judge)
+            None
+            if title == "copy" or (one is owner and judge is showing_method)
+            else obstacle(record, one, name, judge)
         )
         if found is not None:
             return record.foreign(f"{name}() would run {found}", lambda: method(owner, *arguments, **options))
-    if base is set or base is frozenset:
-        from_items = _hashing_obstacle(arguments)
-        if from_items is not None:
-            return record.foreign(f"{name}() would run {from_items}", lambda: method(owner, *arguments, **options))
+    found = _obstacle_in_arguments(base, title, arguments, options)
+    if found is not None:
+        return record.foreign(f"{name}() would run {found}", lambda: method(owner, *arguments, **options))
     _check_cost(record, title, owner, arguments)
     return attempt(method, note_content(record, owner, name), *arguments, **options)
 
 
-def _hashing_obstacle(arguments: tuple[Any, ...]) -> str | None:
-    """Return the `__hash__` that would run to look for the elements of `arguments`; dicts and sets know the hashes."""
-    for argument in arguments:
-        if static.is_a(argument, set) or static.is_a(argument, frozenset) or static.is_a(argument, dict):
-            continue
-        for one in argument if type(argument) is list or type(argument) is tuple else ():
-            if type(one) not in SCALARS and static.definer(type(one), "__hash__") is not object:
-                return f"{class_name(type(one))}.__hash__"
+def _obstacle_in_arguments(base: type, title: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> str | None:
+    """Return what would run for the arguments alone: the hash of members to look for, or a registered codec."""
+    if base is set or base is frozenset:  # other sets and dicts know the hashes of theirs
+        return hashing_method(one for argument in arguments if type(argument) in _LISTED for one in argument)
+    if title in ("encode", "decode") and not is_plain_codec((*arguments, *options.values())):
+        return "a codec that may have been registered"
     return None
 
 
@@ -143,7 +143,7 @@ def _get(record: Record, owner: Any, name: str, arguments: tuple[Any, ...], opti
 def _check_cost(record: Record, title: str, owner: Any, arguments: tuple[Any, ...]) -> None:
     """Refuse what would make a gigantic text."""
     if title in ("format", "format_map"):
-        check_width(record, owner)
+        check_fields(record, owner, arguments)
     if title not in _WIDENING:
         return
     for argument in arguments:
@@ -164,7 +164,9 @@ _SIZED_TEXTS = TypeSet(str, bytes, bytearray, list, tuple, dict, set, frozenset)
 def _of_wrapper(record: Record, function: Any, name: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
     """Call a method of one of the standard library's wrappers, which are Python, as what it comes to."""
     if function is os.getenv:
-        owner, title = os.environ, "get"
+        owner: Any = os.environ
+        name = "os.environ.get"
+        title: str | None = "get"
     else:
         owner, title = function.__self__, _title_of(function)
         found = None if title is None else static.find(type(owner), title)

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from stopwhen import static
-from stopwhen.comparing import comparing_method, note_content, obstacle, showing_method
+from stopwhen.comparing import comparing_method, hashing_method, note_content, obstacle, showing_method
 from stopwhen.items import Lazy, contains
-from stopwhen.record import MOST_STEPS, Absence, Record, attempt
+from stopwhen.record import MOST_STEPS, Record, attempt
 from stopwhen.static import TypeSet, class_name
 from stopwhen.values import SCALARS, VIEWS
 
@@ -50,10 +50,12 @@ COMPARING: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 _HASHED = TypeSet(dict, set, frozenset, *VIEWS.kinds)
 _OPERANDS = TypeSet(*SCALARS.kinds, list, tuple, bytearray, deque, *_HASHED.kinds)
 _INTEGERS = TypeSet(int, bool)
+_LISTED = TypeSet(list, tuple, deque)
 _SEQUENCES = TypeSet(str, bytes, bytearray, list, tuple, deque)
 
 MOST_BITS = 8 * MOST_STEPS
 
+_NESTED_FIELD = re.compile(r":[^{}]*\{")
 _LONG_NUMBER = re.compile(r"\d{7}")
 
 
@@ -95,6 +97,10 @@ def binary(record: Record, operation: type[ast.operator], operands: tuple[Any, A
         found = obstacle(record, operand, name, judge)
         if found is not None:
             return record.foreign(f"'{symbol}' would run {found}", lambda: function(left, right))
+    if type(left) in VIEWS or type(right) in VIEWS:  # makes a set of the other operand
+        found = hashing_method(one for operand in operands if type(operand) in _LISTED for one in operand)
+        if found is not None:
+            return record.foreign(f"'{symbol}' would run {found}", lambda: function(left, right))
     return attempt(
         function, *(note_content(record, operand, name) for operand, name in zip(operands, names, strict=True))
     )
@@ -114,7 +120,7 @@ def _check_cost(record: Record, operation: type[ast.operator], left: Any, right:
         for sequence, times in ((left, right), (right, left)):
             if type(sequence) in _SEQUENCES and type(times) in _INTEGERS and times > 0:
                 record.spend(len(sequence) * times)
-    elif operation is ast.Add and type(left) in _SEQUENCES and type(right) in _SEQUENCES:
+    elif operation is ast.Add and type(left) in _LISTED and type(right) in _LISTED:
         record.spend(len(left) + len(right))
     if bits > MOST_BITS:
         record.too_costly("its result would be a gigantic number")
@@ -165,6 +171,16 @@ def compare(record: Record, operation: type[ast.cmpop], operands: tuple[Any, Any
     return attempt(function, *now)
 
 
+def check_fields(record: Record, pattern: Any, values: tuple[Any, ...]) -> None:
+    """Refuse a call of `str.format` whose arguments may give a gigantic width."""
+    check_width(record, pattern)
+    if not _NESTED_FIELD.search(pattern):
+        return
+    for value in values:
+        if type(value) not in SCALARS or (type(value) is int and abs(value) > MOST_STEPS):
+            record.too_costly("its result may be a gigantic text")
+
+
 def shown(record: Record, function: Callable[..., Any], value: Any, name: str, *rest: Any) -> Any:
     """Return what `function`, one of those that make a text of a value, makes of `value`."""
     method = obstacle(record, value, name, showing_method)
@@ -177,11 +193,6 @@ def shown(record: Record, function: Callable[..., Any], value: Any, name: str, *
 
 def as_list(value: Any) -> Any:
     """Return `value`, or a list of the elements that it stands for."""
-    if not isinstance(value, Lazy):
+    if type(value) is not Lazy:
         return value
     return list(value.elements)
-
-
-def no_arguments(function: str) -> Absence:
-    """Return the error of a call whose arguments do not fit."""
-    return Absence(TypeError, f"{function}() does not take these arguments")

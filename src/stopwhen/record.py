@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
 from stopwhen.cells import Cell, Closure, Content, DictItem, ListItem, Local, Opaque, Slot
@@ -146,6 +146,17 @@ def attempt(run: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         if type(text) is not str or kind is KeyError:
             text = text_of(text)
         raise Absence(kind, text) from None
+
+
+_CODECS = frozenset({"utf-8", "utf8", "ascii", "latin-1", "latin1", "iso-8859-1", "utf-16", "utf-32"})
+_CODEC_ERRORS = frozenset({"strict", "ignore", "replace", "backslashreplace", "xmlcharrefreplace", "surrogateescape"})
+
+
+def is_plain_codec(arguments: Iterable[Any]) -> bool:
+    """Tell whether the texts among `arguments` name codecs and error handlers that are builtin, not registered."""
+    return all(
+        one.lower().replace("_", "-") in _CODECS or one in _CODEC_ERRORS for one in arguments if type(one) is str
+    )
 
 
 def text_of(value: Any) -> str:

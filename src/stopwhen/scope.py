@@ -109,10 +109,10 @@ class FrameScope:
 
 
 def _title_of_frame(frame: FrameType) -> str:
-    name = frame.f_globals.get("__name__")
+    name = dict.get(frame.f_globals, "__name__")
     if frame.f_code.co_name == "<module>" and type(name) is str:
         return name if name == "__main__" else f"module {name}"
-    return f"the caller's frame at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"  # noqa: PTH119
+    return f"the caller's frame at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
 
 
 def _namespace_of(frame: FrameType) -> dict[str, Any] | None:
@@ -170,15 +170,16 @@ class ModuleScope:
     @property
     def title(self) -> str:
         """Say which module, and that it is missing as long as it is."""
-        if not isinstance(self._module, str):
-            return f"module {static.module_dict(self._module).get('__name__', '?')}"
-        missing = "" if self._module in sys.modules else ", which is not imported yet"
-        return f"module {self._module}{missing}"
+        module: Any = self._module
+        if not static.is_a(module, str):
+            return f"module {static.module_dict(module).get('__name__', '?')}"
+        missing = "" if module in sys.modules else ", which is not imported yet"
+        return f"module {module}{missing}"
 
     def find(self, name: str, look: Look) -> Any:
         """Return the value of `name` in the module, once there is one, or in builtins."""
         module: Any = self._module
-        if type(module) is str:
+        if static.is_a(module, str):
             module = look(DictItem(module, sys.modules, module))
             if module is ABSENT or module is None:
                 return ABSENT
