@@ -33,7 +33,11 @@ class Result:
 
 
 def run_python(
-    *words: str, cwd: Path | None = None, stdin: str = "", env: dict[str, str] | None = None, python: str = sys.executable
+    *words: str,
+    cwd: Path | None = None,
+    stdin: str = "",
+    env: dict[str, str] | None = None,
+    python: str = sys.executable,
 ) -> Result:
     """Run `python words...` with this source tree importable."""
     path = os.pathsep.join(filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")]))
@@ -46,8 +50,11 @@ def run_python(
         check=False,
         timeout=120,
     )
-    stdout, stderr = (text.decode(errors="backslashreplace").replace("\r\n", "\n") for text in (process.stdout, process.stderr))
-    return Result(stdout, stderr, process.returncode)
+    return Result(_text(process.stdout), _text(process.stderr), process.returncode)
+
+
+def _text(written: bytes) -> str:
+    return written.decode(errors="backslashreplace").replace("\r\n", "\n")
 
 
 def run_program(

@@ -47,7 +47,9 @@ def test_an_expression_may_look_like_an_option():
 
 def test_options_before_the_first_watchpoint_hold_for_all():
     """Options after one hold for that one."""
-    first, second = requests("--action", "log", "--depth=2", "--changes", "a", "--hits", ">=3", "--true", "b", "--action", "raise")
+    first, second = requests(
+        "--action", "log", "--depth=2", "--changes", "a", "--hits", ">=3", "--true", "b", "--action", "raise"
+    )
     assert first.settings == Settings(action=Action.LOG, depth=2, hit_condition=">=3")
     assert second.settings == Settings(action=Action.RAISE, depth=2)
 
@@ -57,13 +59,19 @@ def test_filters_add_up():
     first, second = requests(
         *("--in", "a/*", "--thread", "t", "--changes", "x", "--in", "b/*", "--not-in", "c/*", "--changes", "y")
     )
-    assert (first.settings.files, first.settings.not_files, first.settings.threads) == (("a/*", "b/*"), ("c/*",), ("t",))
+    assert (first.settings.files, first.settings.not_files, first.settings.threads) == (
+        ("a/*", "b/*"),
+        ("c/*",),
+        ("t",),
+    )
     assert (second.settings.files, second.settings.not_files) == (("a/*",), ())
 
 
 def test_the_later_of_two_options_wins():
     """An option that holds one value takes the last."""
-    (one,) = requests("--if", "old", "--scope", "a.b", "--changes", "x", "--if", "new", "--scope", "a.b:C.d", "--allow-calls")
+    (one,) = requests(
+        "--if", "old", "--scope", "a.b", "--changes", "x", "--if", "new", "--scope", "a.b:C.d", "--allow-calls"
+    )
     assert (one.settings.condition, one.settings.scope, one.settings.allow_calls) == ("new", "a.b:C.d", True)
 
 
@@ -112,7 +120,11 @@ def test_all_after_the_program_belongs_to_it(words, kind, name, arguments, own):
         (("--changes", "x", "-m", "-c", "y"), "not-a-module", "'-c' cannot be a module"),
         (("--changes", "x", "-m", "--if"), "not-a-module", "one program"),
         (("app.py",), "no-watchpoint", "hint: say what to watch: --changes EXPR"),
-        (("-m", "nose", "--changes", "x"), "no-watchpoint", "hint: what stands after the program belongs to the program"),
+        (
+            ("-m", "nose", "--changes", "x"),
+            "no-watchpoint",
+            "hint: what stands after the program belongs to the program",
+        ),
         (("app.py", "--true=x"), "no-watchpoint", "options of stopwhen go before it"),
         (("--change", "x", "app.py"), "unknown-option", "hint: did you mean --changes?"),
         (("--notin", "x", "app.py"), "unknown-option", "did you mean --not-in?"),
@@ -150,7 +162,13 @@ def test_options_are_not_abbreviated():
 def test_explain_takes_one_expression():
     """Its options may stand on both sides."""
     line = read_explain(["--scope", "shop:Cart", "self.items", "--depth", "all", "--allow-calls", "--json"])
-    assert (line.text, line.scope, line.depth, line.allow_calls, line.json) == ("self.items", "shop:Cart", "all", True, True)
+    assert (line.text, line.scope, line.depth, line.allow_calls, line.json) == (
+        "self.items",
+        "shop:Cart",
+        "all",
+        True,
+        True,
+    )
     assert read_explain(["--", "-x"]).text == "-x"
 
 
@@ -175,7 +193,14 @@ def test_what_the_other_commands_cannot_understand_is_said(read, words, slug, pa
 
 @pytest.mark.parametrize(
     ("word", "best"),
-    [("--chnages", "--changes"), ("--changes", None), ("totl", "total"), ("x", None), ("completely", None), ("Total", "total")],
+    [
+        ("--chnages", "--changes"),
+        ("--changes", None),
+        ("totl", "total"),
+        ("x", None),
+        ("completely", None),
+        ("Total", "total"),
+    ],
 )
 def test_the_nearest_word_is_near(word, best):
     """A hint guesses a slip of the fingers, not a meaning."""

@@ -60,7 +60,11 @@ def comparable(result: Result) -> Result:
 
 
 def assert_same(
-    *words: str, cwd: Path, flags: tuple[str, ...] = (), stdin: str = "Ada\nLovelace\n", env: dict[str, str] | None = None
+    *words: str,
+    cwd: Path,
+    flags: tuple[str, ...] = (),
+    stdin: str = "Ada\nLovelace\n",
+    env: dict[str, str] | None = None,
 ) -> Result:
     """Fail unless the program `words` does the same with and without us; return what it did."""
     plain = run_python(*flags, *words, cwd=cwd, stdin=stdin, env=env)
@@ -69,7 +73,9 @@ def assert_same(
     return plain
 
 
-@pytest.mark.parametrize(("program", "arguments"), TABLE, ids=lambda value: value if isinstance(value, str) else " ".join(value))
+@pytest.mark.parametrize(
+    ("program", "arguments"), TABLE, ids=lambda value: value if type(value) is str else " ".join(value)
+)
 @pytest.mark.parametrize("kind", ["script", "module", "code"])
 def test_a_program_cannot_tell(kind, program, arguments):
     """Output, traceback, exit status and signal are those of plain python."""
@@ -110,7 +116,9 @@ def _is_installed() -> bool:
     return run_python("-E", "-c", "import stopwhen.frontends.cli", cwd=PARITY).status == 0
 
 
-@pytest.mark.parametrize("words", [("raises.py", "plain"), ("exits.py", "three"), ("interrupted.py", "by_raise")], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [("raises.py", "plain"), ("exits.py", "three"), ("interrupted.py", "by_raise")], ids=" ".join
+)
 @pytest.mark.parametrize("kind", ["script", "module"])
 def test_interactive_mode_goes_on_after_the_program(kind, words):
     """`python -i` shows the exception, sys.exit() too, and then reads lines in the program's `__main__`."""
@@ -119,7 +127,9 @@ def test_interactive_mode_goes_on_after_the_program(kind, words):
     assert "['" in result.stdout
 
 
-@pytest.mark.parametrize("words", [("./raises.py",), ("../parity/raises.py",), (".//./raises.py",), ("--", "raises.py")], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [("./raises.py",), ("../parity/raises.py",), (".//./raises.py",), ("--", "raises.py")], ids=" ".join
+)
 def test_the_path_is_shown_as_python_shows_it(words):
     """`__file__`, `sys.argv[0]` and tracebacks have the path in python's own form."""
     plain = run_python(words[-1], "plain", cwd=PARITY)
@@ -162,7 +172,9 @@ def package(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["shop", "shop.broken", "shop.nosuch", "nosuch", "nosuch.inner", "shop.__main__", "sys"])
+@pytest.mark.parametrize(
+    "name", ["shop", "shop.broken", "shop.nosuch", "nosuch", "nosuch.inner", "shop.__main__", "sys"]
+)
 def test_a_module_is_found_or_not_as_by_python(name, package):
     """A package runs its `__main__`; what cannot be found or imported is told in python's words."""
     assert assert_same("-m", name, "a", cwd=package).status == 1
@@ -170,7 +182,7 @@ def test_a_module_is_found_or_not_as_by_python(name, package):
 
 def test_a_link_to_a_script_runs_beside_its_target(tmp_path):
     """sys.path[0] is the folder of the file itself."""
-    os.symlink(PARITY / "shows_its_main.py", tmp_path / "link.py")
+    (tmp_path / "link.py").symlink_to(PARITY / "shows_its_main.py")
     assert str(PARITY) in assert_same("link.py", cwd=tmp_path).stdout
 
 
@@ -212,7 +224,14 @@ def test_source_is_read_as_python_reads_it(text, tmp_path):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "x = = 1", " print(1)\n print(2)", "\n\n  print(1)\n  1 / 0", " x = '''\n   \n a'''\n print(repr(x))", "print('é')\n1 / 0"],
+    [
+        "",
+        "x = = 1",
+        " print(1)\n print(2)",
+        "\n\n  print(1)\n  1 / 0",
+        " x = '''\n   \n a'''\n print(repr(x))",
+        "print('é')\n1 / 0",
+    ],
 )
 def test_code_is_read_as_python_reads_it(text):
     """`-c` dedents from 3.14 on, and shows its lines in tracebacks from 3.13 on."""

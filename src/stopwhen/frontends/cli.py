@@ -5,11 +5,15 @@ from __future__ import annotations
 import ast
 import atexit
 import builtins
+import contextlib
 import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+
+from stopwhen.session import Session
+from stopwhen.watchpoint import Watchpoint
 
 from stopwhen import env, mechanisms
 from stopwhen import session as sessions
@@ -26,9 +30,7 @@ from stopwhen.frontends.options import (
     unknown_command,
 )
 from stopwhen.frontends.program import Program, prepare
-from stopwhen.session import Session
 from stopwhen.types import AccessType, Action
-from stopwhen.watchpoint import Watchpoint
 
 HELP = """\
 usage: stopwhen run [options] (SCRIPT | -m MODULE | -c CODE) [arguments of the program]
@@ -129,6 +131,7 @@ NO_C_MODULE_HINT = """\
   hint: with a C compiler and the headers of this Python (python3-dev, xcode-select --install, Visual Studio Build
         Tools): pip install --force-reinstall --no-cache-dir --no-binary stopwhen stopwhen"""
 
+MECHANISM_VARIABLE = "STOPWHEN_MECHANISM"
 _COMMANDS = ("run", "explain", "doctor")
 
 
@@ -210,9 +213,25 @@ def _run(words: Sequence[str]) -> Callable[[], None]:
     watchpoints: list[tuple[Request, Watchpoint]] = []
     # First in, last out: the program's own functions at exit are watched like all of it.
     atexit.register(_finish, session, watchpoints, os.getpid())
-    for request in line.requests:
-        watchpoints.append((request, _arm(session, request)))
+    with _mechanism_chosen(line.mechanism):
+        # All or none: at the end nothing is said of the first where the second is refused.
+        watchpoints.extend([(request, _arm(session, request)) for request in line.requests])
     return start
+
+
+@contextlib.contextmanager
+def _mechanism_chosen(name: str | None) -> Iterator[None]:
+    """Have the session plan with the mechanism of this name; the program does not see the variable that says so."""
+    before = os.environ.get(MECHANISM_VARIABLE)
+    if name is not None:
+        os.environ[MECHANISM_VARIABLE] = name
+    try:
+        yield
+    finally:
+        if name is not None:
+            del os.environ[MECHANISM_VARIABLE]
+        if name is not None and before is not None:
+            os.environ[MECHANISM_VARIABLE] = before
 
 
 def _arm(session: Session, request: Request) -> Watchpoint:
@@ -305,7 +324,9 @@ def _explain(line: AskLine) -> int:
     if line.json:
         import json  # noqa: PLC0415
 
-        print(json.dumps({"expression": line.text, "scope": line.scope, "imported": imported, "lines": lines}, indent=2))
+        print(
+            json.dumps({"expression": line.text, "scope": line.scope, "imported": imported, "lines": lines}, indent=2)
+        )
         return 0
     print("\n".join(lines))
     if imported:
@@ -384,7 +405,9 @@ def _doctor(line: AskLine) -> int:
     if line.json:
         import json  # noqa: PLC0415
 
-        listed = [{"name": row.name, "title": row.title, "usable": row.reason is None, "reason": row.reason} for row in rows]
+        listed = [
+            {"name": row.name, "title": row.title, "usable": row.reason is None, "reason": row.reason} for row in rows
+        ]
         print(json.dumps({"python": python, "c_module": env.core is not None, "mechanisms": listed}, indent=2))
         return 0
     width = max([len("C module"), *(len(row.name) for row in rows)])

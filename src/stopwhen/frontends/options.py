@@ -149,7 +149,7 @@ def _program(left: _Words) -> Program | None:
     if first[:2] not in kinds:
         return None
     kind, what = kinds[first[:2]], "MODULE" if first[1] == "m" else "CODE"
-    if len(first) > 2:  # noqa: PLR2004  # `-mmodule`
+    if len(first) > 2:  # `-mmodule`
         name, start = first[2:], 1
     elif len(words) == 1:
         raise UsageError(f"{first} needs {what}", slug="missing-value", hint=f"write {first} {what}")
@@ -304,7 +304,7 @@ def _unknown(option: str, options: Sequence[str]) -> NoReturn:
     near = nearest(option, options)
     hint = f"did you mean {near}?" if near else f"the options are {', '.join(sorted(options))}"
     if not option.startswith("--"):
-        hint = "flags of Python go to Python itself: python {0} -m stopwhen run ...".format(option)
+        hint = f"flags of Python go to Python itself: python {option} -m stopwhen run ..."
     raise UsageError(f"unknown option {option!r}", slug="unknown-option", hint=hint)
 
 

@@ -30,7 +30,7 @@ _MAIN_HAS_CACHED = sys.version_info < (3, 15)
 _CODE_HAS_LINES = sys.version_info >= (3, 13)
 # `python -c '  print(1)'` is an IndentationError before 3.14.
 _CODE_IS_DEDENTED = sys.version_info >= (3, 14)
-# In the end `__file__` goes from a script's `__main__`: from 3.14 on before an exception is shown, and at sys.exit() too.
+# In the end `__file__` leaves a script's `__main__`: from 3.14 on before an exception is shown, and for sys.exit() too.
 _FILE_GOES_FIRST = sys.version_info >= (3, 14)
 # `python -W error::SyntaxWarning:__main__ script.py` is heeded from 3.15 on, where compile() takes the module's name.
 _COMPILE_NAMES_MODULE = sys.version_info >= (3, 15)
@@ -178,7 +178,7 @@ def _absolute(path: str) -> str:
     return f"{directory}/{path}"
 
 
-def _importer(path: str) -> object | None:
+def _importer(path: str) -> Any:
     """Return what imports from `path`, None for an ordinary file; fills the cache as the interpreter does."""
     cache: dict[str, Any] = sys.path_importer_cache
     if path not in cache:
@@ -251,7 +251,8 @@ def _compile_code(text: str) -> CodeType:
 
         # 3.13.0 looks lines up by file name, later ones by code object, and keep those elsewhere.
         key = code if hasattr(linecache, "_interactive_cache") else "<string>"
-        linecache._register_code(key, text + "\n", "<string>")  # type: ignore[attr-defined]
+        register = linecache._register_code  # type: ignore[attr-defined]  # noqa: SLF001  # what the interpreter calls
+        register(key, text + "\n", "<string>")
     return code
 
 
@@ -313,7 +314,8 @@ def _forget_file(script_names: dict[str, Any]) -> None:
 def _run_module(name: str, *, alter_argv: bool) -> Callable[[], None]:
     import runpy  # noqa: PLC0415  # a script, which would see it in sys.modules, does not need it
 
-    return _runner(runpy._run_module_as_main, lambda: name, alter_argv, {}, flush=False)  # type: ignore[attr-defined]
+    execute = runpy._run_module_as_main  # type: ignore[attr-defined]  # noqa: SLF001  # what the interpreter calls
+    return _runner(execute, lambda: name, alter_argv, {}, flush=False)
 
 
 def _run_code(main: ModuleType, compiled: Callable[[], CodeType]) -> Callable[[], None]:

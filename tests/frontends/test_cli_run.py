@@ -1,0 +1,222 @@
+"""What `stopwhen` says, where, and what it exits with."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import sys
+
+import pytest
+
+from helpers import run_program, run_python
+
+APP = """
+    total = 0
+    for number in range(1, 4):
+        total += number
+    print("total", total)
+"""
+
+
+def stopwhen(*words, **options):
+    """Run the command."""
+    return run_python("-m", "stopwhen", *words, **options)
+
+
+@pytest.mark.parametrize("words", [("--help",), ("-h",), ("run", "--help"), ("explain", "--help"), ("doctor", "-h")])
+def test_help_teaches(words):
+    """Each command shows how it is used, by example too."""
+    found = stopwhen(*words)
+    assert (found.status, found.stderr) == (0, "")
+    assert found.stdout.startswith("usage: stopwhen")
+    assert all(len(line) <= 120 for line in found.stdout.splitlines())
+
+
+def test_the_version_is_told():
+    """`--version` prints one line."""
+    assert re.fullmatch(r"stopwhen (\S+|\(not installed\))\n", stopwhen("--version").stdout)
+
+
+@pytest.mark.parametrize(
+    ("words", "slug", "part"),
+    [
+        ((), "no-command", "stopwhen run --changes sys.path app.py"),
+        (("runn",), "unknown-command", "did you mean run?"),
+        (("app.py",), "unknown-command", "did you mean stopwhen run"),
+        (("--changes", "x", "app.py"), "unknown-command", "did you mean stopwhen run"),
+        (("frobnicate",), "unknown-command", "the commands are run, explain, doctor"),
+        (("run", "--changes", "x"), "no-program", "there is no program to run"),
+        (("run", "-c", "print(1)"), "no-watchpoint", "there is nothing to watch"),
+        (("run", "--changes", "x", "nosuch.py"), "no-script", "cannot open the script 'nosuch.py': No such file"),
+        (("run", "--changes", "x +", "-c", "print(1)"), "bad-syntax", "cannot watch 'x +'"),
+        (("run", "--changes", "x = 1", "-c", "print(1)"), "statement", "hint: write 'x'"),
+        (("run", "--changes", "", "-c", "print(1)"), "empty-expression", "there is no expression in it"),
+        (("run", "--changes", "(x := 1)", "-c", "print(1)"), "unsuitable-syntax", "stores"),
+        (("run", "--changes", "x", "--true", "print(x)", "-c", "print(1)"), None, "print(x)"),
+        (("run", "--changes", "x", "--hits", "often", "-c", "print(1)"), None, "often"),
+        (("run", "--changes", "x", "--if", "new >", "-c", "print(1)"), None, "new >"),
+        (("run", "--changes", "x", "--mechanism", "magic", "-c", "print(1)"), None, "magic"),
+        (("explain",), "no-expression", "there is no expression to explain"),
+        (("explain", "x = 1"), "statement", "an assignment"),
+    ],
+)
+def test_errors_are_ours_and_the_program_does_not_run(words, slug, part, tmp_path):
+    """An error is a line on stderr with a hint, no traceback; the exit status is 2."""
+    found = stopwhen(*words, cwd=tmp_path)
+    assert (found.stdout, found.status) == ("", 2)
+    assert found.stderr.startswith("stopwhen: ")
+    assert "Traceback" not in found.stderr
+    assert part in found.stderr
+    assert re.search(rf"\[{slug or '[a-z-]+'}\]$", found.stderr, flags=re.MULTILINE)
+
+
+def test_a_program_without_a_hit_prints_what_it_printed():
+    """Nothing of ours is said about data that was there and did not change."""
+    source = "fixed = 1\nother = 2\n"
+    assert run_program(source, stopwhen=["--action", "log", "--true", "fixed == 2"]).stderr == ""
+
+
+def test_counts_are_told_at_the_end():
+    """`--action count` says nothing but the number, once the program has ended."""
+    found = run_program(
+        APP, stopwhen=["--action", "count", "--changes", "total", "--if", "old is not absent", "--true", "total > 2"]
+    )
+    assert (found.stdout, found.status) == ("total 6\n", 0)
+    assert found.stderr == "stopwhen: total changed 3 times\nstopwhen: total > 2 became true 1 time\n"
+
+
+@pytest.mark.parametrize(
+    ("watch", "hint"),
+    [
+        (("totl",), "there is no 'totl' in __main__ or among the imported modules; did you mean 'total'?"),
+        (("completely_different",), "there is no 'completely_different' in __main__"),
+        (("total.missing",), "the whole of it could never be read"),
+        (("x", "--scope", "no_such_module"), "the module 'no_such_module' was never imported"),
+        (("pth", "--scope", "sys"), "did you mean 'path'?"),
+        (("x", "--scope", "sys:exit"), "it was read in sys:exit"),
+    ],
+)
+def test_what_was_never_there_is_told_at_the_end(watch, hint):
+    """A mistyped name does not pass for data that did not change; the exit status stays the program's."""
+    found = run_program(APP + "    import sys; sys.exit(7)\n", stopwhen=["--action", "log", "--changes", *watch])
+    assert (found.stdout, found.status) == ("total 6\n", 7)
+    assert found.stderr.startswith(f"stopwhen: {watch[0]} was never there [never-there]\n  hint: ")
+    assert hint in found.stderr
+
+
+def test_what_is_gone_at_the_end_was_there():
+    """A name that lived for a while is not reported."""
+    found = run_program("import sys\nx = 1\ndel x\n", stopwhen=["--action", "count", "--true", "x == 2"])
+    assert "never there" not in found.stderr
+
+
+def test_our_words_go_to_the_real_stderr():
+    """A program that catches its own stderr does not catch ours."""
+    source = "import io, sys\nsys.stderr = io.StringIO()\n"
+    assert "was never there" in run_program(source, stopwhen=["--action", "log", "--changes", "missing"]).stderr
+
+
+def test_a_forked_child_does_not_repeat_the_end():
+    """The end of the run is told once."""
+    source = "import os\npid = os.fork()\nif pid: os.wait()\n"
+    found = run_program(source, stopwhen=["--action", "log", "--changes", "missing"])
+    assert found.stderr.count("was never there") == 1
+
+
+def test_the_end_is_told_after_the_programs_own_end():
+    """Functions that run at exit are part of the program: what they change counts."""
+    source = """
+        import atexit, sys
+        x = 0
+        def last():
+            global x
+            x = 1
+            print("last", file=sys.stderr)
+        atexit.register(last)
+    """
+    found = run_program(source, stopwhen=["--action", "count", "--changes", "x", "--if", "old is not absent"])
+    assert found.stderr.splitlines() == ["last", "stopwhen: x changed 1 time"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_an_interrupt_before_the_program_leaves_no_traceback():
+    """Ctrl-C while we start ends the process as it ends python."""
+    code = """if True:
+        from stopwhen.frontends import cli
+        def interrupted(words): raise KeyboardInterrupt
+        cli._perform = interrupted
+        cli.main(["run"])
+    """
+    found = run_python("-c", code)
+    assert (found.stdout, found.stderr, found.status) == ("", "", -signal.SIGINT)
+
+
+def test_explain_tells_the_plan():
+    """Modules named in the expression are imported for it, and that is said."""
+    found = stopwhen("explain", "colorsys.ONE_THIRD")
+    assert (found.stderr, found.status) == ("", 0)
+    assert "colorsys" in found.stdout.splitlines()[0]
+    assert "imported for this: colorsys;" in found.stdout
+
+
+def test_explain_reads_none_of_our_own_names():
+    """`main` of stopwhen's own `__main__` is no name of the program."""
+    both = [stopwhen("explain", name).stdout.replace(name, "NAME") for name in ("main", "nosuch_name")]
+    assert both[0] == both[1]
+
+
+def test_explain_imports_the_module_of_the_scope(tmp_path):
+    """A module in the current folder is found; what it prints is no part of the answer."""
+    (tmp_path / "shop.py").write_text("print('imported')\nprices = {}\n")
+    found = stopwhen("explain", "--scope", "shop", "prices", cwd=tmp_path)
+    assert found.status == 0
+    assert found.stderr == "imported\n"
+    assert "imported for this: shop;" in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("source", "part"),
+    [
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        (None, "no module 'shop'"),
+    ],
+)
+def test_explain_says_what_it_cannot_import(source, part, tmp_path):
+    """A module that fails is told of, and the expression explained as if it were not there yet."""
+    if source is not None:
+        (tmp_path / "shop.py").write_text(source)
+    found = stopwhen("explain", "--scope", "shop", "prices", cwd=tmp_path)
+    assert found.status == 0
+    assert found.stderr.startswith("stopwhen: ")
+    assert part in found.stderr
+
+
+def test_explain_gives_json():
+    """Programs may ask, too."""
+    found = json.loads(stopwhen("explain", "--json", "sys.path[0]").stdout)
+    assert (found["expression"], found["scope"], found["imported"]) == ("sys.path[0]", None, [])
+    assert found["lines"]
+
+
+def test_doctor_tells_each_mechanism():
+    """One line for each, with the reason where it is not usable."""
+    data = json.loads(stopwhen("doctor", "--json").stdout)
+    found = stopwhen("doctor")
+    assert (found.stderr, found.status) == ("", 0)
+    lines = found.stdout.splitlines()
+    assert f"{sys.version_info[0]}.{sys.version_info[1]}" in lines[0]
+    assert lines[1].startswith("C module")
+    for mechanism in data["mechanisms"]:
+        (line,) = [line for line in lines if line.startswith(f"{mechanism['name']} ")]
+        assert mechanism["title"] in line
+        assert ("not usable" in line) == (not mechanism["usable"])
+        assert mechanism["usable"] or mechanism["reason"] in line
+
+
+def test_doctor_says_how_to_get_the_c_module():
+    """Without it all works, slower; the way to it is told."""
+    found = stopwhen("doctor", env={"STOPWHEN_PURE": "1"})
+    assert "pip install" in found.stdout
+    assert not json.loads(stopwhen("doctor", "--json", env={"STOPWHEN_PURE": "1"}).stdout)["c_module"]
