@@ -48,6 +48,8 @@ _UNSUITABLE: dict[type[ast.AST], tuple[str, str]] = {
     ast.NamedExpr: ("':=' stores, and reading a watch expression must not", "write '==' to compare"),
     ast.Lambda: ("'lambda' makes a new function each time", "write the function's body instead"),
 }
+if hasattr(ast, "TemplateStr"):  # t"...", from 3.14 on
+    _UNSUITABLE[ast.TemplateStr] = ("a template string makes a new object each time", "write an f-string")
 
 
 def parse(text: str) -> WatchExpression:
@@ -134,10 +136,11 @@ def _bad_syntax(text: str, error: Exception) -> BadExpression:
     where = ""
     if isinstance(error, SyntaxError):
         reason = error.msg
-        if error.offset is not None and error.offset > 0:
-            where = f" at column {error.offset}"
-            if error.lineno is not None and error.lineno > 1:
-                where = f" at line {error.lineno}, column {error.offset}"
+        line, column = error.lineno or 1, error.offset or 0
+        if column <= 0:
+            where = " at its end"
+        else:
+            where = f" at column {column}" if line == 1 else f" at line {line}, column {column}"
     elif isinstance(error, ValueError):
         reason = str(error)
     else:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import builtins
 import functools
-import importlib
 import os
 import sys
 from collections.abc import Callable
 from types import CellType, FrameType, ModuleType
 from typing import Any, Protocol, TypeAlias
 
-from stopwhen import static
+from stopwhen import env, static
 from stopwhen.cells import Cell, Closure, DictItem, Local
 from stopwhen.errors import Refused
 from stopwhen.types import ABSENT
@@ -37,11 +36,7 @@ class Scope(Protocol):
 @functools.cache
 def _core_function(name: str) -> Any:
     """Return a function of the C module; None where that could not be built."""
-    try:
-        core = importlib.import_module("stopwhen._core")
-    except ImportError:
-        return None
-    return core.__dict__.get(name)
+    return None if env.core is None else getattr(env.core, name)
 
 
 def frame_cell(frame: FrameType, name: str) -> CellType | None:
@@ -70,12 +65,14 @@ class FrameScope:
     """One running frame: its locals, closure, globals, builtins."""
 
     def __init__(self, frame: FrameType) -> None:
-        self.frame = frame
+        self.frame: FrameType | None = frame
         self.title = _title_of_frame(frame)
         code = frame.f_code
         self._is_function = bool(code.co_flags & _OPTIMIZED)
         self._own = frozenset((*code.co_varnames, *code.co_cellvars)) if self._is_function else frozenset()
         self._outer = frozenset(code.co_freevars)
+        self._cells = {name: frame_cell(frame, name) for name in (*code.co_cellvars, *code.co_freevars)}
+        self._modules = (frame.f_globals, frame.f_builtins)
         # The body of a module has its globals for locals; the body of a class, or text given to exec, may not.
         self._namespace = None if self._is_function else _namespace_of(frame)
 
@@ -87,25 +84,33 @@ class FrameScope:
 
     def find(self, name: str, look: Look) -> Any:
         """Return the value of `name`; a local that is not bound yet hides a global, as in the program."""
-        frame = self.frame
-        if name in self._own or (name in self._outer and self._is_function):
-            return look(self._cell_of(name))
+        if self._is_function and (name in self._own or name in self._outer):
+            return self._find_variable(name, look)
         if self._namespace is not None:
             value = look(DictItem(name, self._namespace, name))
             if value is not ABSENT:
                 return value
             if name in self._outer:
-                return look(self._cell_of(name))
-        return _find_in((frame.f_globals, frame.f_builtins), name, look)
+                return self._find_variable(name, look)
+        return _find_in(self._modules, name, look)
 
-    def _cell_of(self, name: str) -> Cell:
-        """Return the cell that holds the fast local, cell or free variable `name`."""
-        code = self.frame.f_code
-        if name in code.co_cellvars or name in code.co_freevars:
-            inner = frame_cell(self.frame, name)
-            if inner is not None:
-                return Closure(name, inner)
-        return Local(name, self.frame, name)
+    def _find_variable(self, name: str, look: Look) -> Any:
+        """Return what a fast local, cell or free variable holds."""
+        shared = self._cells.get(name)
+        if shared is None:
+            return look(Local(name, self._running_frame(), name))
+        if name in self._own:
+            # Functions that share it may change it later too, but this watchpoint ends with the frame.
+            look(Local(name, self._running_frame(), name))
+        return look(Closure(name, shared))
+
+    def _running_frame(self) -> FrameType:
+        assert self.frame is not None, "a frame whose locals are read is not let go of"
+        return self.frame
+
+    def let_go(self) -> None:
+        """Hold the frame no longer: none of the names that are asked for is a local of its own."""
+        self.frame = None
 
 
 def _title_of_frame(frame: FrameType) -> str:
