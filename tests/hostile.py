@@ -1,39 +1,47 @@
-"""Classes whose every hook is a trap: whoever looks at them by asking them runs into it."""
+"""Objects that raise as soon as any code of theirs is run: nothing that only looks at data may touch it."""
 
 from __future__ import annotations
 
-import sys
 
-HOOKS = (
-    "__repr__", "__str__", "__format__", "__len__", "__iter__", "__getitem__", "__getattr__", "__getattribute__",
-    "__eq__", "__ne__", "__lt__", "__hash__", "__bool__", "__index__", "__int__", "__float__", "__contains__",
-    "__reversed__", "__next__", "__fspath__", "__sizeof__", "__call__", "__dir__", "__instancecheck__",
-    "__subclasscheck__", "__get__", "__set__", "__delete__", "__setattr__", "__missing__", "__length_hint__",
-    *(["__buffer__"] if sys.version_info >= (3, 12) else []),
-)  # fmt: skip
+class CodeWasRunError(BaseException):
+    """Code of the program's was run; no `Exception`, lest anybody handle it."""
 
 
-class Ran(BaseException):
-    """A trap was sprung. Not an Exception, so that nobody swallows it."""
+def bomb(*args, **kwargs):
+    """Stand for any code of the program's."""
+    raise CodeWasRunError
 
 
-def trap(*_args, **_kwargs):
-    """Stand for a method of the program's that must not be run."""
-    raise Ran
+_METHODS = (
+    "__eq__ __ne__ __lt__ __le__ __gt__ __ge__ __hash__ __bool__ __len__ __length_hint__ __repr__ __str__ __format__ "
+    "__bytes__ __iter__ __next__ __getitem__ __setitem__ __contains__ __getattr__ __getattribute__ __setattr__ __call__ "
+    "__index__ __int__ __float__ __complex__ __trunc__ __round__ __add__ __radd__ __sub__ __rsub__ __mul__ __rmul__ "
+    "__mod__ __rmod__ __or__ __ror__ __and__ __rand__ __neg__ __pos__ __invert__ __abs__ __get__ __set__ __missing__ "
+    "__reversed__ __instancecheck__ __subclasscheck__ __mro_entries__ __fspath__ __dir__ __reduce_ex__ __buffer__ __del__"
+).split()
 
 
-def hostile_class(*bases):
-    """Return a class `shop.Hostile` derived from `bases`: all its own hooks and those of its metaclass are traps."""
-    lies = dict.fromkeys(("__name__", "__mro__", "__dict__", "__flags__", "__bases__"), property(trap))
-    meta = type("HostileMeta", (type,), lies)
-    namespace = dict.fromkeys(HOOKS, trap) | {"__class__": property(trap), "__dict__": property(trap)}
-    made = type.__new__(meta, "Hostile", bases, namespace | {"__module__": "shop"})
-    for hook in HOOKS:
-        # Only now: making the class used some of them.
-        type.__setattr__(meta, hook, trap)
+class HostileMeta(type):
+    """A metaclass whose every method raises."""
+
+
+class Hostile(metaclass=HostileMeta):
+    """An object whose every method raises; see `hostile` for how to make one."""
+
+    __class__ = property(bomb)
+    attribute = property(bomb)
+
+
+for _name in _METHODS:
+    if _name != "__del__":
+        setattr(Hostile, _name, bomb)
+for _name in _METHODS:
+    if _name != "__del__":
+        type.__setattr__(HostileMeta, _name, bomb)
+
+
+def hostile(**attributes):
+    """Return a new hostile object that has `attributes` in its instance dict."""
+    made = object.__new__(Hostile)
+    object.__getattribute__(made, "__dict__").update(attributes)
     return made
-
-
-def hostile(base=object):
-    """Return an instance of a hostile class derived from `base`."""
-    return base.__new__(hostile_class(base))
