@@ -7,12 +7,13 @@ import functools
 import os
 import sys
 from collections.abc import Callable
-from types import CellType, FrameType, ModuleType
+from types import CellType, FrameType, FunctionType, ModuleType
 from typing import Any, Protocol, TypeAlias
 
 from stopwhen import env, static
 from stopwhen.cells import Cell, Closure, DictItem, Local
 from stopwhen.errors import Refused
+from stopwhen.texts import text_of
 from stopwhen.types import ABSENT
 
 _OPTIMIZED = 1
@@ -91,7 +92,7 @@ class FrameScope:
             if value is not ABSENT:
                 return value
             if name in self._outer:
-                return self._find_variable(name, look)
+                return self._find_outer_of_class(name, look)
         return _find_in(self._modules, name, look)
 
     def _find_variable(self, name: str, look: Look) -> Any:
@@ -103,6 +104,16 @@ class FrameScope:
             # Functions that share it may change it later too, but this watchpoint ends with the frame.
             look(Local(name, self._running_frame(), name))
         return look(Closure(name, shared))
+
+    def _find_outer_of_class(self, name: str, look: Look) -> Any:
+        """Return what a free variable of a class body holds, of which its frame tells Python code nothing."""
+        if self._cells.get(name) is None:
+            raise Refused(
+                f"cannot read {name!r} in the body of a class: that takes the C module, which could not be built",
+                slug="class-body",
+                hint="watch it in the function around the class",
+            )
+        return self._find_variable(name, look)
 
     def _running_frame(self) -> FrameType:
         assert self.frame is not None, "a frame whose locals are read is not let go of"
@@ -215,3 +226,24 @@ class NamespaceScope:
     def find(self, name: str, look: Look) -> Any:
         """Return the value of `name` in the mapping, never asking its `__missing__`, or in builtins."""
         return _find_in((self._storage, static.module_dict(builtins)), name, look)
+
+
+def resolve(given: Any) -> Scope:
+    """Return the scope that `given` stands for: None for `__main__`, a module or its name, or a dict of names.
+
+    Raises:
+        Refused: nothing can be watched in such a scope.
+    """
+    if given is None:
+        return MainScope()
+    if static.is_a(given, ModuleType):
+        return ModuleScope(given)
+    if type(given) is str and all(part.isidentifier() for part in given.split(".")):
+        return ModuleScope(given) if given != "__main__" else MainScope()
+    if static.is_a(given, type) or static.is_a(given, FunctionType) or type(given) is str:
+        raise Refused(
+            f"cannot watch in the scope {text_of(given)}: functions and classes are no scopes in this version",
+            slug="scope-kind",
+            hint="name a module, or watch from inside the function with the Python interface",
+        )
+    return NamespaceScope(given)
