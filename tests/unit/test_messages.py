@@ -10,11 +10,11 @@ REFERENCE = ROOT / "docs" / "reference" / "messages.md"
 
 
 def slugs_in_source() -> set[str]:
-    """Return the slugs that the package's source gives to messages."""
+    """Return the slugs that the package's source gives to errors, or writes at the end of a text."""
     return {
-        slug
+        slug or written
         for file in (ROOT / "src").rglob("*.py")
-        for slug in re.findall(r'\bslug="([^"]+)"', file.read_text(encoding="utf-8"))
+        for slug, written in re.findall(r'\bslug="([^"]+)"|\[([a-z]+(?:-[a-z]+)+)\]"', file.read_text(encoding="utf-8"))
     }
 
 
