@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import operator
 import re
+import types
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -49,6 +50,7 @@ COMPARING: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 
 _HASHED = TypeSet(dict, set, frozenset, *VIEWS.kinds)
 _OPERANDS = TypeSet(*SCALARS.kinds, list, tuple, bytearray, deque, *_HASHED.kinds)
+_UNITED = TypeSet(type, types.UnionType, types.GenericAlias)
 _INTEGERS = TypeSet(int, bool)
 _LISTED = TypeSet(list, tuple, deque)
 _SEQUENCES = TypeSet(str, bytes, bytearray, list, tuple, deque)
@@ -77,6 +79,8 @@ def binary(record: Record, operation: type[ast.operator], operands: tuple[Any, A
     """Return what the operator makes of the two operands, which the user calls `names`."""
     function, symbol, method = BINARY[operation]
     left, right = operands
+    if operation is ast.BitOr and all(type(operand) in _UNITED or operand is None for operand in operands):
+        return attempt(function, left, right)
     for operand in operands:
         kind = type(operand)
         found = foreign_method(kind, f"__{method}__", f"__r{method}__", "__index__")
