@@ -34,8 +34,7 @@ class Cell:
 class DictItem(Cell):
     """The value under `key` in the storage of `owner`: a name in a namespace, an instance or class attribute, an item.
 
-    `key` is of an exact immutable builtin type, so that looking it up runs no code of the user's. `typed` tells
-    what the dict is to the user: "name", "attribute" or "item".
+    `key` is of an exact immutable builtin type, so that looking it up runs no code of the user's.
     """
 
     owner: dict[Any, Any]
@@ -43,7 +42,7 @@ class DictItem(Cell):
 
     @property
     def place(self) -> tuple[Hashable, ...]:
-        return (DictItem, id(self.owner), type(self.key), self.key)
+        return (DictItem, id(self.owner), self.key)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

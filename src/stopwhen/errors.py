@@ -32,6 +32,10 @@ class Refused(StopwhenError, ValueError):
     """The data cannot be watched as asked; the message carries the reason."""
 
 
+class Unavailable(StopwhenError):
+    """A mechanism cannot be used for lack of a resource; the plan moves on to the next."""
+
+
 class UsageError(StopwhenError, ValueError):
     """An option or argument is wrong."""
 

@@ -56,7 +56,12 @@ class Unknown:
     """The cell may have changed; the mechanism cannot tell how."""
 
 
-Delta: TypeAlias = Rebound | Spliced | Members | Items | Unknown
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The cell is gone: the frame that held it has ended."""
+
+
+Delta: TypeAlias = Rebound | Spliced | Members | Items | Unknown | Ended
 
 Place: TypeAlias = tuple[CodeType, int]
 """A code object and the offset in bytes of an instruction in it."""

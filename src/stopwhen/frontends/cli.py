@@ -253,6 +253,8 @@ def _arm(session: Session, request: Request) -> Watchpoint:
 
 def _finish(session: Session, watchpoints: Sequence[tuple[Request, Watchpoint]], pid: int) -> None:
     """Disarm all, and say at the end of the run what would otherwise go unnoticed."""
+    # Up to 3.13, exec() or eval() of a text here, as in a module that is imported here, would make a program that
+    # was interrupted exit with 1 and not die by SIGINT.
     session.close()
     if os.getpid() != pid:  # a forked child: the parent speaks
         return

@@ -1,0 +1,250 @@
+/* Reads a code object once and notes, for each code unit, whether a check is due before it and which instruction that
+ * check would blame. The opcode tables come from Python (mechanisms/opcodes.py), so no opcode number stands here.
+ *
+ * I1. A check is due right after every instruction with an effect, bar those of I2, so whatever a check finds was done
+ *     by the instruction that stands statically before it, or by the one that jumps there (EFFECT_JUMPS).
+ * I2. Of several calls in one straight run on one line only the last is followed by a check, unless the line names a
+ *     function that changes data, such as `append`. The line blamed is right all the same. Missed would be a change
+ *     undone on its very line by two functions under other names: `f(1); g()` with `f, g = L.append, L.pop`.
+ */
+#include "codeinfo.h"
+
+void
+code_info_free(void *pointer)
+{
+    CodeInfo *info = pointer;
+    if (info == NULL) {
+        return;
+    }
+    CoreState *state = state_for_callback();
+    if (state != NULL) {
+        if (state->latest_info == info) {
+            state->latest_code = NULL;
+            state->latest_info = NULL;
+        }
+#if HAS_MONITORING
+        instrument_unlink(state, info);
+#endif
+    }
+    PyMem_Free(info->effect);
+    PyMem_Free(info->due);
+    PyMem_Free(info->culprit);
+    PyMem_Free(info->line);
+    PyMem_Free(info);
+}
+
+static void
+mark_due(CoreState *state, CodeInfo *info, const unsigned char *bytes, Py_ssize_t unit, Py_ssize_t culprit)
+{
+    /* An EXTENDED_ARG may or may not get an event of its own: mark the instruction behind it as well. */
+    for (; unit < info->length; unit++) {
+        info->due[unit] |= info->effect[culprit] & EFFECT_ANY;
+        info->culprit[unit] = (int)culprit;
+        if (bytes[2 * unit] != state->extended_arg) {
+            break;
+        }
+    }
+}
+
+/* Note the effect of each instruction and of its caches, and which lines name a function that changes data. */
+static void
+find_effects(CoreState *state, CodeInfo *info, const unsigned char *bytes, PyObject *names, unsigned char *mutates)
+{
+    unsigned int extended = 0;
+    for (Py_ssize_t unit = 0; unit < info->length;) {
+        unsigned char opcode = bytes[2 * unit];
+        unsigned int argument = bytes[2 * unit + 1] | (extended << 8);
+        Py_ssize_t next = unit + 1 + state->caches[opcode];
+        extended = opcode == state->extended_arg ? argument : 0;
+        unsigned char effect = state->effects[opcode];
+        if (effect & EFFECT_INPLACE) {
+            effect = (unsigned char)(argument < 32 ? state->operators[argument] : 0);
+        }
+        unsigned char shift = state->name_shift[opcode];
+        if (shift != NO_NAME && (Py_ssize_t)(argument >> shift) < PyTuple_GET_SIZE(names)) {
+            mutates[unit] = (unsigned char)PySet_Contains(state->mutators, PyTuple_GET_ITEM(names, argument >> shift));
+        }
+        info->effect[unit] = effect;
+        for (Py_ssize_t cache = unit + 1; effect && cache < next && cache < info->length; cache++) {
+            info->effect[cache] = effect | EFFECT_CACHE;
+        }
+        unit = next;
+    }
+}
+
+static int
+is_effect(const CodeInfo *info, Py_ssize_t unit)
+{
+    return (info->effect[unit] & EFFECT_ANY) != 0 && !(info->effect[unit] & EFFECT_CACHE);
+}
+
+static int
+line_names_mutator(const CodeInfo *info, Py_ssize_t unit, const unsigned char *mutates)
+{
+    for (Py_ssize_t i = unit; i >= 0 && info->line[i] == info->line[unit]; i--) {
+        if (mutates[i]) {
+            return 1;
+        }
+    }
+    for (Py_ssize_t i = unit + 1; i < info->length && info->line[i] == info->line[unit]; i++) {
+        if (mutates[i]) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* True when the check after the instruction at `unit` can be left to that of a later one on the same line (I2). */
+static int
+can_wait(const CodeInfo *info, Py_ssize_t unit, const unsigned char *mutates)
+{
+    if (!(info->effect[unit] & EFFECT_CALL) || (info->effect[unit] & EFFECT_BREAKS)) {
+        return 0;
+    }
+    for (Py_ssize_t i = unit + 1; i < info->length; i++) {
+        if (info->effect[i] & EFFECT_CACHE) {
+            continue;
+        }
+        if (info->line[i] != info->line[unit] || (info->effect[i] & EFFECT_BREAKS)) {
+            return 0;
+        }
+        if (info->effect[i] & EFFECT_CALL) {
+            return !line_names_mutator(info, unit, mutates);
+        }
+    }
+    return 0;
+}
+
+static void
+find_checks(CoreState *state, CodeInfo *info, const unsigned char *bytes, const unsigned char *mutates)
+{
+    unsigned int extended = 0;
+    for (Py_ssize_t unit = 0; unit < info->length;) {
+        unsigned char opcode = bytes[2 * unit];
+        unsigned int argument = bytes[2 * unit + 1] | (extended << 8);
+        Py_ssize_t next = unit + 1 + state->caches[opcode];
+        extended = opcode == state->extended_arg ? argument : 0;
+        if (is_effect(info, unit) && !can_wait(info, unit, mutates)) {
+            mark_due(state, info, bytes, next, unit);
+            if (info->effect[unit] & EFFECT_JUMPS) {
+                /* Exhausted, an iterator makes it jump to the target, past an END_FOR in some versions. */
+                Py_ssize_t target = next + (Py_ssize_t)argument + (opcode == state->for_iter ? state->for_skip : 0);
+                if (target < info->length && info->culprit[target] < 0) {
+                    mark_due(state, info, bytes, target, unit);
+                }
+            }
+        }
+        unit = next;
+    }
+}
+
+static int
+find_lines(CodeInfo *info, PyCodeObject *code)
+{
+    int result = -1;
+    PyObject *item = NULL;
+    info->line = PyMem_Malloc(sizeof(int) * (size_t)(info->length + 1));
+    PyObject *lines = info->line == NULL ? PyErr_NoMemory() : PyObject_CallMethod((PyObject *)code, "co_lines", NULL);
+    if (lines == NULL) {
+        goto done;
+    }
+    for (Py_ssize_t unit = 0; unit <= info->length; unit++) {
+        info->line[unit] = -1;
+    }
+    while ((item = PyIter_Next(lines)) != NULL) {
+        Py_ssize_t start, end;
+        PyObject *line; /* Borrowed from item. */
+        if (!PyArg_ParseTuple(item, "nnO", &start, &end, &line)) {
+            goto done;
+        }
+        for (Py_ssize_t unit = start / 2; line != Py_None && unit < end / 2 && unit < info->length; unit++) {
+            info->line[unit] = (int)PyLong_AsLong(line);
+        }
+        Py_CLEAR(item);
+    }
+    result = PyErr_Occurred() ? -1 : 0;
+done:
+    Py_XDECREF(item);
+    Py_XDECREF(lines);
+    return result;
+}
+
+static CodeInfo *
+make_info(CoreState *state, PyCodeObject *code)
+{
+    CodeInfo *info = NULL;
+    unsigned char *mutates = NULL; /* By unit: loads the name of a function that changes data. */
+    PyObject *bytecode = PyCode_GetCode(code);
+    if (bytecode == NULL) {
+        return NULL;
+    }
+    size_t length = (size_t)PyBytes_GET_SIZE(bytecode) / 2;
+    info = PyMem_Calloc(1, sizeof(CodeInfo));
+    if (info == NULL) {
+        goto failed;
+    }
+    info->length = (Py_ssize_t)length;
+    info->code = code;
+    info->effect = PyMem_Calloc(length + 1, 1);
+    info->due = PyMem_Calloc(length + 1, 1);
+    info->culprit = PyMem_Malloc(sizeof(int) * (length + 1));
+    mutates = PyMem_Calloc(length + 1, 1);
+    if (info->effect == NULL || info->due == NULL || info->culprit == NULL || mutates == NULL) {
+        goto failed;
+    }
+    for (size_t unit = 0; unit <= length; unit++) {
+        info->culprit[unit] = -1;
+    }
+    if (find_lines(info, code) < 0) {
+        goto failed;
+    }
+    const unsigned char *bytes = (const unsigned char *)PyBytes_AS_STRING(bytecode);
+    find_effects(state, info, bytes, code->co_names, mutates);
+    find_checks(state, info, bytes, mutates);
+    PyMem_Free(mutates);
+    Py_DECREF(bytecode);
+    return info;
+
+failed:
+    if (!PyErr_Occurred()) {
+        PyErr_NoMemory();
+    }
+    PyMem_Free(mutates);
+    code_info_free(info);
+    Py_DECREF(bytecode);
+    return NULL;
+}
+
+CodeInfo *
+code_info(CoreState *state, PyCodeObject *code)
+{
+    void *info = NULL;
+    if (PyUnstable_Code_GetExtra((PyObject *)code, state->code_extra, &info) < 0) {
+        return NULL;
+    }
+    if (info == NULL) {
+        info = make_info(state, code);
+        if (info != NULL && PyUnstable_Code_SetExtra((PyObject *)code, state->code_extra, info) < 0) {
+            code_info_free(info);
+            return NULL;
+        }
+    }
+    state->latest_code = info == NULL ? NULL : code;
+    state->latest_info = info;
+    return info;
+}
+
+int
+code_may(CoreState *state, PyCodeObject *code, int offset, int effects)
+{
+    CodeInfo *info = code_info(state, code);
+    if (info == NULL) {
+        PyErr_Clear(); /* No memory: without knowledge, everything is possible. */
+        return 1;
+    }
+    Py_ssize_t unit = offset / 2;
+    if (unit < 0 || unit >= info->length) {
+        return 0;
+    }
+    return (info->effect[unit] & effects) != 0;
+}

@@ -1,0 +1,42 @@
+/* What is known of a code object before it runs: after which instructions a check is due. */
+#ifndef STOPWHEN_CODEINFO_H
+#define STOPWHEN_CODEINFO_H
+
+#include "state.h"
+
+/* Why a check is due before an instruction, and what an instruction can do. Same values in mechanisms/opcodes.py. */
+#define EFFECT_CALL 1    /* C code that it runs can change foreign objects */
+#define EFFECT_STORE 2   /* stores to an attribute or a namespace */
+#define EFFECT_LOCAL 4   /* stores to a local */
+#define EFFECT_INPLACE 8 /* in the opcode table only: what the operator has, by argument */
+#define EFFECT_JUMPS 16  /* may end by a jump to its argument's target */
+#define EFFECT_BREAKS 32 /* the next instruction need not be the one behind it */
+#define EFFECT_SETS 64   /* EFFECT_CALL for the operators by which only sets and dicts change themselves */
+#define EFFECT_CACHE 128 /* not an instruction but a cache of the one before, whose effects it repeats */
+#define EFFECT_ANY (EFFECT_CALL | EFFECT_STORE | EFFECT_LOCAL | EFFECT_SETS)
+
+#define NO_NAME 255 /* in the table of name shifts: the argument is no index of co_names */
+
+struct CodeInfo {
+    Py_ssize_t length;      /* In code units of two bytes. */
+    unsigned char *effect;  /* Of the instruction that starts at a unit. */
+    unsigned char *due;     /* Effects of the instructions that can have run just before a unit. */
+    int *culprit;           /* Unit of that instruction; -1 where `due` is 0. */
+    int *line;              /* Of a unit; -1 for none. */
+    PyCodeObject *code;      /* Borrowed: the code owns its information. */
+    Py_ssize_t local_checks; /* Armed checks on locals of frames of this code. */
+    long events;             /* instrument.c: local events of our tool that are on. */
+    int awaited;             /* instrument.c: a one-shot stop waits for a frame of this code. */
+    CodeInfo *next;   /* instrument.c: list of those with events on. */
+    CodeInfo *previous;
+};
+
+/* Return the information on `code`, made on first use and owned by it; NULL with an exception set. */
+CodeInfo *code_info(CoreState *state, PyCodeObject *code);
+
+void code_info_free(void *info);
+
+/* True when the instruction at `offset` (bytes, of it or of one of its caches) can have an effect of `effects`. */
+int code_may(CoreState *state, PyCodeObject *code, int offset, int effects);
+
+#endif

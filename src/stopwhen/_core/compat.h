@@ -1,0 +1,60 @@
+/* Every difference between CPython versions that the C sources care about. */
+#ifndef STOPWHEN_COMPAT_H
+#define STOPWHEN_COMPAT_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <frameobject.h>
+#include <structmember.h>
+
+#define HAS_MONITORING (PY_VERSION_HEX >= 0x030C0000)
+#define HAS_DICT_WATCHERS (PY_VERSION_HEX >= 0x030C0000)
+#define HAS_DICT_VERSIONS (PY_VERSION_HEX < 0x030C0000)
+
+#if PY_VERSION_HEX < 0x030C0000
+#define PyUnstable_Code_GetExtra _PyCode_GetExtra
+#define PyUnstable_Code_SetExtra _PyCode_SetExtra
+#define PyUnstable_Eval_RequestCodeExtraIndex _PyEval_RequestCodeExtraIndex
+#endif
+
+/* A pending exception, taken before a callback does anything that could set one and put back last. */
+typedef struct {
+#if PY_VERSION_HEX >= 0x030C0000
+    PyObject *raised; /* Owned; NULL when none was pending. */
+#else
+    PyObject *type;      /* Owned; NULL when none was pending. */
+    PyObject *value;     /* Owned or NULL. */
+    PyObject *traceback; /* Owned or NULL. */
+#endif
+} PendingError;
+
+static inline PendingError
+take_pending_error(void)
+{
+    PendingError error;
+#if PY_VERSION_HEX >= 0x030C0000
+    error.raised = PyErr_GetRaisedException();
+#else
+    PyErr_Fetch(&error.type, &error.value, &error.traceback);
+#endif
+    return error;
+}
+
+static inline void
+put_back_pending_error(PendingError error)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    PyErr_SetRaisedException(error.raised);
+#else
+    PyErr_Restore(error.type, error.value, error.traceback);
+#endif
+}
+
+/* Return what fast local `index` of `frame` holds, as a new reference; NULL without an exception when it is unbound.
+ * For a cell or free variable that is the cell object itself. */
+PyObject *compat_fast_local(PyFrameObject *frame, Py_ssize_t index);
+
+/* True when looking up an exact str in `dict` compares it with other exact str only. */
+int compat_has_only_str_keys(PyObject *dict);
+
+#endif

@@ -1,0 +1,790 @@
+/* Checks: what a cell held when last looked at, compared with what it holds now, without running user code.
+ *
+ * I1. A check owns a reference to every object in its snapshot, so an equal pointer is an equal object.
+ * I2. `check_changed` only compares; `check_report` notes the difference and takes the new snapshot, in this order, so
+ *     that nothing that happens while noting is lost.
+ * I3. `armed` is set exactly while the check stands in state->checks.
+ */
+#include "content.h"
+
+#include "codeinfo.h"
+
+/* ---- reading kinds that hold one object ---- */
+
+static PyObject *
+read_dict_item(PyObject *dict, PyObject *key)
+{
+    if (PyUnicode_CheckExact(key) && compat_has_only_str_keys(dict)) {
+        return Py_XNewRef(PyDict_GetItemWithError(dict, key));
+    }
+    /* Among keys of foreign types only those of the key's own exact type may be compared: that runs no user code. */
+    PyObject *candidate, *value;
+    Py_ssize_t position = 0;
+    while (PyDict_Next(dict, &position, &candidate, &value)) {
+        if (candidate == key ||
+            (Py_TYPE(candidate) == Py_TYPE(key) && PyObject_RichCompareBool(candidate, key, Py_EQ) == 1)) {
+            return Py_NewRef(value);
+        }
+    }
+    return NULL;
+}
+
+static PyObject *
+read_list_item(PyObject *list, Py_ssize_t index)
+{
+    Py_ssize_t length = PyList_GET_SIZE(list);
+    if (index < 0) {
+        index += length;
+    }
+    return index < 0 || index >= length ? NULL : Py_NewRef(PyList_GET_ITEM(list, index));
+}
+
+static PyObject *
+read_slot(PyObject *owner, PyObject *descriptor)
+{
+    assert(Py_IS_TYPE(descriptor, &PyMemberDescr_Type));
+    Py_ssize_t offset = ((PyMemberDescrObject *)descriptor)->d_member->offset;
+    return Py_XNewRef(*(PyObject **)((char *)owner + offset));
+}
+
+static PyObject *
+read_local(PyFrameObject *frame, Py_ssize_t index)
+{
+    PyObject *value = compat_fast_local(frame, index);
+    if (value != NULL && PyCell_Check(value)) {
+        Py_SETREF(value, Py_XNewRef(PyCell_GET(value)));
+    }
+    return value;
+}
+
+/* Return the object that the cell holds now as a new reference; NULL for none, never with an exception. */
+static PyObject *
+read_one(Check *check)
+{
+    PyObject *value;
+    switch (check->kind) {
+    case CHECK_DICT_ITEM:
+        value = read_dict_item(check->owner, check->extra);
+        break;
+    case CHECK_LIST_ITEM:
+        value = read_list_item(check->owner, check->index);
+        break;
+    case CHECK_SLOT:
+        value = read_slot(check->owner, check->extra);
+        break;
+    case CHECK_LOCAL:
+        value = read_local((PyFrameObject *)check->owner, check->index);
+        break;
+    default:
+        assert(check->kind == CHECK_CLOSURE);
+        value = Py_XNewRef(PyCell_GET(check->owner));
+    }
+    PyErr_Clear();
+    return value;
+}
+
+/* ---- reading kinds that hold many ---- */
+
+static Py_ssize_t
+set_table_size(PyObject *set)
+{
+    return (((PySetObject *)set)->mask + 1) * (Py_ssize_t)sizeof(setentry);
+}
+
+static int
+is_member(const setentry *entry)
+{
+    return entry->key != NULL && entry->hash != -1; /* The mark of a deleted entry has the hash -1, which no key has. */
+}
+
+static int
+raw_differs(Check *check, const void *now, Py_ssize_t length)
+{
+    return length != check->raw_length || (length > 0 && memcmp(now, check->raw, (size_t)length) != 0);
+}
+
+static int
+buffer_differs(Check *check)
+{
+    Py_buffer buffer;
+    if (PyObject_GetBuffer(check->owner, &buffer, PyBUF_SIMPLE) < 0) {
+        PyErr_Clear(); /* Not contiguous now, or closed: no content that could be compared. */
+        return 0;
+    }
+    int differs = raw_differs(check, buffer.buf, buffer.len);
+    PyBuffer_Release(&buffer);
+    return differs;
+}
+
+/* Take note that the owner, a dict, is as last seen: until its version changes there is nothing to compare. */
+static void
+keep_version(Check *check)
+{
+#if HAS_DICT_VERSIONS
+    check->version = ((PyDictObject *)check->owner)->ma_version_tag;
+#else
+    (void)check;
+#endif
+}
+
+static int
+dict_differs(Check *check)
+{
+    PyObject *dict = check->owner;
+#if HAS_DICT_VERSIONS
+    if (((PyDictObject *)dict)->ma_version_tag == check->version) {
+        return 0;
+    }
+#endif
+    if (2 * PyDict_GET_SIZE(dict) != check->length) {
+        return 1;
+    }
+    PyObject *key, *value;
+    Py_ssize_t position = 0;
+    for (Py_ssize_t i = 0; PyDict_Next(dict, &position, &key, &value); i += 2) {
+        if (check->items[i] != key || check->items[i + 1] != value) {
+            return 1;
+        }
+    }
+    keep_version(check);
+    return 0;
+}
+
+static int
+sequence_differs(Check *check)
+{
+    PyTypeObject *type = (PyTypeObject *)check->extra;
+    PyObject *iterator = type->tp_iter(check->owner);
+    int differs = 0;
+    Py_ssize_t i = 0;
+    PyObject *item;
+    while (iterator != NULL && !differs && (item = Py_TYPE(iterator)->tp_iternext(iterator)) != NULL) {
+        differs = i >= check->length || check->items[i] != item;
+        Py_DECREF(item); /* Not the last reference: the owner holds it. */
+        i++;
+    }
+    Py_XDECREF(iterator);
+    PyErr_Clear();
+    return differs || i != check->length;
+}
+
+/* 1 when the cell differs from its snapshot, else 0. Only CHECK_CALL runs Python code, and can fail: -1. */
+int
+check_changed(CoreState *Py_UNUSED(state), Check *check)
+{
+    switch (check->kind) {
+    case CHECK_LIST:
+        return check_list_differs(check);
+    case CHECK_SET:
+        return raw_differs(check, ((PySetObject *)check->owner)->table, set_table_size(check->owner));
+    case CHECK_DICT:
+        return dict_differs(check);
+    case CHECK_BYTES:
+        return raw_differs(check, PyByteArray_AS_STRING(check->owner), PyByteArray_GET_SIZE(check->owner));
+    case CHECK_BUFFER:
+        return buffer_differs(check);
+    case CHECK_SEQUENCE:
+        return sequence_differs(check);
+    case CHECK_CALL: {
+        PyObject *result = PyObject_CallNoArgs(check->owner);
+        int changed = result == NULL ? -1 : PyObject_IsTrue(result);
+        Py_XDECREF(result);
+        return changed;
+    }
+    case CHECK_LIST_ITEM: {
+        PyObject *list = check->owner;
+        Py_ssize_t length = PyList_GET_SIZE(list);
+        Py_ssize_t index = check->index < 0 ? check->index + length : check->index;
+        return (index < 0 || index >= length ? NULL : PyList_GET_ITEM(list, index)) != check->seen;
+    }
+    case CHECK_CLOSURE:
+        return PyCell_GET(check->owner) != check->seen;
+    case CHECK_DICT_ITEM:
+#if HAS_DICT_VERSIONS
+        if (((PyDictObject *)check->owner)->ma_version_tag == check->version) {
+            return 0;
+        }
+#endif
+        break;
+    default:
+        break;
+    }
+    PyObject *now = read_one(check);
+    int changed = now != check->seen;
+    Py_XDECREF(now); /* Not the last reference: the cell holds it. */
+    if (!changed && check->kind == CHECK_DICT_ITEM) {
+        keep_version(check);
+    }
+    return changed;
+}
+
+/* ---- snapshots ---- */
+
+/* Replace items[start : start + removed] of the snapshot by `inserted` new references; 0, or -1 without memory. */
+static int
+splice_items(Check *check, Py_ssize_t start, Py_ssize_t removed, PyObject *const *inserted, Py_ssize_t count)
+{
+    Py_ssize_t length = check->length - removed + count;
+    if (length > check->capacity) {
+        Py_ssize_t capacity = length + length / 8 + 8;
+        PyObject **items = PyMem_Resize(check->items, PyObject *, (size_t)capacity);
+        if (items == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        check->items = items;
+        check->capacity = capacity;
+    }
+    PyObject **dropped = PyMem_New(PyObject *, (size_t)removed + 1);
+    if (dropped == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    memcpy(dropped, check->items + start, (size_t)removed * sizeof(PyObject *));
+    memmove(check->items + start + count, check->items + start + removed,
+            (size_t)(check->length - start - removed) * sizeof(PyObject *));
+    for (Py_ssize_t i = 0; i < count; i++) {
+        check->items[start + i] = Py_XNewRef(inserted[i]);
+    }
+    check->length = length;
+    for (Py_ssize_t i = 0; i < removed; i++) {
+        Py_XDECREF(dropped[i]); /* May be the last: only now, when the snapshot is whole again. */
+    }
+    PyMem_Free(dropped);
+    return 0;
+}
+
+static int
+keep_raw(Check *check, const void *bytes, Py_ssize_t length)
+{
+    void *raw = PyMem_Realloc(check->raw, (size_t)length + 1);
+    if (raw == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    memcpy(raw, bytes, (size_t)length);
+    check->raw = raw;
+    check->raw_length = length;
+    return 0;
+}
+
+/* Return the content as a new list of items; for a dict keys and values alternate. */
+static PyObject *
+list_content(Check *check)
+{
+    PyObject *owner = check->owner;
+    switch (check->kind) {
+    case CHECK_LIST:
+        return PyList_GetSlice(owner, 0, PY_SSIZE_T_MAX);
+    case CHECK_SET: {
+        PyObject *content = PyList_New(0);
+        PySetObject *set = (PySetObject *)owner;
+        for (Py_ssize_t i = 0; content != NULL && i <= set->mask; i++) {
+            if (is_member(&set->table[i]) && PyList_Append(content, set->table[i].key) < 0) {
+                Py_CLEAR(content);
+            }
+        }
+        return content;
+    }
+    case CHECK_DICT: {
+        PyObject *content = PyList_New(0);
+        PyObject *key, *value;
+        Py_ssize_t position = 0;
+        while (content != NULL && PyDict_Next(owner, &position, &key, &value)) {
+            if (PyList_Append(content, key) < 0 || PyList_Append(content, value) < 0) {
+                Py_CLEAR(content);
+            }
+        }
+        return content;
+    }
+    default: {
+        assert(check->kind == CHECK_SEQUENCE);
+        PyObject *iterator = ((PyTypeObject *)check->extra)->tp_iter(owner);
+        PyObject *content = iterator == NULL ? NULL : PySequence_List(iterator);
+        Py_XDECREF(iterator);
+        return content;
+    }
+    }
+}
+
+static PyObject *
+snapshot_list(PyObject *const *items, Py_ssize_t length)
+{
+    PyObject *list = PyList_New(length);
+    for (Py_ssize_t i = 0; list != NULL && i < length; i++) {
+        PyList_SET_ITEM(list, i, Py_NewRef(items[i]));
+    }
+    return list;
+}
+
+static PyObject *
+snapshot_tuple(PyObject *const *items, Py_ssize_t length)
+{
+    PyObject *tuple = PyTuple_New(length);
+    for (Py_ssize_t i = 0; tuple != NULL && i < length; i++) {
+        PyTuple_SET_ITEM(tuple, i, Py_NewRef(items[i]));
+    }
+    return tuple;
+}
+
+static int
+keep_items(Check *check, PyObject *content)
+{
+    return splice_items(check, 0, check->length, ((PyListObject *)content)->ob_item, PyList_GET_SIZE(content));
+}
+
+/* ---- noting a difference ---- */
+
+static int
+report_spliced_items(CoreState *state, Check *check, const Blame *blame, PyObject *const *now, Py_ssize_t length)
+{
+    Py_ssize_t start = 0;
+    Py_ssize_t tail = 0;
+    Py_ssize_t common = length < check->length ? length : check->length;
+    while (start < common && now[start] == check->items[start]) {
+        start++;
+    }
+    while (tail < common - start && now[length - 1 - tail] == check->items[check->length - 1 - tail]) {
+        tail++;
+    }
+    Py_ssize_t removed = check->length - start - tail;
+    Py_ssize_t inserted = length - start - tail;
+    PyObject *data = Py_BuildValue("nNNn", start, snapshot_tuple(check->items + start, removed),
+                                   snapshot_tuple(now + start, inserted), length);
+    /* The tuple keeps the new items, should the owner lose them while old ones are dropped. */
+    Py_XINCREF(data);
+    int result = events_note(state, check->token, DELTA_SPLICED, data, blame);
+    if (data != NULL && splice_items(check, start, removed, now + start, inserted) < 0) {
+        result = -1;
+    }
+    Py_XDECREF(data);
+    return result;
+}
+
+static int
+report_bytes(CoreState *state, Check *check, const Blame *blame, const char *now, Py_ssize_t length)
+{
+    const char *old = check->raw;
+    Py_ssize_t start = 0;
+    Py_ssize_t tail = 0;
+    Py_ssize_t common = length < check->raw_length ? length : check->raw_length;
+    while (start < common && now[start] == old[start]) {
+        start++;
+    }
+    while (tail < common - start && now[length - 1 - tail] == old[check->raw_length - 1 - tail]) {
+        tail++;
+    }
+    PyObject *data = Py_BuildValue("ny#y#n", start, old + start, check->raw_length - start - tail, now + start,
+                                   length - start - tail, length);
+    int result = events_note(state, check->token, DELTA_SPLICED, data, blame);
+    return keep_raw(check, now, length) < 0 ? -1 : result;
+}
+
+static int
+report_buffer(CoreState *state, Check *check, const Blame *blame)
+{
+    Py_buffer buffer;
+    if (PyObject_GetBuffer(check->owner, &buffer, PyBUF_SIMPLE) < 0) {
+        return -1;
+    }
+    PyObject *data = Py_BuildValue("y#y#", (char *)check->raw, check->raw_length, (char *)buffer.buf, buffer.len);
+    int result = events_note(state, check->token, DELTA_WHOLE, data, blame);
+    if (keep_raw(check, buffer.buf, buffer.len) < 0) {
+        result = -1;
+    }
+    PyBuffer_Release(&buffer);
+    return result;
+}
+
+/* For sets and dicts: note old and new content as lists, in which Python finds the difference. */
+static int
+report_whole(CoreState *state, Check *check, const Blame *blame)
+{
+    PyObject *content = list_content(check);
+    if (content == NULL) {
+        return -1;
+    }
+    PyObject *data = Py_BuildValue("NO", snapshot_list(check->items, check->length), content);
+    int result = events_note(state, check->token, DELTA_WHOLE, data, blame);
+    if (keep_items(check, content) < 0 ||
+        (check->kind == CHECK_SET &&
+         keep_raw(check, ((PySetObject *)check->owner)->table, set_table_size(check->owner)) < 0)) {
+        result = -1;
+    }
+    Py_DECREF(content);
+    return result;
+}
+
+static int
+report_one(CoreState *state, Check *check, const Blame *blame)
+{
+    PyObject *now = read_one(check); /* Owned, NULL for absent. */
+    PyObject *data = Py_BuildValue("OO", check->seen == NULL ? state->absent : check->seen,
+                                   now == NULL ? state->absent : now);
+    int result = events_note(state, check->token, DELTA_REBOUND, data, blame);
+    Py_XSETREF(check->seen, now);
+    return result;
+}
+
+/* Note how the cell differs from its snapshot, then take the present state as the snapshot (I2). */
+int
+check_report(CoreState *state, Check *check, const Blame *blame)
+{
+    PyObject *owner = check->owner;
+    switch (check->kind) {
+    case CHECK_LIST:
+        return report_spliced_items(state, check, blame, ((PyListObject *)owner)->ob_item, PyList_GET_SIZE(owner));
+    case CHECK_SEQUENCE: {
+        PyObject *content = list_content(check);
+        if (content == NULL) {
+            return -1;
+        }
+        int result = report_spliced_items(state, check, blame, ((PyListObject *)content)->ob_item,
+                                          PyList_GET_SIZE(content));
+        Py_DECREF(content);
+        return result;
+    }
+    case CHECK_SET:
+    case CHECK_DICT:
+        return report_whole(state, check, blame);
+    case CHECK_BYTES:
+        return report_bytes(state, check, blame, PyByteArray_AS_STRING(owner), PyByteArray_GET_SIZE(owner));
+    case CHECK_BUFFER:
+        return report_buffer(state, check, blame);
+    case CHECK_CALL:
+        return events_note(state, check->token, DELTA_UNKNOWN, Py_NewRef(Py_None), blame);
+    default:
+        return report_one(state, check, blame);
+    }
+}
+
+/* If the check is on a local of `frame`, which is about to end, note that end. */
+int
+check_note_end(CoreState *state, Check *check, PyFrameObject *frame)
+{
+    if (check->kind != CHECK_LOCAL || check->owner != (PyObject *)frame) {
+        return 0;
+    }
+    Blame blame;
+    blame_current(&blame);
+    int result = events_note(state, check->token, DELTA_ENDED, Py_NewRef(Py_None), &blame);
+    blame_release(&blame);
+    return result;
+}
+
+static int
+take_snapshot(Check *check)
+{
+    PyObject *owner = check->owner;
+    switch (check->kind) {
+    case CHECK_BYTES:
+        return keep_raw(check, PyByteArray_AS_STRING(owner), PyByteArray_GET_SIZE(owner));
+    case CHECK_BUFFER: {
+        Py_buffer buffer;
+        if (PyObject_GetBuffer(owner, &buffer, PyBUF_SIMPLE) < 0) {
+            return -1;
+        }
+        int result = keep_raw(check, buffer.buf, buffer.len);
+        PyBuffer_Release(&buffer);
+        return result;
+    }
+    case CHECK_CALL:
+        return 0;
+    case CHECK_LIST:
+    case CHECK_SET:
+    case CHECK_DICT:
+    case CHECK_SEQUENCE: {
+        PyObject *content = list_content(check);
+        int result = content == NULL ? -1 : keep_items(check, content);
+        Py_XDECREF(content);
+        if (result == 0 && check->kind == CHECK_SET) {
+            result = keep_raw(check, ((PySetObject *)owner)->table, set_table_size(owner));
+        }
+        if (check->kind == CHECK_DICT) {
+            keep_version(check);
+        }
+        return result;
+    }
+    default:
+        if (check->kind == CHECK_DICT_ITEM) {
+            keep_version(check);
+        }
+        Py_XSETREF(check->seen, read_one(check));
+        return 0;
+    }
+}
+
+/* ---- the Python type ---- */
+
+static int
+owner_fits(CheckKind kind, PyObject *owner, PyObject *extra)
+{
+    switch (kind) {
+    case CHECK_LIST:
+    case CHECK_LIST_ITEM:
+        return PyList_Check(owner);
+    case CHECK_SET:
+        return PySet_Check(owner);
+    case CHECK_DICT:
+    case CHECK_DICT_ITEM:
+        return PyDict_Check(owner);
+    case CHECK_BYTES:
+        return PyByteArray_Check(owner);
+    case CHECK_BUFFER:
+        return PyObject_CheckBuffer(owner);
+    case CHECK_SEQUENCE:
+        return PyType_Check(extra) && PyObject_TypeCheck(owner, (PyTypeObject *)extra) &&
+               ((PyTypeObject *)extra)->tp_iter != NULL;
+    case CHECK_SLOT:
+        return Py_IS_TYPE(extra, &PyMemberDescr_Type) &&
+               ((PyMemberDescrObject *)extra)->d_member->type == T_OBJECT_EX &&
+               PyObject_TypeCheck(owner, PyDescr_TYPE(extra));
+    case CHECK_LOCAL:
+        return PyFrame_Check(owner);
+    case CHECK_CLOSURE:
+        return PyCell_Check(owner);
+    case CHECK_CALL:
+        return PyCallable_Check(owner);
+    }
+    return 0;
+}
+
+static Py_ssize_t
+fast_local_index(PyFrameObject *frame, PyObject *name)
+{
+    PyCodeObject *code = PyFrame_GetCode(frame);
+    Py_ssize_t index = -1;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(code->co_localsplusnames); i++) {
+        if (PyUnicode_Compare(PyTuple_GET_ITEM(code->co_localsplusnames, i), name) == 0) {
+            index = i;
+            break;
+        }
+    }
+    Py_DECREF(code);
+    return index;
+}
+
+static PyObject *
+check_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    int kind;
+    PyObject *owner, *extra, *token; /* Borrowed from args. */
+    if (keywords != NULL && PyDict_GET_SIZE(keywords) > 0) {
+        PyErr_SetString(PyExc_TypeError, "Check takes no keyword arguments");
+        return NULL;
+    }
+    if (!PyArg_ParseTuple(args, "iOOO", &kind, &owner, &extra, &token)) {
+        return NULL;
+    }
+    if (kind < CHECK_LIST || kind > CHECK_CALL || !owner_fits((CheckKind)kind, owner, extra)) {
+        return PyErr_Format(PyExc_TypeError, "a check of kind %d cannot look at a %.100s", kind,
+                            Py_TYPE(owner)->tp_name);
+    }
+    Check *self = (Check *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->kind = (CheckKind)kind;
+    self->state = PyType_GetModuleState(type);
+    self->owner = Py_NewRef(owner);
+    self->extra = Py_NewRef(extra);
+    self->token = Py_NewRef(token);
+    if (kind == CHECK_LIST_ITEM) {
+        self->index = PyLong_AsSsize_t(extra);
+        if (self->index == -1 && PyErr_Occurred()) {
+            PyErr_Clear(); /* Beyond any list: never there. */
+            self->index = PY_SSIZE_T_MAX;
+        }
+    }
+    else if (kind == CHECK_LOCAL) {
+        self->index = fast_local_index((PyFrameObject *)owner, extra);
+        if (self->index < 0) {
+            PyErr_Format(PyExc_KeyError, "the frame has no local %R", extra);
+            Py_DECREF(self);
+            return NULL;
+        }
+    }
+    return (PyObject *)self;
+}
+
+static void
+count_local_check(Check *check, int change)
+{
+    PyCodeObject *code = PyFrame_GetCode((PyFrameObject *)check->owner);
+    CodeInfo *info = code_info(check->state, code);
+    if (info != NULL) {
+        info->local_checks += change;
+#if HAS_MONITORING
+        (void)instrument_code(check->state, info, change > 0);
+#endif
+    }
+    PyErr_Clear();
+    Py_DECREF(code);
+}
+
+static void
+disarm(Check *check)
+{
+    if (check->armed) {
+        check->armed = 0;
+        recheck_remove(check->state, check); /* I3 */
+        if (check->kind == CHECK_LOCAL) {
+            count_local_check(check, -1);
+        }
+    }
+}
+
+static PyObject *
+check_arm(PyObject *object, PyObject *Py_UNUSED(unused))
+{
+    Check *self = (Check *)object;
+    if (self->armed) {
+        Py_RETURN_NONE;
+    }
+    if (take_snapshot(self) < 0 || recheck_add(self->state, self) < 0) {
+        return NULL;
+    }
+    self->armed = 1; /* I3 */
+    if (self->kind == CHECK_LOCAL) {
+        count_local_check(self, 1);
+    }
+    Py_RETURN_NONE;
+}
+
+static void
+forget(Check *self)
+{
+    Py_CLEAR(self->seen);
+    PyObject **items = self->items;
+    Py_ssize_t length = self->length;
+    self->items = NULL;
+    self->length = self->capacity = 0;
+    for (Py_ssize_t i = 0; i < length; i++) {
+        Py_XDECREF(items[i]);
+    }
+    PyMem_Free(items);
+    PyMem_Free(self->raw);
+    self->raw = NULL;
+    self->raw_length = 0;
+}
+
+static PyObject *
+check_disarm(PyObject *object, PyObject *Py_UNUSED(unused))
+{
+    disarm((Check *)object);
+    forget((Check *)object);
+    Py_RETURN_NONE;
+}
+
+static int
+check_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    Check *self = (Check *)object;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->owner);
+    Py_VISIT(self->extra);
+    Py_VISIT(self->token);
+    Py_VISIT(self->seen);
+    for (Py_ssize_t i = 0; i < self->length && self->items != NULL; i++) {
+        Py_VISIT(self->items[i]);
+    }
+    return 0;
+}
+
+static int
+check_clear(PyObject *object)
+{
+    Check *self = (Check *)object;
+    disarm(self);
+    forget(self);
+    Py_CLEAR(self->owner);
+    Py_CLEAR(self->extra);
+    Py_CLEAR(self->token);
+    return 0;
+}
+
+static void
+check_dealloc(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    (void)check_clear(object);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+static PyMethodDef check_methods[] = {
+    {"arm", check_arm, METH_NOARGS, PyDoc_STR("Take the present state as last seen and compare with it from now on.")},
+    {"disarm", check_disarm, METH_NOARGS, PyDoc_STR("Compare no more and let go of the snapshot.")},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot check_slots[] = {
+    {Py_tp_new, check_new},
+    {Py_tp_dealloc, check_dealloc},
+    {Py_tp_traverse, check_traverse},
+    {Py_tp_clear, check_clear},
+    {Py_tp_methods, check_methods},
+    {Py_tp_doc, (void *)PyDoc_STR("Check(kind, owner, extra, token): the last seen state of one cell.")},
+    {0, NULL},
+};
+
+PyType_Spec check_spec = {
+    .name = "stopwhen._core.Check",
+    .basicsize = sizeof(Check),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = check_slots,
+};
+
+/* ---- frames, for Python ---- */
+
+static int
+parse_frame_and_index(PyObject *args, PyFrameObject **frame, Py_ssize_t *index)
+{
+    PyObject *name;
+    if (!PyArg_ParseTuple(args, "O!U", &PyFrame_Type, frame, &name)) {
+        return -1;
+    }
+    *index = fast_local_index(*frame, name);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+/* frame_local(frame, name): what a local, cell or free variable holds; ABSENT when it is unbound or not there. */
+PyObject *
+frame_local(PyObject *module, PyObject *args)
+{
+    CoreState *state = PyModule_GetState(module);
+    PyFrameObject *frame;
+    Py_ssize_t index;
+    if (parse_frame_and_index(args, &frame, &index) < 0) {
+        return NULL;
+    }
+    PyObject *value = index < 0 ? NULL : read_local(frame, index);
+    if (value == NULL && state->absent == NULL) { /* nobody has called open() yet */
+        PyErr_SetNone(PyExc_KeyError);
+        return NULL;
+    }
+    return value == NULL ? Py_NewRef(state->absent) : value;
+}
+
+/* frame_cell(frame, name): the cell object of a variable that functions share; None when it has none. */
+PyObject *
+frame_cell(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyFrameObject *frame;
+    Py_ssize_t index;
+    if (parse_frame_and_index(args, &frame, &index) < 0) {
+        return NULL;
+    }
+    if (index < 0) {
+        Py_RETURN_NONE;
+    }
+    PyCodeObject *code = PyFrame_GetCode(frame);
+    int is_shared = (PyBytes_AS_STRING(code->co_localspluskinds)[index] & 0xC0) != 0; /* CO_FAST_CELL, CO_FAST_FREE */
+    Py_DECREF(code);
+    PyObject *value = is_shared ? compat_fast_local(frame, index) : NULL;
+    if (value == NULL || !PyCell_Check(value)) {
+        Py_XSETREF(value, Py_NewRef(Py_None));
+    }
+    return value == NULL ? Py_NewRef(Py_None) : value;
+}

@@ -1,0 +1,49 @@
+/* A check: the last seen state of one cell, and how to compare it with the present one. */
+#ifndef STOPWHEN_CONTENT_H
+#define STOPWHEN_CONTENT_H
+
+#include "state.h"
+
+/* Same values in mechanisms/native.py. */
+typedef enum {
+    CHECK_LIST = 0,      /* items of a list */
+    CHECK_SET = 1,       /* members of a set */
+    CHECK_DICT = 2,      /* keys, values and order of a dict */
+    CHECK_DICT_ITEM = 3, /* extra: key */
+    CHECK_BYTES = 4,     /* bytes of a bytearray */
+    CHECK_BUFFER = 5,    /* bytes of an object with a buffer, such as an array */
+    CHECK_SEQUENCE = 6,  /* what the iterator of extra, a builtin type, finds in the owner: deque */
+    CHECK_LIST_ITEM = 7, /* extra: index */
+    CHECK_SLOT = 8,      /* extra: member descriptor */
+    CHECK_LOCAL = 9,     /* owner: frame; extra: index of the fast local */
+    CHECK_CLOSURE = 10,  /* owner: cell object */
+    CHECK_CALL = 11,     /* owner: callable that evaluates, compares and returns whether it changed */
+} CheckKind;
+
+struct Check {
+    PyObject_HEAD
+    CheckKind kind;
+    int armed;
+    CoreState *state;     /* Borrowed; outlives every armed check, which session.close() takes off. */
+    PyObject *owner;      /* Owned. */
+    PyObject *extra;      /* Owned; None where the kind needs nothing. */
+    PyObject *token;      /* Owned. What records of this check carry. */
+    Py_ssize_t index;     /* Of CHECK_LIST_ITEM and CHECK_LOCAL. */
+    PyObject *seen;       /* Owned; NULL for absent. Kinds that hold one object. */
+    PyObject **items;     /* Owned references, NULLs allowed. Kinds that hold many. */
+    Py_ssize_t length;    /* Of items, or of bytes. */
+    Py_ssize_t capacity;  /* Of items. */
+    void *raw;            /* Owned memory: bytes, or a set's table as it was. */
+    Py_ssize_t raw_length; /* In bytes. */
+    uint64_t version;     /* 3.11 only: version of the dict when last compared. */
+};
+
+static inline int
+check_list_differs(const Check *check)
+{
+    Py_ssize_t length = PyList_GET_SIZE(check->owner);
+    return length != check->length || (length > 0 && memcmp(((PyListObject *)check->owner)->ob_item, check->items,
+                                                            (size_t)length * sizeof(PyObject *)) != 0);
+}
+
+#endif

@@ -1,0 +1,487 @@
+/* Dict watcher: notes every store to chosen keys of chosen dicts, or to any key, with the place that stores.
+ *
+ * I1. The callback runs before the store lands: it runs no Python code and drops no last reference.
+ * I2. `dicts` has an entry for a dict exactly while that dict carries our watcher id; Python holds the dict.
+ * I3. `current` of an item is what its dict holds under the key, or NULL for nothing.
+ * I4. Keys in `items` are of exact immutable builtin types. An event's key is compared with them only when it is too;
+ *     any other key might be equal to each of them, which only the user's code could tell: then all become unknown.
+ */
+#include "state.h"
+
+#if HAS_DICT_WATCHERS
+
+struct WatchedDict {
+    PyObject *dict;    /* Borrowed; valid by I2. */
+    PyObject *items;   /* Owned dict: key -> list [token, current or the unset mark]. */
+    PyObject *content; /* Owned token of the whole content; NULL when it is not watched. */
+    int simple_keys;   /* All keys of `dict` are of exact builtin types: looking one up runs no user code. */
+};
+
+static size_t
+home_of(const CoreState *state, PyObject *dict)
+{
+    return (((size_t)dict >> 4) * (size_t)0x9E3779B97F4A7C15u >> 7) & ((size_t)state->dict_capacity - 1);
+}
+
+static WatchedDict *
+find(const CoreState *state, PyObject *dict)
+{
+    if (state->dict_capacity == 0) {
+        return NULL;
+    }
+    for (size_t i = home_of(state, dict);; i = (i + 1) & ((size_t)state->dict_capacity - 1)) {
+        WatchedDict *watched = state->dicts[i];
+        if (watched == NULL || watched->dict == dict) {
+            return watched;
+        }
+    }
+}
+
+static void
+place_in_table(CoreState *state, WatchedDict *watched)
+{
+    size_t i = home_of(state, watched->dict);
+    while (state->dicts[i] != NULL) {
+        i = (i + 1) & ((size_t)state->dict_capacity - 1);
+    }
+    state->dicts[i] = watched;
+}
+
+static int
+resize_table(CoreState *state, Py_ssize_t capacity)
+{
+    WatchedDict **old = state->dicts;
+    Py_ssize_t old_capacity = state->dict_capacity;
+    WatchedDict **dicts = PyMem_Calloc((size_t)capacity, sizeof(WatchedDict *));
+    if (dicts == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    state->dicts = dicts;
+    state->dict_capacity = capacity;
+    for (Py_ssize_t i = 0; i < old_capacity; i++) {
+        if (old[i] != NULL) {
+            place_in_table(state, old[i]);
+        }
+    }
+    PyMem_Free(old);
+    return 0;
+}
+
+static void
+take_from_table(CoreState *state, WatchedDict *watched)
+{
+    size_t mask = (size_t)state->dict_capacity - 1;
+    size_t i = home_of(state, watched->dict);
+    while (state->dicts[i] != watched) {
+        assert(state->dicts[i] != NULL);
+        i = (i + 1) & mask;
+    }
+    state->dicts[i] = NULL;
+    state->dict_count--;
+    /* Entries behind it in the same run may have been displaced by it. */
+    for (i = (i + 1) & mask; state->dicts[i] != NULL; i = (i + 1) & mask) {
+        WatchedDict *displaced = state->dicts[i];
+        state->dicts[i] = NULL;
+        place_in_table(state, displaced);
+    }
+}
+
+static int
+is_simple_key(PyObject *key)
+{
+    return PyUnicode_CheckExact(key) || PyLong_CheckExact(key) || PyBytes_CheckExact(key) || PyFloat_CheckExact(key) ||
+           PyBool_Check(key) || key == Py_None || PyComplex_CheckExact(key);
+}
+
+static int
+has_simple_keys(PyObject *dict)
+{
+    PyObject *key;
+    Py_ssize_t position = 0;
+    while (PyDict_Next(dict, &position, &key, NULL)) {
+        if (!is_simple_key(key)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Return what `dict` holds under `key` as a new reference, NULL for nothing; *known is 0 when only user code could tell. */
+static PyObject *
+present_value(WatchedDict *watched, PyObject *dict, PyObject *key, int *known)
+{
+    *known = 1;
+    if (watched->simple_keys && is_simple_key(key)) {
+        PyObject *value = Py_XNewRef(PyDict_GetItemWithError(dict, key));
+        if (value == NULL) {
+            PyErr_Clear();
+        }
+        return value;
+    }
+    PyObject *candidate, *value;
+    Py_ssize_t position = 0;
+    while (PyDict_Next(dict, &position, &candidate, &value)) {
+        if (candidate == key) {
+            return Py_NewRef(value);
+        }
+    }
+    *known = 0;
+    return NULL;
+}
+
+static PyObject *
+or_absent(CoreState *state, PyObject *value)
+{
+    return value == NULL ? state->absent : value;
+}
+
+static void
+note(CoreState *state, PyObject *token, DeltaKind kind, PyObject *data, Blame *blame)
+{
+    if (events_note(state, token, kind, data, blame) < 0) {
+        PyErr_Clear(); /* Counted in state->lost; the session reports it. */
+    }
+}
+
+/* `entry` is [token, current]: note that `new_value` (NULL for none) takes the place of the current value. */
+static void
+note_item(CoreState *state, PyObject *entry, PyObject *new_value, Blame *blame)
+{
+    PyObject *old = PyList_GET_ITEM(entry, 1);      /* Borrowed; kept alive by the record. */
+    PyObject *now = or_absent(state, new_value);    /* Borrowed. */
+    if (old == now) {
+        return;
+    }
+    PyObject *data = PyTuple_Pack(2, old, now);
+    note(state, PyList_GET_ITEM(entry, 0), DELTA_REBOUND, data, blame);
+    if (data == NULL) {
+        return; /* No memory: keep `current`, and with it the last reference that I1 forbids to drop. */
+    }
+    PyList_SET_ITEM(entry, 1, Py_NewRef(now)); /* I3 */
+    Py_DECREF(old); /* Not the last reference: the record, or where that failed the dict, has one. */
+}
+
+static void
+note_all_items(CoreState *state, WatchedDict *watched, PyObject *source, DeltaKind kind, Blame *blame)
+{
+    PyObject *key, *entry;
+    Py_ssize_t position = 0;
+    while (PyDict_Next(watched->items, &position, &key, &entry)) {
+        if (kind == DELTA_UNKNOWN) {
+            note(state, PyList_GET_ITEM(entry, 0), DELTA_UNKNOWN, Py_NewRef(Py_None), blame);
+        }
+        else {
+            PyObject *value = source == NULL ? NULL : PyDict_GetItemWithError(source, key);
+            note_item(state, entry, value, blame);
+        }
+    }
+}
+
+static void
+note_content(CoreState *state, WatchedDict *watched, PyDict_WatchEvent event, PyObject *key, PyObject *new_value,
+             Blame *blame)
+{
+    PyObject *dict = watched->dict;
+    if (event == PyDict_EVENT_CLEARED || event == PyDict_EVENT_CLONED) {
+        PyObject *before = PyDict_Items(dict);
+        PyObject *after = event == PyDict_EVENT_CLONED ? PyDict_Items(new_value) : PyList_New(0);
+        PyObject *data = before == NULL || after == NULL ? NULL : PyTuple_Pack(2, before, after);
+        Py_XDECREF(before);
+        Py_XDECREF(after);
+        note(state, watched->content, DELTA_WHOLE, data, blame);
+        return;
+    }
+    int known;
+    PyObject *old = present_value(watched, dict, key, &known);
+    if (!known && event == PyDict_EVENT_ADDED) {
+        known = 1; /* There was none under an equal key, or it would be a modification. */
+    }
+    if (!known) {
+        note(state, watched->content, DELTA_UNKNOWN, Py_NewRef(Py_None), blame);
+        return;
+    }
+    Py_ssize_t length = PyDict_GET_SIZE(dict) + (event == PyDict_EVENT_ADDED) - (event == PyDict_EVENT_DELETED);
+    PyObject *data = Py_BuildValue("OOOn", key, or_absent(state, old), or_absent(state, new_value), length);
+    note(state, watched->content, DELTA_ITEM, data, blame);
+    Py_XDECREF(old); /* Not the last reference: the dict still holds it (I1). */
+}
+
+static void
+note_event(CoreState *state, WatchedDict *watched, PyDict_WatchEvent event, PyObject *key, PyObject *new_value,
+           Blame *blame)
+{
+    if (watched->content != NULL) {
+        note_content(state, watched, event, key, new_value, blame);
+    }
+    if (PyDict_GET_SIZE(watched->items) == 0) {
+        return;
+    }
+    if (event == PyDict_EVENT_CLEARED || event == PyDict_EVENT_CLONED) {
+        note_all_items(state, watched, event == PyDict_EVENT_CLONED ? new_value : NULL, DELTA_REBOUND, blame);
+    }
+    else if (!is_simple_key(key) && !PyTuple_CheckExact(key) && !PyFrozenSet_CheckExact(key)) {
+        note_all_items(state, watched, NULL, DELTA_UNKNOWN, blame); /* I4 */
+    }
+    else {
+        PyObject *entry = PyDict_GetItemWithError(watched->items, key);
+        if (entry != NULL) {
+            note_item(state, entry, new_value, blame);
+        }
+    }
+}
+
+/* True when this event is of no interest: the fast path of a busy namespace of which one name is watched. */
+static int
+is_of_no_interest(WatchedDict *watched, PyDict_WatchEvent event, PyObject *key)
+{
+    if (watched->content != NULL || event == PyDict_EVENT_CLEARED || event == PyDict_EVENT_CLONED) {
+        return 0;
+    }
+    return is_simple_key(key) && PyDict_GetItemWithError(watched->items, key) == NULL;
+}
+
+static int
+on_dict_event(PyDict_WatchEvent event, PyObject *dict, PyObject *key, PyObject *new_value)
+{
+    CoreState *state = state_for_callback();
+    WatchedDict *watched = state == NULL ? NULL : find(state, dict);
+    if (watched == NULL || event == PyDict_EVENT_DEALLOCATED) {
+        assert(watched == NULL); /* I2 */
+        return 0;
+    }
+    PendingError error = take_pending_error();
+    if (key != NULL && event == PyDict_EVENT_ADDED && !is_simple_key(key)) {
+        watched->simple_keys = 0;
+    }
+    if (!is_of_no_interest(watched, event, key)) {
+        Blame blame;
+        blame_current(&blame);
+        Py_ssize_t queued = state->queued;
+        note_event(state, watched, event, key, new_value, &blame);
+        if (state->queued > queued && !events_is_draining() && instrument_stop_after(state, &blame) < 0) {
+            PyErr_Clear(); /* The next event of any kind takes the record, with its place as noted here. */
+        }
+        blame_release(&blame);
+    }
+    put_back_pending_error(error);
+    return 0;
+}
+
+static int
+take_watcher_id(CoreState *state)
+{
+    if (state->watcher_id < 0) {
+        state->watcher_id = PyDict_AddWatcher(on_dict_event);
+    }
+    return state->watcher_id < 0 ? -1 : 0;
+}
+
+static void
+free_watched(WatchedDict *watched)
+{
+    Py_CLEAR(watched->items);
+    Py_CLEAR(watched->content);
+    PyMem_Free(watched);
+}
+
+static WatchedDict *
+find_or_add(CoreState *state, PyObject *dict)
+{
+    WatchedDict *watched = find(state, dict);
+    if (watched != NULL) {
+        return watched;
+    }
+    if (take_watcher_id(state) < 0) {
+        return NULL;
+    }
+    if (2 * (state->dict_count + 1) > state->dict_capacity &&
+        resize_table(state, state->dict_capacity == 0 ? 16 : 2 * state->dict_capacity) < 0) {
+        return NULL;
+    }
+    watched = PyMem_Calloc(1, sizeof(WatchedDict));
+    if (watched == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    watched->dict = dict;
+    watched->items = PyDict_New();
+    watched->simple_keys = has_simple_keys(dict);
+    if (watched->items == NULL || PyDict_Watch(state->watcher_id, dict) < 0) {
+        free_watched(watched);
+        return NULL;
+    }
+    place_in_table(state, watched); /* I2 */
+    state->dict_count++;
+    return watched;
+}
+
+static int
+drop_if_unused(CoreState *state, WatchedDict *watched)
+{
+    if (watched->content != NULL || PyDict_GET_SIZE(watched->items) > 0) {
+        return 0;
+    }
+    int result = PyDict_Unwatch(state->watcher_id, watched->dict);
+    take_from_table(state, watched);
+    free_watched(watched);
+    if (state->dict_count == 0) {
+        if (PyDict_ClearWatcher(state->watcher_id) < 0) {
+            result = -1;
+        }
+        state->watcher_id = -1;
+    }
+    return result;
+}
+
+/* arm_dict(dict, key, token) watches one item, arm_dict(dict, None, token, True) the whole content. */
+PyObject *
+dictwatch_arm(PyObject *module, PyObject *args)
+{
+    CoreState *state = PyModule_GetState(module);
+    PyObject *dict, *key, *token; /* Borrowed from args. */
+    int whole = 0;
+    if (!PyArg_ParseTuple(args, "O!OO|p", &PyDict_Type, &dict, &key, &token, &whole)) {
+        return NULL;
+    }
+    WatchedDict *watched = find_or_add(state, dict);
+    if (watched == NULL) {
+        return NULL;
+    }
+    if (whole) {
+        Py_XSETREF(watched->content, Py_NewRef(token));
+        Py_RETURN_NONE;
+    }
+    int known;
+    PyObject *value = present_value(watched, dict, key, &known);
+    if (!known) {
+        /* A key of another type is in the dict: find ours among the exact builtin ones. */
+        PyObject *candidate, *found;
+        Py_ssize_t position = 0;
+        while (value == NULL && PyDict_Next(dict, &position, &candidate, &found)) {
+            if (Py_TYPE(candidate) == Py_TYPE(key) && PyObject_RichCompareBool(candidate, key, Py_EQ) == 1) {
+                value = Py_NewRef(found);
+            }
+        }
+        PyErr_Clear();
+    }
+    PyObject *entry = PyList_New(2);
+    if (entry == NULL) {
+        Py_XDECREF(value);
+        goto failed;
+    }
+    PyList_SET_ITEM(entry, 0, Py_NewRef(token));
+    PyList_SET_ITEM(entry, 1, value != NULL ? value : Py_NewRef(state->absent)); /* I3 */
+    int failed = PyDict_SetItem(watched->items, key, entry);
+    Py_DECREF(entry);
+    if (failed < 0) {
+        goto failed;
+    }
+    Py_RETURN_NONE;
+failed:
+    (void)drop_if_unused(state, watched);
+    return NULL;
+}
+
+/* disarm_dict(dict, key) or disarm_dict(dict, None, True); nothing when it is not armed. */
+PyObject *
+dictwatch_disarm(PyObject *module, PyObject *args)
+{
+    CoreState *state = PyModule_GetState(module);
+    PyObject *dict, *key; /* Borrowed from args. */
+    int whole = 0;
+    if (!PyArg_ParseTuple(args, "O!O|p", &PyDict_Type, &dict, &key, &whole)) {
+        return NULL;
+    }
+    WatchedDict *watched = find(state, dict);
+    if (watched == NULL) {
+        Py_RETURN_NONE;
+    }
+    if (whole) {
+        Py_CLEAR(watched->content);
+    }
+    else if (PyDict_DelItem(watched->items, key) < 0) {
+        if (!PyErr_ExceptionMatches(PyExc_KeyError)) {
+            return NULL;
+        }
+        PyErr_Clear();
+    }
+    /* Dropping a value may have run user code that armed or disarmed: look again. */
+    watched = find(state, dict);
+    if (watched != NULL && drop_if_unused(state, watched) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+/* dict_watchers_left(): True when a watcher id is ours or can be had now. */
+PyObject *
+dictwatch_is_usable(PyObject *module, PyObject *Py_UNUSED(unused))
+{
+    CoreState *state = PyModule_GetState(module);
+    if (state->watcher_id >= 0) {
+        Py_RETURN_TRUE;
+    }
+    if (take_watcher_id(state) < 0) {
+        PyErr_Clear();
+        Py_RETURN_FALSE;
+    }
+    if (PyDict_ClearWatcher(state->watcher_id) < 0) {
+        return NULL;
+    }
+    state->watcher_id = -1;
+    Py_RETURN_TRUE;
+}
+
+/* detach_dict(dict): make an instance's dict keep its values itself; nothing for any other dict.
+ *
+ * On 3.13.0 stores to a dict that shares its values with the object are never reported (cpython gh-125608). A key that
+ * is not a str, put in and taken out again under one hold of the GIL, ends the sharing. */
+PyObject *
+dictwatch_detach(PyObject *Py_UNUSED(module), PyObject *dict)
+{
+    assert(PyDict_Check(dict));
+    if (((PyDictObject *)dict)->ma_values == NULL) {
+        Py_RETURN_NONE;
+    }
+    PyObject *key = PyLong_FromLong(0);
+    int failed = key == NULL || PyDict_SetItem(dict, key, Py_None) < 0 || PyDict_DelItem(dict, key) < 0;
+    Py_XDECREF(key);
+    return failed ? NULL : Py_NewRef(Py_None);
+}
+
+int
+dictwatch_traverse(CoreState *state, visitproc visit, void *arg)
+{
+    for (Py_ssize_t i = 0; i < state->dict_capacity; i++) {
+        if (state->dicts[i] != NULL) {
+            Py_VISIT(state->dicts[i]->items);
+            Py_VISIT(state->dicts[i]->content);
+        }
+    }
+    return 0;
+}
+
+void
+dictwatch_clear(CoreState *state)
+{
+    for (Py_ssize_t i = 0; i < state->dict_capacity; i++) {
+        WatchedDict *watched = state->dicts[i];
+        if (watched != NULL) {
+            state->dicts[i] = NULL;
+            (void)PyDict_Unwatch(state->watcher_id, watched->dict);
+            free_watched(watched);
+        }
+    }
+    PyMem_Free(state->dicts);
+    state->dicts = NULL;
+    state->dict_capacity = 0;
+    state->dict_count = 0;
+    if (state->watcher_id >= 0) {
+        (void)PyDict_ClearWatcher(state->watcher_id);
+        state->watcher_id = -1;
+    }
+    PyErr_Clear();
+}
+
+#endif

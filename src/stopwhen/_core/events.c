@@ -1,0 +1,218 @@
+/* The queue of changes: each mechanism notes here what changed where, and Python takes the notes from here.
+ *
+ * I1. Records stand in the order in which the changes happened, whichever thread made them.
+ * I2. Noting runs no Python code and drops no last reference to a foreign object, so a dict watcher may call it.
+ * I3. `draining` is set in a thread exactly while that thread runs the handler: events of the handler's own Python
+ *     code never call it again; what they note is taken by the handler's loop.
+ */
+#include "state.h"
+
+static _Thread_local int draining; /* I3 */
+static _Thread_local int own;      /* Depth of the user's actions and conditions that this thread runs. */
+static _Thread_local int collecting; /* The garbage collector was on when this thread began to drain. */
+
+int
+events_is_own(void)
+{
+    return own > 0;
+}
+
+/* True while this thread runs the handler, whose loop takes whatever is noted meanwhile. */
+int
+events_is_draining(void)
+{
+    return draining;
+}
+
+void
+blame_release(Blame *blame)
+{
+    Py_CLEAR(blame->frame);
+    Py_CLEAR(blame->other_code);
+}
+
+/* Fill `blame` with the running thread and the instruction that its innermost frame executes. */
+void
+blame_current(Blame *blame)
+{
+    blame->thread = PyThreadState_Get();
+    blame->frame = PyThreadState_GetFrame(blame->thread);
+    blame->offset = -1;
+    blame->other_code = NULL;
+    blame->other_offset = 0;
+}
+
+static PyObject *
+place(PyCodeObject *code, int offset)
+{
+    return Py_BuildValue("Oi", code, offset);
+}
+
+/* Return the places of all frames of the blamed thread, innermost first, as a new tuple. */
+static PyObject *
+stack_of(const Blame *blame)
+{
+    PyObject *places = PyList_New(0);
+    PyObject *result = NULL;
+    PyFrameObject *frame = (PyFrameObject *)Py_XNewRef(blame->frame);
+    int offset = blame->offset;
+    while (places != NULL && frame != NULL) {
+        PyCodeObject *code = PyFrame_GetCode(frame);
+        PyObject *item = place(code, offset >= 0 ? offset : PyFrame_GetLasti(frame));
+        Py_DECREF(code);
+        if (item == NULL || PyList_Append(places, item) < 0) {
+            Py_XDECREF(item);
+            goto done;
+        }
+        Py_DECREF(item);
+        offset = -1;
+        Py_SETREF(frame, PyFrame_GetBack(frame));
+    }
+    result = places == NULL ? NULL : PyList_AsTuple(places);
+done:
+    Py_XDECREF(frame);
+    Py_XDECREF(places);
+    return result;
+}
+
+static int
+reserve_record(CoreState *state)
+{
+    if (state->queued < state->queue_capacity) {
+        return 0;
+    }
+    Py_ssize_t capacity = state->queue_capacity == 0 ? 16 : 2 * state->queue_capacity;
+    Record *queue = PyMem_Resize(state->queue, Record, (size_t)capacity);
+    if (queue == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    state->queue = queue;
+    state->queue_capacity = capacity;
+    return 0;
+}
+
+/* Put a change of the cell of `token` at the end of the queue. Steals `data`, which may be NULL after an error. */
+int
+events_note(CoreState *state, PyObject *token, DeltaKind kind, PyObject *data, const Blame *blame)
+{
+    int result = -1;
+    PyObject *stack = NULL;
+    PyObject *other = NULL;
+    if (data == NULL || reserve_record(state) < 0) {
+        goto done;
+    }
+    stack = stack_of(blame);
+    other = blame->other_code == NULL ? Py_NewRef(Py_None) : place(blame->other_code, blame->other_offset);
+    if (stack == NULL || other == NULL) {
+        goto done;
+    }
+    PyObject *frame = blame->frame == NULL ? Py_None : (PyObject *)blame->frame; /* Borrowed. */
+    PyObject *tuple = Py_BuildValue("OiOkOOOi", token, (int)kind, data, blame->thread->thread_id, frame, stack, other,
+                                    events_is_own());
+    if (tuple == NULL) {
+        goto done;
+    }
+    state->queue[state->queued++] = (Record){tuple, blame->thread->thread_id, frame};
+    result = 0;
+done:
+    if (result < 0) {
+        state->lost++;
+    }
+    Py_XDECREF(data);
+    Py_XDECREF(stack);
+    Py_XDECREF(other);
+    return result;
+}
+
+/* True when something waits for `thread`: a change that it made, or an action that is to run in it. */
+int
+events_wait_for(CoreState *state, PyThreadState *thread)
+{
+    if (state->due > 0) {
+        return 1;
+    }
+    for (Py_ssize_t i = 0; i < state->queued; i++) {
+        if (state->queue[i].thread_id == thread->thread_id) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Let the handler take the queue. -1 with an exception that the handler means for the program. */
+int
+events_drain(CoreState *state)
+{
+    if (draining || state->handler == NULL) {
+        return 0;
+    }
+    draining = 1; /* I3 */
+    /* Finalisers of the user's must not run inside the handler, where no event shows what they write. */
+    collecting = PyGC_Disable();
+    PyObject *handler = Py_NewRef(state->handler);
+    PyObject *result = PyObject_CallNoArgs(handler);
+    Py_DECREF(handler);
+    if (collecting) {
+        PyGC_Enable();
+    }
+    draining = 0;
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+/* own(flag): begin (True) or end (False) code of the user's that stopwhen itself runs. */
+PyObject *
+events_own(PyObject *Py_UNUSED(module), PyObject *flag)
+{
+    int begins = PyObject_IsTrue(flag);
+    if (begins < 0) {
+        return NULL;
+    }
+    assert(begins || own > 0);
+    own += begins ? 1 : -1;
+    if (draining && collecting) {
+        (void)(begins ? PyGC_Enable() : PyGC_Disable());
+    }
+    Py_RETURN_NONE;
+}
+
+/* take(): the records noted since the last call, as a list of tuples. */
+PyObject *
+events_take(PyObject *module, PyObject *Py_UNUSED(unused))
+{
+    CoreState *state = PyModule_GetState(module);
+    PyObject *records = PyList_New(state->queued);
+    if (records == NULL) {
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < state->queued; i++) {
+        PyList_SET_ITEM(records, i, state->queue[i].tuple); /* Steals the queue's reference. */
+    }
+    state->queued = 0;
+    return records;
+}
+
+PyObject *
+events_set_due(PyObject *module, PyObject *number)
+{
+    CoreState *state = PyModule_GetState(module);
+    int due = (int)PyLong_AsLong(number);
+    if (due == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    state->due = due;
+    Py_RETURN_NONE;
+}
+
+void
+events_clear(CoreState *state)
+{
+    while (state->queued > 0) {
+        Py_DECREF(state->queue[--state->queued].tuple);
+    }
+    PyMem_Free(state->queue);
+    state->queue = NULL;
+    state->queue_capacity = 0;
+    Py_CLEAR(state->handler);
+}

@@ -1,0 +1,232 @@
+/* Which code objects have our local events on, and one-shot stops: after a dict watcher has noted a write, the handler
+ * runs before the writing frame's next instruction.
+ *
+ * INSTRUCTION events are always local to a code object, never global. An instruction of no interest has its event
+ * disabled when it first comes; turning the local events off and on again, which takes effect at the very next
+ * instruction, brings all back. Global events would need restart_events(), which disturbs other tools. And a second
+ * tool of ours would not do: where two tools have INSTRUCTION events on one code object, the first one's are lost when
+ * the second one's go (CPython 3.12 and 3.13: `per_instruction_tools` starts as zeros).
+ *
+ * I1. `state->instrumented` lists exactly the CodeInfo whose `events` is not 0; `events` are the local events that are
+ *     on for our tool.
+ * I2. `awaited` is set from the request of a stop until no record waits for a frame of that code. Meanwhile no event of
+ *     the code is disabled.
+ */
+#include "codeinfo.h"
+
+#if HAS_MONITORING
+
+static int
+pending_call(void *Py_UNUSED(unused))
+{
+    CoreState *state = state_for_callback();
+    return state == NULL ? 0 : events_drain(state);
+}
+
+static void
+link_info(CoreState *state, CodeInfo *info)
+{
+    info->next = state->instrumented;
+    info->previous = NULL;
+    if (info->next != NULL) {
+        info->next->previous = info;
+    }
+    state->instrumented = info;
+    state->instrumented_count++;
+}
+
+void
+instrument_unlink(CoreState *state, CodeInfo *info)
+{
+    if (info->events == 0) {
+        return;
+    }
+    info->events = 0;
+    if (info->previous != NULL) {
+        info->previous->next = info->next;
+    }
+    else {
+        state->instrumented = info->next;
+    }
+    if (info->next != NULL) {
+        info->next->previous = info->previous;
+    }
+    state->instrumented_count--;
+}
+
+/* Turn on exactly `events` for the code of `info`. Runs no Python code. */
+static int
+set_events(CoreState *state, CodeInfo *info, long events)
+{
+    if (info->events == events || state->set_local_events == NULL) {
+        return 0;
+    }
+    PyObject *number = PyLong_FromLong(events);
+    PyObject *args[] = {state->tool, (PyObject *)info->code, number};
+    PyObject *result = number == NULL ? NULL : PyObject_Vectorcall(state->set_local_events, args, 3, NULL);
+    Py_XDECREF(number);
+    if (result == NULL) {
+        return -1;
+    }
+    Py_DECREF(result);
+    instrument_unlink(state, info); /* I1 */
+    info->events = events;
+    if (events != 0) {
+        link_info(state, info);
+    }
+    return 0;
+}
+
+static long
+wanted_events(const CoreState *state, const CodeInfo *info)
+{
+    long events = info->local_checks > 0 ? state->instruction_event | state->return_event : 0;
+    return events | (state->level != 0 || info->awaited ? state->instruction_event : 0);
+}
+
+/* Bring the local events of a code up to date; `again` brings back those that were disabled. */
+int
+instrument_code(CoreState *state, CodeInfo *info, int again)
+{
+    if (again && info->events != 0 && set_events(state, info, 0) < 0) {
+        return -1;
+    }
+    return set_events(state, info, wanted_events(state, info));
+}
+
+/* Bring all code up to date that has events on. */
+int
+instrument_all(CoreState *state, int again)
+{
+    CodeInfo *next;
+    for (CodeInfo *info = state->instrumented; info != NULL; info = next) {
+        next = info->next;
+        if (instrument_code(state, info, again) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Turn on events for all code that is running in any thread now; what starts or resumes later does so itself. */
+int
+instrument_running(CoreState *state)
+{
+    int result = 0;
+    PyThreadState *thread = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
+    for (; thread != NULL && result == 0; thread = PyThreadState_Next(thread)) {
+        PyFrameObject *frame = PyThreadState_GetFrame(thread);
+        while (frame != NULL && result == 0) {
+            PyCodeObject *code = PyFrame_GetCode(frame);
+            CodeInfo *info = code_info(state, code);
+            result = info == NULL ? -1 : instrument_code(state, info, 0);
+            Py_DECREF(code);
+            Py_SETREF(frame, PyFrame_GetBack(frame));
+        }
+        Py_XDECREF(frame);
+    }
+    return result;
+}
+
+/* Have the queue drained as soon as the blamed frame has finished its instruction. Runs no Python code. */
+int
+instrument_stop_after(CoreState *state, const Blame *blame)
+{
+    /* While another tool's callback runs, this thread gets no events: then at the next opportunity. */
+    if (blame->frame == NULL || blame->thread->tracing > 0 || state->set_local_events == NULL) {
+        return Py_AddPendingCall(pending_call, NULL) < 0 ? -1 : 0;
+    }
+    PyCodeObject *code = PyFrame_GetCode(blame->frame);
+    CodeInfo *info = code_info(state, code);
+    Py_DECREF(code); /* The frame keeps it. */
+    if (info == NULL) {
+        return -1;
+    }
+    if (info->awaited) {
+        return 0; /* I2 */
+    }
+    info->awaited = 1;
+    return instrument_code(state, info, 1);
+}
+
+static int
+code_is_awaited(CoreState *state, PyCodeObject *code)
+{
+    for (Py_ssize_t i = 0; i < state->queued; i++) {
+        if (state->queue[i].frame != Py_None) {
+            PyCodeObject *waiting = PyFrame_GetCode((PyFrameObject *)state->queue[i].frame);
+            Py_DECREF(waiting); /* The frame keeps it. */
+            if (waiting == code) {
+                return 1;
+            }
+        }
+    }
+    return state->due > 0;
+}
+
+/* If nothing waits for a frame of this code any more, let its events be as without the stop (I2). */
+int
+instrument_end_stop(CoreState *state, CodeInfo *info)
+{
+    if (!info->awaited || code_is_awaited(state, info->code)) {
+        return 0;
+    }
+    info->awaited = 0;
+    return instrument_code(state, info, 0);
+}
+
+/* use_tool(set_local_events, tool id, INSTRUCTION, PY_RETURN, DISABLE), or use_tool(None, 0, 0, 0, None) for no more. */
+PyObject *
+instrument_use_tool(PyObject *module, PyObject *args)
+{
+    CoreState *state = PyModule_GetState(module);
+    PyObject *function, *tool, *disable; /* Borrowed from args. */
+    long instruction, exit;
+    if (!PyArg_ParseTuple(args, "OOllO", &function, &tool, &instruction, &exit, &disable)) {
+        return NULL;
+    }
+    instrument_clear(state);
+    if (function != Py_None) {
+        state->set_local_events = Py_NewRef(function);
+        state->tool = Py_NewRef(tool);
+        state->disable = Py_NewRef(disable);
+        state->instruction_event = instruction;
+        state->return_event = exit;
+    }
+    Py_RETURN_NONE;
+}
+
+/* set_level(effects): after which instructions, in any code, checks are due; 0 for none. */
+PyObject *
+instrument_set_level(PyObject *module, PyObject *effects)
+{
+    CoreState *state = PyModule_GetState(module);
+    long level = PyLong_AsLong(effects);
+    if (level == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    /* Where an instruction was of no interest before, its event has been disabled. */
+    int again = (level & ~state->level) != 0;
+    state->level = (int)level;
+    int failed = instrument_all(state, again) < 0 || (level != 0 && instrument_running(state) < 0);
+    return failed ? NULL : Py_NewRef(Py_None);
+}
+
+void
+instrument_clear(CoreState *state)
+{
+    CodeInfo *next;
+    for (CodeInfo *info = state->instrumented; info != NULL; info = next) {
+        next = info->next;
+        info->awaited = 0;
+        if (set_events(state, info, 0) < 0) {
+            PyErr_Clear(); /* The tool id is gone, and the events with it. */
+            instrument_unlink(state, info);
+        }
+    }
+    Py_CLEAR(state->set_local_events);
+    Py_CLEAR(state->tool);
+    Py_CLEAR(state->disable);
+}
+
+#endif

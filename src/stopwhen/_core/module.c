@@ -1,0 +1,290 @@
+/* Builds the module stopwhen._core. What it offers is declared for Python in _core.pyi. */
+#include "codeinfo.h"
+#include "content.h"
+
+/* The one static: dict watchers, pending calls, trace functions and audit hooks get no pointer of ours. It names the
+ * module of the main interpreter; the module refuses to load in any other (Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED). */
+static CoreState *the_state;
+
+CoreState *
+state_for_callback(void)
+{
+    return the_state;
+}
+
+/* ---- callbacks for sys.monitoring: a vectorcall object is cheaper to call than a builtin function ---- */
+
+typedef PyObject *(*CallbackFunction)(CoreState *, PyObject *const *, Py_ssize_t);
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    CallbackFunction function;
+    CoreState *state; /* Borrowed; the type, which each instance owns, keeps the module. */
+} Callback;
+
+#if HAS_MONITORING
+static PyObject *
+callback_vectorcall(PyObject *object, PyObject *const *args, size_t flags, PyObject *Py_UNUSED(keywords))
+{
+    Callback *self = (Callback *)object;
+    return self->function(self->state, args, PyVectorcall_NARGS(flags));
+}
+
+#endif
+
+static void
+callback_dealloc(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+static PyMemberDef callback_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Callback, vectorcall), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot callback_slots[] = {
+    {Py_tp_dealloc, callback_dealloc},
+    {Py_tp_call, PyVectorcall_Call},
+    {Py_tp_members, callback_members},
+    {Py_tp_doc, (void *)PyDoc_STR("A callback for one event of sys.monitoring.")},
+    {0, NULL},
+};
+
+static PyType_Spec callback_spec = {
+    .name = "stopwhen._core.Callback",
+    .basicsize = sizeof(Callback),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_IMMUTABLETYPE |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = callback_slots,
+};
+
+#if HAS_MONITORING
+static const struct {
+    const char *name;
+    CallbackFunction function;
+} callbacks[] = {
+    {"on_instruction", recheck_on_instruction},
+    {"on_start", recheck_on_start},
+    {"on_raise", recheck_on_raise},
+    {"on_exit", recheck_on_exit},
+};
+
+static int
+add_callbacks(PyObject *module, CoreState *state)
+{
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(callbacks); i++) {
+        Callback *callback = PyObject_New(Callback, state->callback_type);
+        if (callback == NULL) {
+            return -1;
+        }
+        callback->vectorcall = callback_vectorcall;
+        callback->function = callbacks[i].function;
+        callback->state = state;
+        int failed = PyModule_AddObjectRef(module, callbacks[i].name, (PyObject *)callback);
+        Py_DECREF(callback);
+        if (failed < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+#endif
+
+/* ---- the module's own functions ---- */
+
+/* open(handler, absent): from now on changes are noted and `handler()` is called to take them. */
+static PyObject *
+core_open(PyObject *module, PyObject *args)
+{
+    CoreState *state = PyModule_GetState(module);
+    PyObject *handler, *absent; /* Borrowed from args. */
+    if (!PyArg_ParseTuple(args, "OO", &handler, &absent)) {
+        return NULL;
+    }
+    Py_XSETREF(state->handler, Py_NewRef(handler));
+    Py_XSETREF(state->absent, Py_NewRef(absent));
+    Py_RETURN_NONE;
+}
+
+static void
+disarm_all(CoreState *state)
+{
+#if HAS_DICT_WATCHERS
+    dictwatch_clear(state);
+#endif
+#if HAS_MONITORING
+    instrument_clear(state);
+#else
+    tracing_clear(state);
+#endif
+    events_clear(state);
+}
+
+/* close(): disarm everything that is still armed. */
+static PyObject *
+core_close(PyObject *module, PyObject *Py_UNUSED(unused))
+{
+    disarm_all(PyModule_GetState(module));
+    Py_RETURN_NONE;
+}
+
+/* armed(): number of dicts, checks, code objects and threads that anything of ours is armed on. */
+static PyObject *
+core_armed(PyObject *module, PyObject *Py_UNUSED(unused))
+{
+    CoreState *state = PyModule_GetState(module);
+    return PyLong_FromSsize_t(state->dict_count + state->check_count + state->instrumented_count + state->traced_count);
+}
+
+/* lost(): number of changes that could not be noted for want of memory. */
+static PyObject *
+core_lost(PyObject *module, PyObject *Py_UNUSED(unused))
+{
+    CoreState *state = PyModule_GetState(module);
+    return PyLong_FromLongLong(state->lost);
+}
+
+static PyMethodDef methods[] = {
+    {"open", core_open, METH_VARARGS, NULL},
+    {"close", core_close, METH_NOARGS, NULL},
+    {"armed", core_armed, METH_NOARGS, NULL},
+    {"lost", core_lost, METH_NOARGS, NULL},
+    {"take", events_take, METH_NOARGS, NULL},
+    {"own", events_own, METH_O, NULL},
+    {"set_due", events_set_due, METH_O, NULL},
+    {"set_opcodes", recheck_set_opcodes, METH_VARARGS, NULL},
+    {"resync", recheck_resync, METH_NOARGS, NULL},
+    {"frame_local", frame_local, METH_VARARGS, NULL},
+    {"frame_cell", frame_cell, METH_VARARGS, NULL},
+#if HAS_DICT_WATCHERS
+    {"arm_dict", dictwatch_arm, METH_VARARGS, NULL},
+    {"disarm_dict", dictwatch_disarm, METH_VARARGS, NULL},
+    {"dict_watcher_is_free", dictwatch_is_usable, METH_NOARGS, NULL},
+    {"detach_dict", dictwatch_detach, METH_O, NULL},
+#endif
+#if HAS_MONITORING
+    {"use_tool", instrument_use_tool, METH_VARARGS, NULL},
+    {"set_level", instrument_set_level, METH_O, NULL},
+#else
+    {"set_level", recheck_set_level, METH_O, NULL},
+    {"start_tracing", tracing_start, METH_NOARGS, NULL},
+    {"stop_tracing", tracing_stop, METH_NOARGS, NULL},
+#endif
+    {NULL, NULL, 0, NULL},
+};
+
+static int
+module_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    CoreState *state = PyModule_GetState(module);
+    Py_VISIT(state->handler);
+    Py_VISIT(state->absent);
+    Py_VISIT(state->mutators);
+    Py_VISIT(state->check_type);
+    Py_VISIT(state->callback_type);
+    Py_VISIT(state->set_local_events);
+    Py_VISIT(state->disable);
+    for (Py_ssize_t i = 0; i < state->queued; i++) {
+        Py_VISIT(state->queue[i].tuple);
+    }
+#if HAS_DICT_WATCHERS
+    return dictwatch_traverse(state, visit, arg);
+#else
+    return 0;
+#endif
+}
+
+static int
+module_clear(PyObject *module)
+{
+    CoreState *state = PyModule_GetState(module);
+    disarm_all(state);
+    Py_CLEAR(state->absent);
+    Py_CLEAR(state->mutators);
+    Py_CLEAR(state->check_type);
+    Py_CLEAR(state->callback_type);
+    return 0;
+}
+
+static void
+module_free(void *module)
+{
+    CoreState *state = PyModule_GetState(module);
+    if (state != NULL) {
+        (void)module_clear(module);
+        PyMem_Free(state->checks);
+        state->checks = NULL;
+        state->check_capacity = 0;
+        if (the_state == state) {
+            the_state = NULL;
+        }
+    }
+}
+
+static int
+module_exec(PyObject *module)
+{
+    if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+        PyErr_SetString(PyExc_ImportError, "stopwhen works in the main interpreter only");
+        return -1;
+    }
+    if (the_state != NULL) {
+        PyErr_SetString(PyExc_ImportError, "stopwhen._core is loaded already and cannot be loaded twice");
+        return -1;
+    }
+    CoreState *state = PyModule_GetState(module);
+    state->watcher_id = -1;
+    state->code_extra = PyUnstable_Eval_RequestCodeExtraIndex(code_info_free);
+    if (state->code_extra < 0) {
+        PyErr_SetString(PyExc_ImportError, "no index for per-code information is left");
+        return -1;
+    }
+    state->check_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &check_spec, NULL);
+    state->callback_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &callback_spec, NULL);
+    if (state->check_type == NULL || state->callback_type == NULL ||
+        PyModule_AddObjectRef(module, "Check", (PyObject *)state->check_type) < 0) {
+        return -1;
+    }
+#if HAS_MONITORING
+    if (add_callbacks(module, state) < 0) {
+        return -1;
+    }
+#endif
+    the_state = state;
+    return 0;
+}
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, module_exec},
+#if PY_VERSION_HEX >= 0x030C0000
+    /* Dict watcher callbacks and pending calls find the state through one static. */
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
+#if PY_VERSION_HEX >= 0x030D0000
+    /* Blame rests on the GIL's order of events: no claim to work without it. */
+    {Py_mod_gil, Py_MOD_GIL_USED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "stopwhen._core",
+    .m_doc = PyDoc_STR("What must sit inside the interpreter: notes what changed where. See _core.pyi."),
+    .m_size = sizeof(CoreState),
+    .m_methods = methods,
+    .m_slots = slots,
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
+    .m_free = module_free,
+};
+
+PyMODINIT_FUNC
+PyInit__core(void)
+{
+    return PyModuleDef_Init(&definition);
+}

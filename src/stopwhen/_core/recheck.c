@@ -1,0 +1,321 @@
+/* Recheck on sys.monitoring: compares the armed checks after each instruction that may have changed them, and blames.
+ *
+ * I1. `checks` holds exactly the armed checks.
+ * I2. A change is found at the first event after it in any thread. Where the last event was this thread's, the
+ *     instruction that this event follows made the change. Where it was another thread's, that thread may have lost
+ *     the GIL between its change and its check: its suspended instruction is blamed if it may have made it.
+ * I3. Nothing here relies on DISABLE: an event that comes although it was disabled does no harm.
+ */
+#include "codeinfo.h"
+#include "content.h"
+
+int
+recheck_add(CoreState *state, Check *check)
+{
+    if (state->check_count == state->check_capacity) {
+        Py_ssize_t capacity = state->check_capacity == 0 ? 8 : 2 * state->check_capacity;
+        Check **checks = PyMem_Resize(state->checks, Check *, (size_t)capacity);
+        if (checks == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        state->checks = checks;
+        state->check_capacity = capacity;
+    }
+    state->checks[state->check_count++] = check; /* I1 */
+    return 0;
+}
+
+void
+recheck_remove(CoreState *state, Check *check)
+{
+    for (Py_ssize_t i = 0; i < state->check_count; i++) {
+        if (state->checks[i] == check) {
+            state->check_count--;
+            memmove(&state->checks[i], &state->checks[i + 1],
+                    (size_t)(state->check_count - i) * sizeof(Check *));
+            return;
+        }
+    }
+    assert(!"an armed check is in the list (I1)");
+}
+
+/* Return the first check whose cell has changed, NULL for none. An error in a check that calls Python is its own change. */
+Check *
+recheck_first_changed(CoreState *state)
+{
+    for (Py_ssize_t i = 0; i < state->check_count; i++) {
+        Check *check = state->checks[i];
+        int changed = check->kind == CHECK_LIST ? check_list_differs(check) : check_changed(state, check);
+        if (changed != 0) {
+            PyErr_Clear();
+            return check;
+        }
+    }
+    return NULL;
+}
+
+/* Note every change there is, blaming `blame`. Errors are counted, never raised. */
+void
+recheck_report_all(CoreState *state, const Blame *blame)
+{
+    for (Py_ssize_t i = 0; i < state->check_count; i++) {
+        Check *check = (Check *)Py_NewRef(state->checks[i]);
+        int changed = check_changed(state, check);
+        if (changed != 0) {
+            PyErr_Clear();
+            if (check_report(state, check, blame) < 0) {
+                PyErr_Clear();
+            }
+        }
+        Py_DECREF(check);
+    }
+}
+
+/* If the last event was another thread's and its suspended instruction may have made the change, blame that (I2). */
+int
+recheck_blame_other_thread(CoreState *state, Blame *blame)
+{
+    PyThreadState *me = PyThreadState_Get();
+    if (state->last_thread == NULL || state->last_thread == me) {
+        return 0;
+    }
+    PyThreadState *thread = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
+    while (thread != NULL && thread != state->last_thread) {
+        thread = PyThreadState_Next(thread);
+    }
+    PyFrameObject *frame = thread == NULL ? NULL : PyThreadState_GetFrame(thread);
+    if (frame == NULL) {
+        return 0;
+    }
+    PyCodeObject *code = PyFrame_GetCode(frame);
+    int may = code_may(state, code, PyFrame_GetLasti(frame), EFFECT_ANY & ~EFFECT_LOCAL);
+    Py_DECREF(code);
+    if (!may) {
+        Py_DECREF(frame);
+        return 0;
+    }
+    *blame = (Blame){.thread = thread, .frame = frame, .offset = -1};
+    return 1;
+}
+
+static int
+copy_table(unsigned char *table, Py_ssize_t size, Py_buffer *from)
+{
+    int result = 0;
+    if (from->len == size) {
+        memcpy(table, from->buf, (size_t)size);
+    }
+    else {
+        PyErr_Format(PyExc_ValueError, "an opcode table of %zd entries, not %zd", size, from->len);
+        result = -1;
+    }
+    PyBuffer_Release(from);
+    return result;
+}
+
+/* set_opcodes(caches, effects, operators, name shifts, mutators, EXTENDED_ARG, YIELD_VALUE, FOR_ITER, skip):
+ * mechanisms/opcodes.py. */
+PyObject *
+recheck_set_opcodes(PyObject *module, PyObject *args)
+{
+    CoreState *state = PyModule_GetState(module);
+    Py_buffer caches, effects, operators, name_shift;
+    PyObject *mutators; /* Borrowed from args. */
+    if (!PyArg_ParseTuple(args, "y*y*y*y*O!bbbb", &caches, &effects, &operators, &name_shift, &PyFrozenSet_Type,
+                          &mutators, &state->extended_arg, &state->yield_value, &state->for_iter,
+                          &state->for_skip)) {
+        return NULL;
+    }
+    int failed = copy_table(state->caches, 256, &caches);
+    failed |= copy_table(state->effects, 256, &effects);
+    failed |= copy_table(state->operators, 32, &operators);
+    failed |= copy_table(state->name_shift, 256, &name_shift);
+    Py_XSETREF(state->mutators, Py_NewRef(mutators));
+    return failed ? NULL : Py_NewRef(Py_None);
+}
+
+#if !HAS_MONITORING
+/* set_level(effects): after which instructions, in any code, checks are due; 0 for none. */
+PyObject *
+recheck_set_level(PyObject *module, PyObject *effects)
+{
+    CoreState *state = PyModule_GetState(module);
+    long level = PyLong_AsLong(effects);
+    if (level == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    state->level = (int)level;
+    Py_RETURN_NONE;
+}
+#endif
+
+/* resync(): note what has changed since the last check, blaming the caller's thread. */
+PyObject *
+recheck_resync(PyObject *module, PyObject *Py_UNUSED(unused))
+{
+    CoreState *state = PyModule_GetState(module);
+    Blame blame;
+    blame_current(&blame);
+    recheck_report_all(state, &blame);
+    state->last_thread = blame.thread;
+    blame_release(&blame);
+    Py_RETURN_NONE;
+}
+
+#if HAS_MONITORING
+
+typedef enum { AFTER_INSTRUCTION, AT_START, AT_RAISE } Moment;
+
+static void
+settle_blame(CoreState *state, PyCodeObject *code, int offset, Moment moment, Blame *blame)
+{
+    if (recheck_blame_other_thread(state, blame)) {
+        return;
+    }
+    blame_current(blame);
+    if (moment == AT_RAISE) {
+        blame->offset = offset;
+    }
+    else if (moment == AFTER_INSTRUCTION) {
+        CodeInfo *info = code_info(state, code);
+        int culprit = info == NULL ? -1 : info->culprit[offset / 2];
+        blame->offset = culprit < 0 ? offset : 2 * culprit;
+    }
+    else if (blame->frame != NULL) {
+        /* Nothing of this frame has run: its caller's instruction is still executing and made the change. */
+        PyFrameObject *caller = PyFrame_GetBack(blame->frame);
+        if (caller != NULL) {
+            Py_SETREF(blame->frame, caller);
+        }
+    }
+}
+
+/* Compare all checks; the change, if there is one, was made just before this moment. */
+static inline Py_ALWAYS_INLINE void
+look(CoreState *state, PyCodeObject *code, int offset, Moment moment)
+{
+    if (recheck_first_changed(state) != NULL) {
+        PendingError error = take_pending_error();
+        Blame blame;
+        settle_blame(state, code, offset, moment, &blame);
+        recheck_report_all(state, &blame);
+        blame_release(&blame);
+        put_back_pending_error(error);
+    }
+    state->last_thread = PyThreadState_Get();
+}
+
+/* Let the handler take what waits for this thread. -1 with an exception for the program. */
+static inline Py_ALWAYS_INLINE int
+drain_own(CoreState *state)
+{
+    if (state->queued == 0 && state->due == 0) {
+        return 0;
+    }
+    return events_wait_for(state, PyThreadState_Get()) ? events_drain(state) : 0;
+}
+
+static inline int
+offset_of(PyObject *number)
+{
+    /* The interpreter passes exact ints, far within one digit. */
+    assert(PyUnstable_Long_IsCompact((PyLongObject *)number));
+    return (int)PyUnstable_Long_CompactValue((PyLongObject *)number);
+}
+
+static inline CodeInfo *
+latest_info(CoreState *state, PyCodeObject *code)
+{
+    return state->latest_code == code ? state->latest_info : code_info(state, code);
+}
+
+static inline PyObject *
+none_unless(int result)
+{
+    return result < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+PyObject *
+recheck_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t count)
+{
+    assert(count == 2);
+    PyCodeObject *code = (PyCodeObject *)args[0];
+    CodeInfo *info = latest_info(state, code);
+    if (info == NULL) {
+        PyErr_Clear();
+        Py_RETURN_NONE;
+    }
+    int offset = offset_of(args[1]);
+    int interest = state->level | (info->local_checks > 0 ? EFFECT_LOCAL : 0);
+    int is_due = (info->due[offset / 2] & interest) != 0;
+    if (is_due) {
+        look(state, code, offset, AFTER_INSTRUCTION);
+    }
+    if (!info->awaited) {
+        return is_due ? none_unless(drain_own(state)) : Py_NewRef(state->disable); /* I3 */
+    }
+    int result = drain_own(state);
+    PendingError error = take_pending_error();
+    if (instrument_end_stop(state, info) < 0) {
+        PyErr_Clear();
+    }
+    put_back_pending_error(error);
+    return none_unless(result);
+}
+
+/* PY_START, PY_RESUME, PY_THROW. */
+PyObject *
+recheck_on_start(CoreState *state, PyObject *const *args, Py_ssize_t count)
+{
+    assert(count >= 2);
+    PyCodeObject *code = (PyCodeObject *)args[0];
+    CodeInfo *info = latest_info(state, code);
+    if (info == NULL || (info->events == 0 && instrument_code(state, info, 0) < 0)) {
+        PyErr_Clear(); /* Counted as lost by what finds the change later. */
+    }
+    look(state, code, offset_of(args[1]), AT_START);
+    return none_unless(drain_own(state));
+}
+
+PyObject *
+recheck_on_raise(CoreState *state, PyObject *const *args, Py_ssize_t count)
+{
+    assert(count == 3);
+    look(state, (PyCodeObject *)args[0], offset_of(args[1]), AT_RAISE);
+    return none_unless(drain_own(state));
+}
+
+/* PY_RETURN and PY_UNWIND: a frame ends, and with it the checks on its locals. */
+PyObject *
+recheck_on_exit(CoreState *state, PyObject *const *args, Py_ssize_t count)
+{
+    assert(count == 3);
+    CodeInfo *info = latest_info(state, (PyCodeObject *)args[0]);
+    if (info == NULL || info->local_checks == 0) {
+        PyErr_Clear();
+        Py_RETURN_NONE;
+    }
+    return none_unless(recheck_end_locals(state));
+}
+
+#endif
+
+/* Note the end of the innermost frame to all checks on its locals, and let the handler take it. */
+int
+recheck_end_locals(CoreState *state)
+{
+    PyFrameObject *frame = PyThreadState_GetFrame(PyThreadState_Get());
+    if (frame == NULL) {
+        return 0;
+    }
+    PendingError error = take_pending_error();
+    for (Py_ssize_t i = 0; i < state->check_count; i++) {
+        if (check_note_end(state, state->checks[i], frame) < 0) {
+            PyErr_Clear();
+        }
+    }
+    Py_DECREF(frame);
+    put_back_pending_error(error);
+    return state->queued > 0 ? events_drain(state) : 0;
+}

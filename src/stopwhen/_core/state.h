@@ -1,0 +1,155 @@
+/* The module's state and the services that its parts offer each other. */
+#ifndef STOPWHEN_STATE_H
+#define STOPWHEN_STATE_H
+
+#include "compat.h"
+
+/* What kind of delta a record carries; mechanisms/native.py turns each into its class of event.py. */
+typedef enum {
+    DELTA_REBOUND = 0,  /* old, new */
+    DELTA_SPLICED = 1,  /* start, removed, inserted, length */
+    DELTA_WHOLE = 2,    /* old content, new content; Python finds the difference */
+    DELTA_ITEM = 3,     /* key, old, new, length */
+    DELTA_UNKNOWN = 4,  /* nothing */
+    DELTA_ENDED = 5,    /* nothing: the frame that holds the cell is gone */
+} DeltaKind;
+
+typedef struct {
+    PyObject *tuple;         /* Owned. (token, kind, data, thread id, frame, stack, other, own). */
+    unsigned long thread_id; /* Of the thread that wrote. */
+    PyObject *frame;         /* Borrowed from tuple; Py_None when there was no Python frame. */
+} Record;
+
+/* Who is held to have made a change. */
+typedef struct {
+    PyThreadState *thread; /* Borrowed; alive, since the GIL is held throughout. */
+    PyFrameObject *frame;  /* Owned; NULL when the thread runs no Python frame. */
+    int offset;            /* Of the instruction in bytes; -1: the frame's current one. */
+    PyCodeObject *other_code; /* Owned; NULL unless the place is uncertain. */
+    int other_offset;
+} Blame;
+
+typedef struct Check Check;
+typedef struct CodeInfo CodeInfo;
+typedef struct WatchedDict WatchedDict;
+typedef struct Traced Traced;
+
+typedef struct {
+    PyObject *handler; /* Owned; NULL when no session listens. Called without arguments to drain the queue. */
+    PyObject *absent;  /* Owned. stopwhen.types.ABSENT. */
+    Record *queue;     /* Changes in the order in which they happened. */
+    Py_ssize_t queued;
+    Py_ssize_t queue_capacity;
+    int due;        /* Number of actions that wait for the thread that wrote. */
+    long long lost; /* Changes that could not be noted for want of memory. */
+
+    PyTypeObject *check_type;    /* Owned. */
+    PyTypeObject *callback_type; /* Owned. */
+    Py_ssize_t code_extra;       /* Index of our per-code information. */
+
+    /* Opcode tables, filled by Python from the `opcode` module. */
+    unsigned char caches[256];
+    unsigned char effects[256];
+    unsigned char operators[32];   /* Effects of BINARY_OP by its argument. */
+    unsigned char name_shift[256]; /* How far to shift an argument right to get an index of co_names. */
+    PyCodeObject *latest_code; /* Never followed: the code whose information was asked for last, or NULL. */
+    CodeInfo *latest_info;
+    PyObject *mutators;            /* Owned frozenset of names of functions that change data. */
+    unsigned char extended_arg;
+    unsigned char yield_value;
+    unsigned char for_iter;
+    unsigned char for_skip; /* Units behind its target that an exhausted FOR_ITER skips. */
+    int level; /* Effects (codeinfo.h) after which checks are due, in any code. */
+
+    /* Local events (instrument.c). */
+    PyObject *set_local_events; /* Owned; NULL when there is no tool id. */
+    PyObject *tool;             /* Owned. */
+    PyObject *disable;          /* Owned. sys.monitoring.DISABLE. */
+    long instruction_event;
+    long return_event;
+    CodeInfo *instrumented;
+    Py_ssize_t instrumented_count;
+
+    /* Dict watcher (dictwatch.c). */
+    int watcher_id; /* -1 when none is taken. */
+    WatchedDict **dicts;
+    Py_ssize_t dict_count;
+    Py_ssize_t dict_capacity; /* 0 or a power of two. */
+
+    /* Recheck (recheck.c). */
+    Check **checks; /* Borrowed; a check takes itself off before it dies. */
+    Py_ssize_t check_count;
+    Py_ssize_t check_capacity;
+    PyThreadState *last_thread; /* Never followed, only compared, until found among the living threads. */
+
+    /* Trace function (tracing.c, 3.11). */
+    int tracing;                /* Our trace function is on. */
+    int installing;             /* We ourselves set trace functions just now. */
+    int audited;                /* Our audit hook is in place, for good. */
+    PyThreadState *thread_head; /* Never followed: head of the thread list when last looked at. */
+    Traced **traced;
+    Py_ssize_t traced_count;
+} CoreState;
+
+/* module.c: the state of the one interpreter that the callbacks without a user pointer serve. */
+CoreState *state_for_callback(void);
+
+/* events.c */
+int events_note(CoreState *state, PyObject *token, DeltaKind kind, PyObject *data, const Blame *blame);
+int events_drain(CoreState *state);
+int events_wait_for(CoreState *state, PyThreadState *thread);
+int events_is_own(void);
+int events_is_draining(void);
+PyObject *events_own(PyObject *module, PyObject *flag);
+PyObject *events_take(PyObject *module, PyObject *unused);
+PyObject *events_set_due(PyObject *module, PyObject *number);
+void events_clear(CoreState *state);
+void blame_release(Blame *blame);
+void blame_current(Blame *blame);
+
+/* instrument.c */
+int instrument_code(CoreState *state, CodeInfo *info, int again);
+int instrument_stop_after(CoreState *state, const Blame *blame);
+int instrument_end_stop(CoreState *state, CodeInfo *info);
+void instrument_unlink(CoreState *state, CodeInfo *info);
+PyObject *instrument_use_tool(PyObject *module, PyObject *args);
+PyObject *instrument_set_level(PyObject *module, PyObject *effects);
+void instrument_clear(CoreState *state);
+
+/* dictwatch.c */
+PyObject *dictwatch_arm(PyObject *module, PyObject *args);
+PyObject *dictwatch_disarm(PyObject *module, PyObject *args);
+PyObject *dictwatch_is_usable(PyObject *module, PyObject *unused);
+PyObject *dictwatch_detach(PyObject *module, PyObject *dict);
+int dictwatch_traverse(CoreState *state, visitproc visit, void *arg);
+void dictwatch_clear(CoreState *state);
+
+/* content.c: what is compared. */
+extern PyType_Spec check_spec;
+int check_changed(CoreState *state, Check *check);
+int check_report(CoreState *state, Check *check, const Blame *blame);
+int check_note_end(CoreState *state, Check *check, PyFrameObject *frame);
+PyObject *frame_local(PyObject *module, PyObject *args);
+PyObject *frame_cell(PyObject *module, PyObject *args);
+
+/* recheck.c: when it is compared, and who is blamed. */
+int recheck_add(CoreState *state, Check *check);
+void recheck_remove(CoreState *state, Check *check);
+Check *recheck_first_changed(CoreState *state);
+void recheck_report_all(CoreState *state, const Blame *blame);
+int recheck_blame_other_thread(CoreState *state, Blame *blame);
+int recheck_end_locals(CoreState *state);
+PyObject *recheck_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t count);
+PyObject *recheck_on_start(CoreState *state, PyObject *const *args, Py_ssize_t count);
+PyObject *recheck_on_raise(CoreState *state, PyObject *const *args, Py_ssize_t count);
+PyObject *recheck_on_exit(CoreState *state, PyObject *const *args, Py_ssize_t count);
+PyObject *recheck_set_opcodes(PyObject *module, PyObject *args);
+PyObject *recheck_set_level(PyObject *module, PyObject *effects);
+PyObject *recheck_resync(PyObject *module, PyObject *unused);
+
+/* tracing.c (3.11) */
+PyObject *tracing_start(PyObject *module, PyObject *unused);
+PyObject *tracing_stop(PyObject *module, PyObject *unused);
+void tracing_clear(CoreState *state);
+
+#endif

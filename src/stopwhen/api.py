@@ -1,0 +1,183 @@
+"""The functions of the Python interface."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from stopwhen import session
+from stopwhen.types import AccessType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import FrameType
+
+    from stopwhen.hit import Hit
+    from stopwhen.watchpoint import Watchpoint
+
+
+def changes(
+    expression: str,
+    *,
+    scope: Any = None,
+    depth: int | str = 1,
+    condition: str | Callable[[Hit], object] | None = None,
+    hit_condition: str | int | None = None,
+    threads: str | Iterable[str] | None = None,
+    files: str | Iterable[str] | None = None,
+    not_files: str | Iterable[str] | None = None,
+    action: str | Callable[[Hit], object] = "stop",
+    allow_calls: bool = False,
+) -> Watchpoint:
+    """Watch the changes of `expression`: another value, or other content.
+
+    Args:
+        expression: any Python expression: `sys.path`, `config.db.pool[0].size`, `len(queue)`.
+        scope: where its names are read. None: the calling frame, whose end ends the watchpoint when it read a local
+            of it. Else a module or its name, a function, a class, `"pkg.mod:name"`, or a dict of names.
+        depth: how far the content of the value counts: 0 for rebinding only, 1 for its own content, n, or "all".
+        condition: expression over `old`, `new`, `absent` and the names of the frame that wrote, or a callable of the
+            hit; only where it is true is there a hit.
+        hit_condition: rule on the count: 3, ">=3", "%10"; only then does a hit act.
+        threads: names, or patterns of names, of the threads whose writes count.
+        files: patterns of the files whose writes count.
+        not_files: patterns of the files whose writes do not count.
+        action: "stop", "log", "raise", "count", or a callable given the hit.
+        allow_calls: evaluate calls that are not known to be free of side effects, again and again.
+
+    Returns:
+        The watchpoint, armed: a context manager that removes it at the end.
+
+    Raises:
+        BadExpression: the expression, condition or hit condition cannot be understood.
+        Refused: the data cannot be watched; the message says why.
+        UsageError: another argument is wrong.
+    """
+    return session.current().watch(
+        AccessType.CHANGE,
+        expression,
+        scope=scope,
+        depth=depth,
+        condition=condition,
+        hit_condition=hit_condition,
+        threads=threads,
+        files=files,
+        not_files=not_files,
+        action=action,
+        allow_calls=allow_calls,
+        frame=_caller(scope),
+    )
+
+
+def true(
+    expression: str,
+    *,
+    scope: Any = None,
+    depth: int | str = 1,
+    condition: str | Callable[[Hit], object] | None = None,
+    hit_condition: str | int | None = None,
+    threads: str | Iterable[str] | None = None,
+    files: str | Iterable[str] | None = None,
+    not_files: str | Iterable[str] | None = None,
+    action: str | Callable[[Hit], object] = "stop",
+    allow_calls: bool = False,
+) -> Watchpoint:
+    """Watch for `expression` to become true. If it is true now, that is one hit at once, marked `already`.
+
+    Arguments, result and errors are those of `changes`.
+    """
+    return session.current().watch(
+        AccessType.TRUE,
+        expression,
+        scope=scope,
+        depth=depth,
+        condition=condition,
+        hit_condition=hit_condition,
+        threads=threads,
+        files=files,
+        not_files=not_files,
+        action=action,
+        allow_calls=allow_calls,
+        frame=_caller(scope),
+    )
+
+
+def writes(
+    expression: str,
+    *,
+    scope: Any = None,
+    depth: int | str = 1,
+    condition: str | Callable[[Hit], object] | None = None,
+    hit_condition: str | int | None = None,
+    threads: str | Iterable[str] | None = None,
+    files: str | Iterable[str] | None = None,
+    not_files: str | Iterable[str] | None = None,
+    action: str | Callable[[Hit], object] = "stop",
+    allow_calls: bool = False,
+) -> Watchpoint:
+    """Watch every store to `expression`, of the same value too.
+
+    Arguments, result and errors are those of `changes`. Refused where no mechanism sees such a store.
+    """
+    return session.current().watch(
+        AccessType.WRITE,
+        expression,
+        scope=scope,
+        depth=depth,
+        condition=condition,
+        hit_condition=hit_condition,
+        threads=threads,
+        files=files,
+        not_files=not_files,
+        action=action,
+        allow_calls=allow_calls,
+        frame=_caller(scope),
+    )
+
+
+def reads(
+    expression: str,
+    *,
+    scope: Any = None,
+    depth: int | str = 1,
+    condition: str | Callable[[Hit], object] | None = None,
+    hit_condition: str | int | None = None,
+    threads: str | Iterable[str] | None = None,
+    files: str | Iterable[str] | None = None,
+    not_files: str | Iterable[str] | None = None,
+    action: str | Callable[[Hit], object] = "stop",
+    allow_calls: bool = False,
+) -> Watchpoint:
+    """Watch every read of what `expression` names last.
+
+    Arguments, result and errors are those of `changes`. Refused where no mechanism sees reads.
+    """
+    return session.current().watch(
+        AccessType.READ,
+        expression,
+        scope=scope,
+        depth=depth,
+        condition=condition,
+        hit_condition=hit_condition,
+        threads=threads,
+        files=files,
+        not_files=not_files,
+        action=action,
+        allow_calls=allow_calls,
+        frame=_caller(scope),
+    )
+
+
+def watchpoints() -> list[Watchpoint]:
+    """Return the watchpoints that are not removed, by number."""
+    return session.current().watchpoints()
+
+
+def clear() -> None:
+    """Remove all watchpoints."""
+    session.current().clear()
+
+
+def _caller(scope: Any) -> FrameType | None:
+    """Return the frame that called the function that calls this, when the scope is its."""
+    return sys._getframe(2) if scope is None else None  # noqa: SLF001 - there is no other way to it

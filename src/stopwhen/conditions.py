@@ -1,0 +1,58 @@
+"""Conditions: expressions over `old`, `new`, `absent` and the names of the frame that wrote."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from stopwhen import scope
+from stopwhen.errors import BadExpression
+from stopwhen.types import ABSENT
+
+if TYPE_CHECKING:
+    from types import CodeType, FrameType
+
+    from stopwhen.hit import Hit
+
+FILENAME = "<stopwhen condition>"
+
+
+def compile_condition(text: str) -> CodeType:
+    """Return `text` compiled.
+
+    Raises:
+        BadExpression: it is no expression.
+    """
+    try:
+        return compile(text.strip(), FILENAME, "eval", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise BadExpression(
+            f"cannot read the condition {text!r}: {reason}",
+            slug="bad-condition",
+            hint="write an expression over old, new and the names of the line that writes: 'new < 0 and user is None'",
+        ) from None
+
+
+class _Names(dict[str, Any]):
+    """The names a condition sees: those given, then the writing frame's, read one by one as they are asked for."""
+
+    def __init__(self, given: dict[str, Any], frame: FrameType | None) -> None:
+        super().__init__(given)
+        self._frame = frame
+
+    def __missing__(self, name: str) -> Any:
+        frame = self._frame
+        if frame is None:
+            raise KeyError(name)
+        value = scope.frame_local(frame, name) if frame.f_code.co_flags & 1 else frame.f_locals.get(name, ABSENT)
+        if value is ABSENT:
+            raise KeyError(name)
+        return value
+
+
+def holds(condition: CodeType, hit: Hit, frame: FrameType | None) -> bool:
+    """Return the truth of `condition` for `hit`. What it raises is the caller's to handle."""
+    names = _Names({"old": hit.old, "new": hit.new, "absent": ABSENT, "hit": hit}, frame)
+    # A copy, since eval() would add __builtins__ to the program's own globals where they lack them.
+    outer = {} if frame is None else dict(frame.f_globals)
+    return bool(eval(condition, outer, names))  # noqa: S307 - the user's own expression, to be evaluated

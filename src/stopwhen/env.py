@@ -1,0 +1,41 @@
+"""What this interpreter offers: all tests for versions and for the C module live here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+HAS_MONITORING = sys.version_info >= (3, 12)
+"""`sys.monitoring` (PEP 669)."""
+
+HAS_DICT_WATCHERS = sys.version_info >= (3, 12)
+"""`PyDict_AddWatcher`."""
+
+SHARED_VALUES_GO_UNREPORTED = sys.version_info[:3] == (3, 13, 0)
+"""Stores to an instance dict that shares its values with the object are not seen by dict watchers (cpython gh-125608).
+
+    o.__dict__; watch(o.__dict__); o.x = 1     # no event on 3.13.0
+"""
+
+HAS_PURE_F_LOCALS = sys.version_info >= (3, 13)
+"""Reading `frame.f_locals` changes nothing (PEP 667); before, it writes all variables into the dict it returned last."""
+
+NO_C_MODULE = "the C module stopwhen._core is not there (installed without a C compiler)"
+
+
+def _load_core() -> Any:
+    if os.environ.get("STOPWHEN_PURE"):
+        return None
+    try:
+        from stopwhen import _core  # noqa: PLC0415 - the one place that looks for it
+    except ImportError:
+        return None
+    # In a source tree without the built module, the folder of its C sources passes for a package.
+    return _core if hasattr(_core, "Check") else None
+
+
+core: Any = _load_core()
+"""The C module, or None."""
+
+

@@ -1,0 +1,91 @@
+"""The ways to learn of a change, in order of preference."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Protocol
+
+from stopwhen.errors import UsageError
+from stopwhen.mechanisms.dictwatch import DictWatch
+from stopwhen.mechanisms.monitoring import Monitoring
+from stopwhen.mechanisms.recheck import Recheck
+from stopwhen.mechanisms.tools import SharedTool
+from stopwhen.mechanisms.tracing import Tracing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stopwhen.cells import Cell
+    from stopwhen.event import Event
+
+NAMES = ("dictwatch", "monitoring", "tracing", "recheck")
+VARIABLE = "STOPWHEN_MECHANISM"
+"""Environment variable that names the only mechanisms to use, with commas between."""
+
+
+class Mechanism(Protocol):
+    """One way to learn that a cell changed."""
+
+    name: str
+    title: str
+    cost: str
+
+    def reason(self) -> str | None:
+        """Return why this cannot be used here; None when it can."""
+
+    def claims(self, cell: Cell) -> bool:
+        """Return whether changes of `cell` can be seen."""
+
+    def arm(self, cell: Cell) -> None:
+        """Report changes of `cell` from now on.
+
+        Raises:
+            Unavailable: a resource that it takes is used up.
+        """
+
+    def disarm(self, cell: Cell) -> None:
+        """Report changes of `cell` no more; nothing when it is not armed."""
+
+
+def all_mechanisms(report: Callable[[list[Event]], None]) -> tuple[Mechanism, ...]:
+    """Return every mechanism, best first. The C ones report through `_core`, the others to `report`."""
+    tool = SharedTool()
+    return (DictWatch(tool), Monitoring(tool), Tracing(), Recheck(report))
+
+
+def chosen(mechanisms: tuple[Mechanism, ...]) -> tuple[Mechanism, ...]:
+    """Return those that the environment variable STOPWHEN_MECHANISM names; all when it is not set.
+
+    Raises:
+        UsageError: it names something else.
+    """
+    text = os.environ.get(VARIABLE)
+    if not text:
+        return mechanisms
+    names = text.split(",")
+    for name in names:
+        if name not in NAMES:
+            raise UsageError(
+                f"there is no mechanism {name!r}", slug="unknown-mechanism", hint=f"one of: {', '.join(NAMES)}"
+            )
+    return tuple(mechanism for mechanism in mechanisms if mechanism.name in names)
+
+
+class Overview(Protocol):
+    """A mechanism as `doctor` shows it."""
+
+    name: str
+    title: str
+    reason: str | None
+
+
+def overview() -> list[Overview]:
+    """Return every mechanism with the reason why it cannot be used here, None when it can."""
+    return [_Row(one.name, one.title, one.reason()) for one in all_mechanisms(lambda _events: None)]
+
+
+class _Row:
+    def __init__(self, name: str, title: str, reason: str | None) -> None:
+        self.name = name
+        self.title = title
+        self.reason = reason

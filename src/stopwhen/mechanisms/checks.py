@@ -1,0 +1,69 @@
+"""What both rechecks in C share: their checks, and the instructions after which these are due."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from stopwhen import env
+from stopwhen.cells import Cell, Closure, Content, DictItem, ListItem, Local, Slot
+from stopwhen.mechanisms import opcodes
+from stopwhen.mechanisms.native import Token, check_of, kind_of
+
+
+class Checks:
+    """The armed checks of one mechanism."""
+
+    def __init__(self, mechanism: str) -> None:
+        self._mechanism = mechanism
+        self._checks: dict[Cell, Any] = {}
+
+    def __len__(self) -> int:
+        return len(self._checks)
+
+    def arm(self, cell: Cell) -> None:
+        """Take the cell's present state as last seen, and compare with it from now on."""
+        if not self._checks:
+            env.core.set_opcodes(*opcodes.tables())
+        check = check_of(Token(cell, self._mechanism))
+        check.arm()
+        self._checks[cell] = check
+
+    def disarm(self, cell: Cell) -> None:
+        """Compare no more."""
+        check = self._checks.pop(cell, None)
+        if check is not None:
+            check.disarm()
+
+    def level(self) -> int:
+        """Return the effects of instructions, in any code, after which a check is due."""
+        level = 0
+        for cell in self._checks:
+            level |= effects_on(cell)
+        return level
+
+    def has_locals(self) -> bool:
+        """Return whether a local of some frame is checked."""
+        return any(isinstance(cell, Local) for cell in self._checks)
+
+
+def effects_on(cell: Cell) -> int:
+    """Return which effects of an instruction can change `cell`; 0 for a local, which only its own code changes."""
+    match cell:
+        case Local():
+            return 0
+        case Content():
+            kind = type(cell.owner)
+            if issubclass(kind, list | deque | bytearray):
+                return opcodes.CALL
+            return opcodes.CALL | opcodes.SETS | opcodes.STORE
+        case ListItem():
+            return opcodes.CALL
+        case Slot() | Closure() | DictItem():
+            return opcodes.CALL | opcodes.STORE
+    return opcodes.CALL | opcodes.STORE | opcodes.SETS
+
+
+def can_check(cell: Cell) -> bool:
+    """Return whether the C module has a check for `cell`."""
+    return kind_of(cell) is not None

@@ -1,0 +1,90 @@
+"""Dict watcher (3.12+): sees each store to a dict where it happens, and costs nothing elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from stopwhen import env
+from stopwhen.cells import Cell, Content, DictItem
+from stopwhen.errors import Unavailable
+from stopwhen.mechanisms.native import Token
+
+if TYPE_CHECKING:
+    from stopwhen.mechanisms.tools import SharedTool
+
+
+class DictWatch:
+    """Watches items and contents of dicts; names, attributes of objects, classes and modules are such items."""
+
+    name = "dictwatch"
+    title = "dict watcher"
+    cost = "none until it changes"
+
+    def __init__(self, tool: SharedTool) -> None:
+        self._armed: set[Cell] = set()
+        self._tool = tool
+
+    def reason(self) -> str | None:
+        """Return why this cannot be used here; None when it can."""
+        if not env.HAS_DICT_WATCHERS:
+            return "dicts report their changes from Python 3.12 on"
+        if env.core is None:
+            return env.NO_C_MODULE
+        if not env.core.dict_watcher_is_free():
+            return "all 8 dict watcher ids of the interpreter are in use"
+        return None
+
+    def claims(self, cell: Cell) -> bool:
+        """Return whether changes of `cell` can be seen."""
+        if isinstance(cell, DictItem):
+            return True
+        # An OrderedDict changes its order without telling.
+        owner: Any = cell.owner if isinstance(cell, Content) else None
+        kind = type(owner)
+        return issubclass(kind, dict) and not issubclass(kind, OrderedDict)
+
+    def arm(self, cell: Cell) -> None:
+        """Report changes of `cell` from now on.
+
+        Raises:
+            Unavailable: there is no watcher id.
+        """
+        if not self._armed:
+            self._want_events()
+        if env.SHARED_VALUES_GO_UNREPORTED:
+            env.core.detach_dict(cell.owner)  # type: ignore[attr-defined] # claimed cells have an owner
+        try:
+            match cell:
+                case DictItem():
+                    env.core.arm_dict(cell.owner, cell.key, Token(cell, self.name))
+                case Content():
+                    env.core.arm_dict(cell.owner, None, Token(cell, self.name), True)  # noqa: FBT003 - C takes no keywords
+        except RuntimeError as error:
+            self._drop_events()
+            raise Unavailable(str(error), slug="no-dict-watcher") from None
+        self._armed.add(cell)
+
+    def disarm(self, cell: Cell) -> None:
+        """Report changes of `cell` no more."""
+        match cell:
+            case DictItem():
+                env.core.disarm_dict(cell.owner, cell.key)
+            case Content():
+                env.core.disarm_dict(cell.owner, None, True)  # noqa: FBT003
+        self._armed.discard(cell)
+        self._drop_events()
+
+    def _want_events(self) -> None:
+        """Have an event right after the instruction that changes a dict, or an exception that it ends with.
+
+        Without a tool id, a change is still noted with its place, and handled a little later.
+        """
+        with contextlib.suppress(Unavailable):
+            self._tool.want(self.name, sys.monitoring.events.RAISE)
+
+    def _drop_events(self) -> None:
+        if not self._armed:
+            self._tool.want(self.name, 0)

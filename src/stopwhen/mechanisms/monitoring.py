@@ -1,0 +1,70 @@
+"""Recheck on monitoring events (3.12+): compares after each instruction that can have changed the data."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from stopwhen import env
+from stopwhen.errors import Unavailable
+from stopwhen.mechanisms.checks import Checks, can_check
+
+if TYPE_CHECKING:
+    from stopwhen.cells import Cell
+    from stopwhen.mechanisms.tools import SharedTool
+
+
+class Monitoring:
+    """Watches what the C module can compare: contents, items, slots, locals, closures, whole evaluations."""
+
+    name = "monitoring"
+    title = "recheck on monitoring events"
+    cost = "about half as long again, in all code"
+
+    def __init__(self, tool: SharedTool) -> None:
+        self._checks = Checks(self.name)
+        self._tool = tool
+
+    def reason(self) -> str | None:
+        """Return why this cannot be used here; None when it can."""
+        if not env.HAS_MONITORING:
+            return "sys.monitoring is there from Python 3.12 on"
+        if env.core is None:
+            return env.NO_C_MODULE
+        return self._tool.reason()
+
+    def claims(self, cell: Cell) -> bool:
+        """Return whether changes of `cell` can be seen."""
+        return can_check(cell)
+
+    def arm(self, cell: Cell) -> None:
+        """Report changes of `cell` from now on.
+
+        Raises:
+            Unavailable: there is no tool id.
+        """
+        reason = self._tool.reason()
+        if reason is not None:
+            raise Unavailable(reason, slug="no-tool-id")
+        self._checks.arm(cell)
+        self._update_events()
+
+    def disarm(self, cell: Cell) -> None:
+        """Report changes of `cell` no more."""
+        self._checks.disarm(cell)
+        self._update_events()
+
+    def _update_events(self) -> None:
+        """Turn on the events that the armed checks need, and those off that they no longer need."""
+        events = sys.monitoring.events
+        level = self._checks.level()
+        wanted = 0
+        if level:
+            wanted |= events.RAISE | events.PY_START | events.PY_RESUME | events.PY_THROW
+        if self._checks.has_locals():
+            wanted |= events.PY_UNWIND
+        if wanted:
+            self._tool.want(self.name, wanted)
+        env.core.set_level(level)
+        if not wanted:
+            self._tool.want(self.name, 0)

@@ -1,0 +1,132 @@
+"""The C module's records as events, and the checks by which it compares each kind of cell."""
+
+from __future__ import annotations
+
+import array
+import collections
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from stopwhen import deltas, env, values
+from stopwhen.cells import Cell, Closure, Content, DictItem, ListItem, Local, Opaque, Slot
+from stopwhen.event import Delta, Ended, Event, Items, Rebound, Spliced, Unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+# The same values as in _core/state.h.
+REBOUND, SPLICED, WHOLE, ITEM, UNKNOWN, ENDED = range(6)
+# The same values as in _core/content.h.
+(
+    CHECK_LIST, CHECK_SET, CHECK_DICT, CHECK_DICT_ITEM, CHECK_BYTES, CHECK_BUFFER, CHECK_SEQUENCE, CHECK_LIST_ITEM,
+    CHECK_SLOT, CHECK_LOCAL, CHECK_CLOSURE, CHECK_CALL,
+) = range(12)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Token:
+    """What the C module hands back with each record of a cell."""
+
+    cell: Cell
+    mechanism: str
+
+
+def events_of(records: list[tuple[Any, ...]]) -> list[Event]:
+    """Return the records of `_core.take()` as events, in the same order; those that turn out empty are left out."""
+    events = []
+    for token, kind, data, thread_id, frame, stack, other, own in records:
+        delta = delta_of(token.cell, kind, data)
+        if delta is not None:
+            events.append(Event(token.cell, delta, thread_id, frame, stack, other, token.mechanism, bool(own)))
+    return events
+
+
+def delta_of(cell: Cell, kind: int, data: Any) -> Delta | None:
+    """Return the delta that a record of `kind` carries in `data`; None where there is no difference after all."""
+    if kind == REBOUND:
+        return Rebound(*data)
+    if kind == SPLICED:
+        return Spliced(*data)
+    if kind == ITEM:
+        key, old, new, length = data
+        return Items(((key, old, new),), length)
+    if kind == WHOLE:
+        return whole_delta(cell, *data)
+    return Ended() if kind == ENDED else Unknown()
+
+
+def whole_delta(cell: Cell, old: Any, new: Any) -> Delta | None:
+    """Return the difference between two whole contents of a set, dict or buffer; None for none."""
+    owner = cell.owner  # type: ignore[attr-defined] # only Content cells come with whole contents
+    if isinstance(new, bytes):
+        return deltas.spliced(_as_items(owner, old), _as_items(owner, new)) if old != new else None
+    if isinstance(owner, set):
+        return deltas.members(old, new)
+    return deltas.items(_pairs(old), _pairs(new))
+
+
+def _as_items(owner: Any, raw: bytes) -> Sequence[Any]:
+    return tuple(array.array(owner.typecode, raw)) if isinstance(owner, array.array) else raw
+
+
+def _pairs(flat: list[Any]) -> list[tuple[Any, Any]]:
+    if flat and isinstance(flat[0], tuple):
+        return flat  # the dict watcher's: pairs already
+    return list(zip(flat[::2], flat[1::2], strict=True))
+
+
+def check_of(token: Token) -> Any:
+    """Return the C module's check for the cell of `token`, not armed."""
+    kind = kind_of(token.cell)
+    assert kind is not None, "only cells that the mechanism claims are armed"
+    return env.core.Check(*kind, token)
+
+
+def kind_of(cell: Cell) -> tuple[int, Any, Any] | None:
+    """Return kind, owner and extra of a check for `cell`; None where there is no kind for it."""
+    match cell:
+        case Content():
+            return _content_kind(cell.owner)
+        case DictItem():
+            return CHECK_DICT_ITEM, cell.owner, cell.key
+        case ListItem():
+            return CHECK_LIST_ITEM, cell.owner, cell.index
+        case Slot():
+            return CHECK_SLOT, cell.owner, cell.descriptor
+        case Local():
+            return CHECK_LOCAL, cell.owner, cell.variable
+        case Closure():
+            return CHECK_CLOSURE, cell.owner, None
+        case Opaque():
+            return CHECK_CALL, comparing(cell.owner), None
+    return None
+
+
+def _content_kind(owner: Any) -> tuple[int, Any, Any] | None:
+    kinds = (
+        (list, CHECK_LIST),
+        (dict, CHECK_DICT),
+        (set, CHECK_SET),
+        (bytearray, CHECK_BYTES),
+        (array.array, CHECK_BUFFER),
+        (collections.deque, CHECK_SEQUENCE),
+    )
+    for base, kind in kinds:
+        if issubclass(type(owner), base):
+            return kind, owner, base
+    return None
+
+
+def comparing(evaluate: Callable[[], Any]) -> Callable[[], bool]:
+    """Return a function that evaluates again and returns whether the result differs from the last one."""
+    seen = evaluate()
+
+    def has_changed() -> bool:
+        nonlocal seen
+        now = evaluate()
+        if values.same_structure(seen, now):
+            return False
+        seen = now
+        return True
+
+    return has_changed

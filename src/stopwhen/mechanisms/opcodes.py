@@ -1,0 +1,118 @@
+"""What each opcode can do to data that others hold: the tables by which rechecks know where to look.
+
+The question is only what C code run by the instruction itself can change: a Python function that it calls has a frame,
+and instructions, of its own. Left out on purpose are operators and comparisons on the chance that somebody made a C
+function such as `L.append` a class's `__eq__` (docs/explanation/limits.md).
+"""
+
+from __future__ import annotations
+
+import opcode
+import sys
+
+# The same values as in _core/codeinfo.h.
+CALL = 1
+STORE = 2
+LOCAL = 4
+INPLACE = 8
+JUMPS = 16
+BREAKS = 32
+SETS = 64
+NO_NAME = 255
+
+EFFECTS = {
+    **dict.fromkeys(
+        (
+            "CALL", "CALL_KW", "CALL_FUNCTION_EX", "PRECALL", "STORE_SUBSCR", "DELETE_SUBSCR", "STORE_SLICE",
+            "UNPACK_SEQUENCE", "UNPACK_EX", "LIST_EXTEND", "SET_UPDATE", "DICT_UPDATE", "DICT_MERGE",
+            "BEFORE_WITH", "WITH_EXCEPT_START", "BEFORE_ASYNC_WITH", "IMPORT_NAME",
+            "GET_ANEXT", "END_ASYNC_FOR", "PRINT_EXPR",
+        ),
+        CALL,
+    ),
+    "FOR_ITER": CALL | JUMPS,
+    "SEND": CALL | JUMPS,
+    "BINARY_OP": INPLACE,
+    "CALL_INTRINSIC_1": CALL | STORE,  # prints, and `from m import *`
+    **dict.fromkeys(
+        (
+            "STORE_ATTR", "DELETE_ATTR", "STORE_GLOBAL", "DELETE_GLOBAL", "STORE_NAME", "DELETE_NAME", "IMPORT_STAR",
+            "SETUP_ANNOTATIONS",
+        ),
+        STORE,
+    ),
+    **dict.fromkeys(("STORE_DEREF", "DELETE_DEREF"), STORE | LOCAL),
+    **dict.fromkeys(
+        (
+            "STORE_FAST", "STORE_FAST_LOAD_FAST", "STORE_FAST_STORE_FAST", "STORE_FAST_MAYBE_NULL", "DELETE_FAST",
+            "LOAD_FAST_AND_CLEAR",
+        ),
+        LOCAL,
+    ),
+}  # fmt: skip
+"""Effects by opcode name, over all supported versions; what is not here has none."""
+
+
+LEAVING = frozenset(
+    {"RETURN_VALUE", "RETURN_CONST", "RETURN_GENERATOR", "YIELD_VALUE", "RAISE_VARARGS", "RERAISE", "INTERPRETER_EXIT"}
+)
+"""Instructions other than jumps after which the next one does not run."""
+
+INPLACE_EFFECTS = {**dict.fromkeys(("+=", "*="), CALL), **dict.fromkeys(("|=", "&=", "-=", "^="), SETS)}
+"""In-place operators by which a builtin container changes itself; numbers' others, such as `/=`, change none."""
+
+NAME_SHIFTS = {
+    "LOAD_ATTR": 1 if sys.version_info >= (3, 12) else 0,
+    "LOAD_METHOD": 0,
+    "LOAD_GLOBAL": 1,
+    "LOAD_NAME": 0,
+    "LOAD_SUPER_ATTR": 2,
+}
+"""By how many bits the argument of an instruction that loads a name is more than an index of `co_names`."""
+
+FOR_SKIP = {(3, 11): 0, (3, 12): 1, (3, 13): 2}.get(sys.version_info[:2], 1)
+"""How many units behind its target an exhausted FOR_ITER lands: past END_FOR, and on 3.13 the POP_TOP behind that."""
+
+MUTATORS = frozenset(
+    """
+    append extend insert pop remove clear sort reverse add discard update popitem setdefault appendleft popleft
+    extendleft rotate move_to_end difference_update intersection_update symmetric_difference_update frombytes fromlist
+    fromfile fromunicode byteswap heappush heappop heapify heapreplace heappushpop insort insort_left insort_right
+    setattr delattr exec eval __setitem__ __delitem__ __iadd__ __imul__ __ior__ __iand__ __isub__ __ixor__ __setattr__
+    __delattr__ __init__ __setstate__ setitem delitem iadd iconcat imul ior iand isub ixor readinto recv_into
+    """.split()
+)
+"""Names under which the standard types and modules offer functions that change data in place."""
+
+
+def caches_of(name: str) -> int:
+    """Return how many cache units follow the instruction `name`."""
+    table = opcode._inline_cache_entries  # type: ignore[attr-defined] # noqa: SLF001 - `dis` reads it too
+    # A list by opcode until 3.12, a dict by name from 3.13 on.
+    count = table.get(name, 0) if isinstance(table, dict) else table[opcode.opmap[name]]
+    return int(count)
+
+
+def tables() -> tuple[bytes, bytes, bytes, bytes, frozenset[str], int, int, int, int]:
+    """Return what `_core.set_opcodes` takes: the tables for this interpreter."""
+    caches = bytearray(256)
+    effects = bytearray(256)
+    shifts = bytearray([NO_NAME]) * 256
+    jumps = {*opcode.hasjrel, *opcode.hasjabs}
+    for name, number in opcode.opmap.items():
+        if number < len(caches):
+            caches[number] = caches_of(name)
+            effects[number] = EFFECTS.get(name, 0) | (BREAKS if number in jumps or name in LEAVING else 0)
+            shifts[number] = NAME_SHIFTS.get(name, NO_NAME)
+    operators = bytes(INPLACE_EFFECTS.get(symbol, 0) for _, symbol in opcode._nb_ops)  # type: ignore[attr-defined] # noqa: SLF001
+    return (
+        bytes(caches),
+        bytes(effects),
+        operators.ljust(32, b"\0"),
+        bytes(shifts),
+        MUTATORS,
+        opcode.opmap["EXTENDED_ARG"],
+        opcode.opmap["YIELD_VALUE"],
+        opcode.opmap["FOR_ITER"],
+        FOR_SKIP,
+    )

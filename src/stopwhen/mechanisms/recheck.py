@@ -1,0 +1,365 @@
+"""Recheck in pure Python: compares all data after every instruction. Slow, and works anywhere; the tests' oracle.
+
+It shares no code with the C mechanisms but the words: positions are tracked instruction by instruction instead of being
+worked out from the code beforehand.
+"""
+
+from __future__ import annotations
+
+import array
+import collections
+import opcode
+import sys
+from _thread import get_ident
+from typing import TYPE_CHECKING, Any
+
+from stopwhen import deltas, env, scope, values
+from stopwhen.cells import Cell, Closure, Content, DictItem, ListItem, Local, Opaque, Slot
+from stopwhen.event import Delta, Ended, Event, Place, Rebound, Unknown
+from stopwhen.mechanisms import opcodes
+from stopwhen.mechanisms.tools import has_free_tool, take_tool
+from stopwhen.types import ABSENT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType, FrameType
+
+    Report = Callable[[list[Event]], None]
+
+
+class Recheck:
+    """Watches every kind of cell."""
+
+    name = "recheck"
+    title = "recheck in pure Python"
+    cost = "ten to a hundred times as long, in all code"
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._snapshots: dict[Cell, Any] = {}
+        self._positions: dict[int, Place] = {}
+        self._last_thread = 0
+        self._busy: set[int] = set()
+        self._source = MonitoringSource(self) if env.HAS_MONITORING else TraceSource(self)
+
+    def reason(self) -> str | None:
+        """Return why this cannot be used here; None when it can."""
+        return None if self._snapshots else self._source.reason()
+
+    def claims(self, cell: Cell) -> bool:
+        """Return whether changes of `cell` can be seen."""
+        return isinstance(cell, Content | DictItem | ListItem | Slot | Local | Closure | Opaque)
+
+    def arm(self, cell: Cell) -> None:
+        """Report changes of `cell` from now on."""
+        starts = not self._snapshots
+        self._snapshots[cell] = snapshot(cell)
+        if starts:
+            self._source.start()
+
+    def disarm(self, cell: Cell) -> None:
+        """Report changes of `cell` no more."""
+        self._snapshots.pop(cell, None)
+        if not self._snapshots:
+            self._source.stop()
+            self._positions.clear()
+
+    def resync(self, *, own: bool) -> list[Event]:
+        """Return what has changed since the last look, blaming the caller's thread."""
+        frame = sys._getframe(1)  # noqa: SLF001 - there is no other way to a frame
+        return self._changes(get_ident(), frame, places_of(frame), None, own=own)
+
+    def look(self, frame: FrameType) -> None:
+        """Compare everything; what has changed was changed by the instruction that this thread began last."""
+        thread_id = get_ident()
+        if thread_id in self._busy:
+            return
+        self._busy.add(thread_id)
+        try:
+            events = self._find_changes(thread_id, frame)
+            self._last_thread = thread_id
+            # With nothing to report, an action may wait for this thread all the same.
+            self._report(events)
+        finally:
+            self._busy.discard(thread_id)
+
+    def move(self, code: CodeType, offset: int) -> None:
+        """Take note that this thread begins the instruction at `offset`."""
+        self._positions[get_ident()] = (code, offset)
+
+    def move_to_caller(self, frame: FrameType) -> None:
+        """Take note that this thread is back in the instruction that called `frame`."""
+        caller = frame.f_back
+        if caller is None:
+            self._positions.pop(get_ident(), None)
+        else:
+            self.move(caller.f_code, caller.f_lasti)
+
+    def end(self, frame: FrameType) -> None:
+        """Take note that `frame` ends, and with it its locals."""
+        ended = [cell for cell in self._snapshots if isinstance(cell, Local) and cell.owner is frame]
+        if ended:
+            place = places_of(frame)
+            self._report([Event(cell, Ended(), get_ident(), frame, place, None, self.name, own=False) for cell in ended])
+
+    def _find_changes(self, thread_id: int, frame: FrameType) -> list[Event]:
+        if not any(has_changed(cell, seen) for cell, seen in list(self._snapshots.items())):
+            return []
+        blamed, writer, place = self._blame(thread_id, frame)
+        if writer is None:
+            return self._changes(blamed, frame, places_of(frame), None, own=False)
+        places = places_of(writer)
+        return self._changes(blamed, writer, ((place or places[0]), *places[1:]), None, own=False)
+
+    def _blame(self, thread_id: int, frame: FrameType) -> tuple[int, FrameType | None, Place | None]:
+        """Return the thread, frame and place that made the change that was found just now in `frame`."""
+        other = self._last_thread
+        if other not in (0, thread_id) and other in self._positions:
+            suspended = sys._current_frames().get(other)  # noqa: SLF001 - there is no other way to it
+            code, offset = self._positions[other]
+            if suspended is not None and can_change(code, offset):
+                return other, frame_of(suspended, code), (code, offset)
+        place = self._positions.get(thread_id)
+        return thread_id, frame if place is None else frame_of(frame, place[0]), place
+
+    def _changes(
+        self, thread_id: int, frame: FrameType, places: tuple[Place, ...], other: Place | None, *, own: bool
+    ) -> list[Event]:
+        events = []
+        for cell, seen in list(self._snapshots.items()):
+            if has_changed(cell, seen):
+                now = self._snapshots[cell] = snapshot(cell)
+                delta = difference(cell, seen, now)
+                if delta is not None:
+                    events.append(Event(cell, delta, thread_id, frame, places, other, self.name, own))
+        return events
+
+
+class MonitoringSource:
+    """Calls `look` before each instruction, by events of sys.monitoring (3.12+)."""
+
+    def __init__(self, recheck: Recheck) -> None:
+        self._recheck = recheck
+        self._leave: Callable[[], None] | None = None
+
+    def reason(self) -> str | None:
+        """Return why there is none here."""
+        return None if has_free_tool() else "the tool ids 3 and 4 of sys.monitoring are in use by other tools"
+
+    def start(self) -> None:
+        """Begin to call."""
+        taken = take_tool()
+        assert taken is not None, "reason() was asked first"
+        tool, self._leave = taken
+        monitoring = sys.monitoring
+        events = monitoring.events
+        callbacks: dict[int, Callable[..., None]] = {
+            events.INSTRUCTION: self._on_instruction,
+            events.PY_START: self._on_instruction,
+            events.PY_RESUME: self._on_instruction,
+            events.PY_THROW: self._on_throw,
+            events.PY_RETURN: self._on_return,
+            events.PY_UNWIND: self._on_return,
+            events.PY_YIELD: self._on_yield,
+        }
+        for event, callback in callbacks.items():
+            monitoring.register_callback(tool, event, callback)
+        monitoring.set_events(tool, sum(callbacks))
+
+    def stop(self) -> None:
+        """Call no more."""
+        if self._leave is not None:
+            self._leave()
+            self._leave = None
+
+    def _on_instruction(self, code: CodeType, offset: int) -> None:
+        self._recheck.look(sys._getframe(1))  # noqa: SLF001
+        self._recheck.move(code, offset)
+
+    def _on_throw(self, code: CodeType, offset: int, _exception: BaseException) -> None:
+        self._on_instruction(code, offset)
+
+    def _on_return(self, _code: CodeType, _offset: int, _value: object) -> None:
+        frame = sys._getframe(1)  # noqa: SLF001
+        self._recheck.look(frame)
+        self._recheck.end(frame)
+        self._recheck.move_to_caller(frame)
+
+    def _on_yield(self, _code: CodeType, _offset: int, _value: object) -> None:
+        frame = sys._getframe(1)  # noqa: SLF001
+        self._recheck.look(frame)
+        self._recheck.move_to_caller(frame)
+
+
+class TraceSource:
+    """Calls `look` before each instruction, by a trace function that asks for opcode events (3.11)."""
+
+    def __init__(self, recheck: Recheck) -> None:
+        self._recheck = recheck
+        self._threading: Any = None
+        self._frames: list[FrameType] = []
+
+    def reason(self) -> str | None:
+        """Return why there is none here."""
+        return "another trace function is set (a debugger's, or coverage's)" if sys.gettrace() is not None else None
+
+    def start(self) -> None:
+        """Begin to call, in this thread and in those to come."""
+        frame: FrameType | None = sys._getframe(1)  # noqa: SLF001
+        while frame is not None:
+            frame.f_trace = self._trace
+            frame.f_trace_opcodes = True
+            self._frames.append(frame)
+            frame = frame.f_back
+        import threading  # noqa: PLC0415 - it is the only way to reach threads to come
+
+        self._threading = threading
+        threading.settrace(self._trace)
+        sys.settrace(self._trace)
+
+    def stop(self) -> None:
+        """Call no more."""
+        sys.settrace(None)
+        if self._threading is not None:
+            self._threading.settrace(None)
+            self._threading = None
+        while self._frames:
+            frame = self._frames.pop()
+            frame.f_trace = None
+            frame.f_trace_opcodes = False
+
+    def _trace(self, frame: FrameType, kind: str, argument: object) -> Any:
+        if self._threading is None:
+            return None
+        frame.f_trace_opcodes = True
+        self._recheck.look(frame)
+        if kind == "return":
+            if argument is None or opcode.opname[frame.f_code.co_code[frame.f_lasti]] != "YIELD_VALUE":
+                self._recheck.end(frame)
+            self._recheck.move_to_caller(frame)
+        else:
+            self._recheck.move(frame.f_code, max(frame.f_lasti, 0))
+        return self._trace
+
+
+def places_of(frame: FrameType) -> tuple[Place, ...]:
+    """Return the place of each frame from `frame` outwards."""
+    places = []
+    outer: FrameType | None = frame
+    while outer is not None:
+        places.append((outer.f_code, outer.f_lasti))
+        outer = outer.f_back
+    return tuple(places)
+
+
+def frame_of(frame: FrameType, code: CodeType) -> FrameType | None:
+    """Return the nearest frame from `frame` outwards that runs `code`."""
+    outer: FrameType | None = frame
+    while outer is not None and outer.f_code is not code:
+        outer = outer.f_back
+    return outer
+
+
+def can_change(code: CodeType, offset: int) -> bool:
+    """Return whether the instruction at `offset` can change data that others hold."""
+    number = code.co_code[offset]
+    return bool(opcodes.EFFECTS.get(opcode.opname[number], 0) & ~opcodes.LOCAL)
+
+
+def snapshot(cell: Cell) -> Any:
+    """Return what `cell` holds now, in a form that `has_changed` can compare later."""
+    match cell:
+        case Content():
+            return content_of(cell.owner)
+        case DictItem():
+            return dict.get(cell.owner, cell.key, ABSENT)
+        case ListItem():
+            index = cell.index if cell.index >= 0 else cell.index + list.__len__(cell.owner)
+            return list.__getitem__(cell.owner, index) if 0 <= index < list.__len__(cell.owner) else ABSENT
+        case Slot():
+            return slot_of(cell)
+        case Local():
+            return scope.frame_local(cell.owner, cell.variable)
+        case Closure():
+            return closure_of(cell)
+    assert isinstance(cell, Opaque)
+    return _Comparison(cell.owner)
+
+
+def content_of(owner: Any) -> Any:
+    """Return the content of a container: pairs for a dict, bytes for what holds bytes, else a tuple of items."""
+    kind = type(owner)
+    if issubclass(kind, dict):
+        return tuple(dict.items(owner))
+    if issubclass(kind, set):
+        return tuple(set.__iter__(owner))
+    if issubclass(kind, list):
+        return tuple(list.__iter__(owner))
+    if issubclass(kind, bytearray):
+        return bytes(bytearray.__getitem__(owner, slice(None)))
+    if issubclass(kind, array.array):
+        return array.array.tobytes(owner)
+    assert issubclass(kind, collections.deque), "no other content is claimed"
+    return tuple(collections.deque.__iter__(owner))
+
+
+def slot_of(cell: Slot) -> Any:
+    """Return what a member descriptor holds."""
+    try:
+        return cell.descriptor.__get__(cell.owner, type(cell.owner))
+    except AttributeError:
+        return ABSENT
+
+
+def closure_of(cell: Closure) -> Any:
+    """Return what a closure's cell holds."""
+    try:
+        return cell.owner.cell_contents
+    except ValueError:
+        return ABSENT
+
+
+class _Comparison:
+    """The last result of an evaluation, which `has_changed` compares with a new one."""
+
+    def __init__(self, evaluate: Callable[[], Any]) -> None:
+        self._evaluate = evaluate
+        self._seen = evaluate()
+
+    def has_changed(self) -> bool:
+        """Evaluate again and compare."""
+        return not values.same_structure(self._seen, self._evaluate())
+
+
+def has_changed(cell: Cell, seen: Any) -> bool:
+    """Return whether `cell` differs from the snapshot `seen`. Objects are compared by identity."""
+    if isinstance(seen, _Comparison):
+        return seen.has_changed()
+    now = snapshot(cell)
+    if not isinstance(cell, Content):
+        return now is not seen
+    if isinstance(now, bytes):
+        return bool(now != seen)
+    if len(now) != len(seen):
+        return True
+    if isinstance(cell.owner, dict):
+        return any(key is not k or value is not v for (key, value), (k, v) in zip(now, seen, strict=True))
+    return any(item is not other for item, other in zip(now, seen, strict=True))
+
+
+def difference(cell: Cell, seen: Any, now: Any) -> Delta | None:
+    """Return how the snapshot `now` of `cell` differs from `seen`; None when it does not after all."""
+    if isinstance(cell, Opaque):
+        return Unknown()
+    if not isinstance(cell, Content):
+        return Rebound(seen, now)
+    kind = type(cell.owner)
+    if issubclass(kind, dict):
+        return deltas.items(seen, now)
+    if issubclass(kind, set):
+        return deltas.members(seen, now)
+    if issubclass(kind, array.array):
+        return deltas.spliced(
+            tuple(array.array(cell.owner.typecode, seen)), tuple(array.array(cell.owner.typecode, now))
+        )
+    return deltas.spliced(seen, now)

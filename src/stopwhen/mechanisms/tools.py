@@ -1,0 +1,99 @@
+"""The tool id of `sys.monitoring` that the C mechanisms share: taken when needed, given back with nothing left behind."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from stopwhen import env
+from stopwhen.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+OURS = (3, 4)
+"""The ids without a conventional owner: 0, 1, 2 and 5 are the debugger's, coverage's, profiler's and optimizer's."""
+
+NO_TOOL_ID = "the tool ids 3 and 4 of sys.monitoring are in use by other tools"
+
+
+def has_free_tool() -> bool:
+    """Return whether an id is to be had."""
+    return any(sys.monitoring.get_tool(tool) is None for tool in OURS)
+
+
+def take_tool() -> tuple[int, Callable[[], None]] | None:
+    """Take an id and return it with the function that gives it back; None when both are in use."""
+    monitoring = sys.monitoring
+    for tool in OURS:
+        if monitoring.get_tool(tool) is None:
+            monitoring.use_tool_id(tool, "stopwhen")
+            return tool, lambda: _leave(tool)
+    return None
+
+
+def _leave(tool: int) -> None:
+    monitoring = sys.monitoring
+    monitoring.set_events(tool, 0)
+    for name, event in vars(monitoring.events).items():
+        if not name.startswith("_") and event and event & (event - 1) == 0:
+            monitoring.register_callback(tool, event, None)
+    monitoring.free_tool_id(tool)
+
+
+class SharedTool:
+    """One tool id for all mechanisms in C: two of ours would take each other's events away (_core/instrument.c)."""
+
+    def __init__(self) -> None:
+        self._wanted: dict[str, int] = {}
+        self._tool = -1
+        self._leave: Callable[[], None] | None = None
+
+    def reason(self) -> str | None:
+        """Return why there is no id; None when there is."""
+        return None if self._leave is not None or has_free_tool() else NO_TOOL_ID
+
+    def want(self, mechanism: str, events: int) -> None:
+        """Turn on the global `events` that `mechanism` needs, beside those of the others; 0 when it is done.
+
+        Raises:
+            Unavailable: there is no id.
+        """
+        if events:
+            if self._leave is None:
+                self._take()
+            self._wanted[mechanism] = events
+        else:
+            self._wanted.pop(mechanism, None)
+        if self._leave is None:
+            return
+        wanted = 0
+        for one in self._wanted.values():
+            wanted |= one
+        if sys.monitoring.get_events(self._tool) != wanted:
+            sys.monitoring.set_events(self._tool, wanted)
+        if not wanted:
+            env.core.use_tool(None, 0, 0, 0, None)
+            self._leave()
+            self._leave = None
+
+    def _take(self) -> None:
+        taken = take_tool()
+        if taken is None:
+            raise Unavailable(NO_TOOL_ID, slug="no-tool-id")
+        self._tool, self._leave = taken
+        monitoring = sys.monitoring
+        events = monitoring.events
+        for event, callback in (
+            (events.INSTRUCTION, env.core.on_instruction),
+            (events.RAISE, env.core.on_raise),
+            (events.PY_START, env.core.on_start),
+            (events.PY_RESUME, env.core.on_start),
+            (events.PY_THROW, env.core.on_start),
+            (events.PY_RETURN, env.core.on_exit),
+            (events.PY_UNWIND, env.core.on_exit),
+        ):
+            monitoring.register_callback(self._tool, event, callback)
+        env.core.use_tool(
+            monitoring.set_local_events, self._tool, events.INSTRUCTION, events.PY_RETURN, monitoring.DISABLE
+        )

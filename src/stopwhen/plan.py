@@ -1,0 +1,111 @@
+"""Chooses a mechanism for each cell of a watch expression, and says which and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stopwhen.cells import Cell, Closure, Content, DictItem, ListItem, Local, Opaque, Slot
+from stopwhen.errors import Refused
+from stopwhen.texts import short_class_name, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from stopwhen.dependencies import Reading
+    from stopwhen.mechanisms import Mechanism
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCell:
+    """A cell, the mechanism for it, and why better ones were passed over."""
+
+    cell: Cell
+    mechanism: Mechanism
+    passed_over: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a watch expression is watched: `text` as the user wrote it, its present value, its cells in evaluation order."""
+
+    text: str
+    value_text: str
+    cells: tuple[PlannedCell, ...]
+
+    def lines(self) -> list[str]:
+        """Return the plan as lines of text: the value, then a line for each cell, with the reasons below it."""
+        lines = [f"{self.text}  is now  {self.value_text}"]
+        width = max((len(describe(planned.cell)) for planned in self.cells), default=0)
+        for planned in self.cells:
+            mechanism = planned.mechanism
+            lines.append(f"  {describe(planned.cell):{width}}  by {mechanism.title}; cost: {mechanism.cost}")
+            lines += [f"      not by {reason}" for reason in planned.passed_over]
+        if not self.cells:
+            lines.append("  reads nothing that could change")
+        return lines
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+
+def describe(cell: Cell) -> str:
+    """Return what a cell is in words."""
+    match cell:
+        case DictItem():
+            return f"{cell.name}: item {text_of(cell.key, 40)} of a dict of {len(cell.owner):,}"
+        case Content():
+            return f"{cell.name}: content of a {short_class_name(type(cell.owner))}"
+        case ListItem():
+            return f"{cell.name}: item {cell.index} of a list"
+        case Slot():
+            return f"{cell.name}: slot of a {short_class_name(type(cell.owner))}"
+        case Local():
+            return f"{cell.name}: local of {cell.owner.f_code.co_qualname}"
+        case Closure():
+            return f"{cell.name}: variable that functions share"
+        case Opaque():
+            return f"{cell.name}: calls what cannot be seen through, so all of it is evaluated again"
+    return cell.name
+
+
+def choose(cell: Cell, mechanisms: Sequence[Mechanism]) -> Iterator[PlannedCell]:
+    """Yield the usable mechanisms for `cell`, best first.
+
+    Raises:
+        Refused: there is none, with the reasons.
+    """
+    passed_over: list[str] = []
+    found = False
+    for mechanism in mechanisms:
+        if not mechanism.claims(cell):
+            continue
+        reason = mechanism.reason()
+        if reason is None:
+            found = True
+            yield PlannedCell(cell, mechanism, tuple(passed_over))
+            reason = "its resources are used up"
+        passed_over.append(f"{mechanism.title}: {reason}")
+    if not found:
+        raise Refused(
+            f"cannot watch {cell.name!r} ({describe(cell)}): "
+            + ("; ".join(passed_over) if passed_over else "no mechanism sees changes of such data"),
+            slug="no-mechanism",
+            hint="`stopwhen doctor` shows what this interpreter has",
+        )
+
+
+def plan_for(text: str, reading: Reading, mechanisms: Sequence[Mechanism]) -> Plan:
+    """Return the plan for an expression that has been read.
+
+    Raises:
+        Refused: a cell has no mechanism.
+    """
+    cells = tuple(next(choose(cell, mechanisms)) for cell in cells_of(reading))
+    value = text_of(reading.value) if reading.absent_because is None else f"absent ({reading.absent_because})"
+    return Plan(text, value, cells)
+
+
+def cells_of(reading: Reading) -> tuple[Cell, ...]:
+    """Return all cells of a reading, links first, each once."""
+    return tuple(dict.fromkeys((*reading.cells, *reading.content)))

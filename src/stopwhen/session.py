@@ -1,0 +1,602 @@
+"""The session: owns watchpoints and mechanisms, arms plans, turns events into hits.
+
+A watchpoint goes   new -> planned -> armed <-> disarmed -> gone:
+planned by reading its expression, armed when each of its cells is, disarmed while disabled, gone once removed. Each
+event on one of its cells reads the expression again and plans anew, in the same step.
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import os
+import sys
+import time
+from _thread import RLock, get_ident
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from stopwhen import actions, change, conditions, deltas, env, location, values
+from stopwhen.dependencies import Reading, read
+from stopwhen.errors import Refused, StopwhenError, Unavailable, UsageError
+from stopwhen.event import Ended, Event, Rebound
+from stopwhen.expression import parse
+from stopwhen.hit import Hit
+from stopwhen.mechanisms import all_mechanisms, chosen
+from stopwhen.mechanisms.native import events_of
+from stopwhen.mechanisms.recheck import Recheck
+from stopwhen.plan import Plan, PlannedCell, cells_of, choose, plan_for
+from stopwhen.scope import FrameScope, resolve
+from stopwhen.texts import text_of
+from stopwhen.types import ABSENT, AccessType, Action
+from stopwhen.watchpoint import HitCondition, Rules, Seen, Watchpoint, seen_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from types import CodeType, FrameType
+
+    from stopwhen.cells import Cell
+    from stopwhen.location import Location
+    from stopwhen.mechanisms import Mechanism
+    from stopwhen.scope import Scope
+
+
+class DueHit(NamedTuple):
+    """A hit whose action waits for the thread that wrote."""
+
+    hit: Hit
+    frame: FrameType | None
+
+
+class Session:
+    """All watchpoints of this process."""
+
+    def __init__(self) -> None:
+        self.output = actions.Output()
+        self._lock = RLock()
+        self._numbers = itertools.count(1)
+        self._watchpoints: dict[int, Watchpoint] = {}
+        self._readers: dict[Cell, dict[Watchpoint, None]] = {}
+        self._armed: dict[Cell, PlannedCell] = {}
+        self._mechanisms = all_mechanisms(self._handle)
+        self._due: dict[int, list[DueHit]] = {}
+        self._acting: set[int] = set()
+        self._pid = os.getpid()
+        if env.core is not None:
+            env.core.open(self._drain, ABSENT)
+
+    # What users ask for.
+
+    def watch(
+        self,
+        access: AccessType,
+        text: str,
+        *,
+        scope: Any = None,
+        depth: int | str = 1,
+        condition: str | Callable[[Hit], object] | None = None,
+        hit_condition: str | int | None = None,
+        threads: str | Iterable[str] | None = None,
+        files: str | Iterable[str] | None = None,
+        not_files: str | Iterable[str] | None = None,
+        action: str | Action | Callable[[Hit], object] = Action.STOP,
+        allow_calls: bool = False,
+        frame: FrameType | None = None,
+    ) -> Watchpoint:
+        """Make, plan and arm a watchpoint, and return it.
+
+        Args:
+            access: what makes an event a hit.
+            text: the watch expression.
+            scope: where its names are read: None for `__main__`, else as the contract's table of scopes says.
+            depth: how far the content of the value counts: 0, 1, ... or "all".
+            condition: expression over `old`, `new` and the writing frame's names, or a callable of the hit.
+            hit_condition: rule on the count.
+            threads: names, or patterns of names, of the threads whose writes count.
+            files: patterns of the files whose writes count.
+            not_files: patterns of the files whose writes do not count.
+            action: "stop", "log", "raise", "count", or a callable of the hit.
+            allow_calls: evaluate calls that are not known to be free of side effects.
+            frame: the frame whose names are read, instead of `scope`.
+
+        Raises:
+            BadExpression: `text`, a condition or hit condition cannot be understood.
+            Refused: the data cannot be watched, with the reason.
+            UsageError: another argument is wrong.
+        """
+        expression = parse(text)
+        rules = Rules(
+            _condition_of(condition),
+            None if hit_condition is None else HitCondition(hit_condition),
+            _patterns("threads", threads),
+            _patterns("files", files),
+            _patterns("not_files", not_files),
+            _action_of(action),
+        )
+        if access in (AccessType.WRITE, AccessType.READ):
+            raise Refused(
+                f"cannot watch {access.value} of {text!r}: no mechanism here sees an access that changes nothing",
+                slug="access-type",
+                hint="watch its changes",
+            )
+        where = FrameScope(frame) if frame is not None else resolve(scope)
+        with self._lock:
+            self._mechanisms_in_use()
+            watchpoint = Watchpoint(
+                next(self._numbers), expression, access, where, _depth_of(depth), allow_calls, rules, self
+            )
+            self._arm(watchpoint)
+            self._watchpoints[watchpoint.number] = watchpoint
+            seen = watchpoint.seen
+            assert seen is not None, "an armed watchpoint has been read"
+            already = self._already(watchpoint) if seen.truth else None
+        if already is not None:
+            self._run_due([already])
+        return watchpoint
+
+    def watchpoints(self) -> list[Watchpoint]:
+        """Return those that are not removed, by number."""
+        return list(self._watchpoints.values())
+
+    def clear(self) -> None:
+        """Remove all watchpoints."""
+        for watchpoint in self.watchpoints():
+            self.remove(watchpoint)
+
+    def close(self) -> None:
+        """Remove all watchpoints and let go of the interpreter. May be called twice."""
+        self.clear()
+        if env.core is not None:
+            env.core.close()
+            env.core.open(self._drain, ABSENT)
+
+    def explain(self, text: str, scope: Any = None, depth: int | str = 1, allow_calls: bool = False) -> Plan:  # noqa: FBT001, FBT002 - mirrors the command line
+        """Return how `text` would be watched, without arming anything. Arguments and errors as for `watch`."""
+        reading = read(parse(text), resolve(scope), depth=_depth_of(depth), allow_calls=allow_calls)
+        return plan_for(text, reading, self._usable())
+
+    # What watchpoints pass on.
+
+    def plan_of(self, watchpoint: Watchpoint) -> Plan:
+        """Return how each cell of `watchpoint` is watched now."""
+        with self._lock:
+            seen = watchpoint.seen
+            if seen is None or watchpoint.removed:
+                return Plan(watchpoint.expression.text, "not watched any more", ())
+            cells = tuple(self._armed[cell] for cell in cells_of(seen.reading) if cell in self._armed)
+            because = seen.reading.absent_because
+            return Plan(
+                watchpoint.expression.text, seen.value_text if because is None else f"absent ({because})", cells
+            )
+
+    def enable(self, watchpoint: Watchpoint) -> None:
+        """Arm `watchpoint` again; the present value counts as the last one seen."""
+        with self._lock:
+            if not watchpoint.enabled and not watchpoint.removed:
+                watchpoint.enabled = True
+                self._arm(watchpoint)
+
+    def disable(self, watchpoint: Watchpoint) -> None:
+        """Disarm `watchpoint` until it is enabled."""
+        with self._lock:
+            if watchpoint.enabled:
+                watchpoint.enabled = False
+                self._disarm(watchpoint)
+
+    def remove(self, watchpoint: Watchpoint) -> None:
+        """End `watchpoint`: nothing of it stays armed, and it holds none of the program's objects."""
+        with self._lock:
+            if not watchpoint.removed:
+                watchpoint.removed = True
+                self._disarm(watchpoint)
+                watchpoint.seen = None
+                self._watchpoints.pop(watchpoint.number, None)
+
+    # Arming.
+
+    def _usable(self) -> tuple[Mechanism, ...]:
+        return chosen(self._mechanisms)
+
+    def _mechanisms_in_use(self) -> tuple[Mechanism, ...]:
+        return self._usable()
+
+    def _read(self, watchpoint: Watchpoint, past: Mapping[Cell, Any] | None = None) -> Reading:
+        return read(
+            watchpoint.expression,
+            watchpoint.scope,
+            depth=watchpoint.depth,
+            allow_calls=watchpoint.allow_calls,
+            past=past,
+        )
+
+    def _arm(self, watchpoint: Watchpoint) -> None:
+        """Read and plan `watchpoint`, and arm all its cells or none."""
+        reading = self._read(watchpoint)
+        watchpoint.seen = seen_of(reading, watchpoint.access)
+        try:
+            for cell in cells_of(reading):
+                self._add_reader(cell, watchpoint)
+        except BaseException:
+            self._disarm(watchpoint)
+            raise
+        watchpoint.was_present |= reading.value is not ABSENT
+        if isinstance(watchpoint.scope, FrameScope) and not _reads_local(reading):
+            watchpoint.scope.let_go()
+
+    def _disarm(self, watchpoint: Watchpoint) -> None:
+        if watchpoint.seen is not None:
+            for cell in cells_of(watchpoint.seen.reading):
+                self._drop_reader(cell, watchpoint)
+
+    def _add_reader(self, cell: Cell, watchpoint: Watchpoint) -> None:
+        if cell not in self._readers:
+            self._armed[cell] = self._arm_cell(cell)
+        self._readers.setdefault(cell, {})[watchpoint] = None
+
+    def _drop_reader(self, cell: Cell, watchpoint: Watchpoint) -> None:
+        readers = self._readers.get(cell)
+        if readers is None or watchpoint not in readers:
+            return
+        del readers[watchpoint]
+        if not readers:
+            del self._readers[cell]
+            self._armed.pop(cell).mechanism.disarm(cell)
+
+    def _arm_cell(self, cell: Cell) -> PlannedCell:
+        for planned in choose(cell, self._usable()):
+            try:
+                planned.mechanism.arm(cell)
+            except Unavailable:
+                continue
+            return planned
+        raise AssertionError("choose() raises when it runs out of mechanisms")
+
+    def _replan(self, watchpoint: Watchpoint, reading: Reading) -> None:
+        """Arm what `reading` depends on, and then only let go of what it no longer does."""
+        assert watchpoint.seen is not None
+        before = cells_of(watchpoint.seen.reading)
+        now = cells_of(reading)
+        for cell in now:
+            self._add_reader(cell, watchpoint)
+        for cell in before:
+            if cell not in now:
+                self._drop_reader(cell, watchpoint)
+
+    # Events.
+
+    def _drain(self) -> None:
+        """Take what the C module has noted, until there is nothing left; then run the actions of this thread."""
+        while records := env.core.take():
+            self._process_all(events_of(records))
+        self._run_due(self._take_due())
+
+    def _handle(self, events: list[Event]) -> None:
+        """Take events of a mechanism in Python."""
+        if events:
+            thread_id = get_ident()
+            if thread_id in self._acting:
+                events = [event if event.own else _as_own(event) for event in events]
+            self._process_all(events)
+        if self._due:
+            self._run_due(self._take_due())
+
+    def _process_all(self, events: list[Event]) -> None:
+        with self._lock:
+            for index, event in enumerate(events):
+                for watchpoint in list(self._readers.get(event.cell, ())):
+                    self._process(watchpoint, event, _past_of(events, index))
+            if env.core is not None:
+                env.core.set_due(len(self._due))
+
+    def _process(self, watchpoint: Watchpoint, event: Event, past: Mapping[Cell, Any]) -> None:
+        if isinstance(event.delta, Ended):
+            self.remove(watchpoint)
+            return
+        seen = watchpoint.seen
+        assert seen is not None
+        try:
+            new, changed = self._look(watchpoint, seen, event, past)
+        except StopwhenError as error:
+            self.output.say(f"no longer watching {watchpoint.expression.text!r}: {error}")
+            self.remove(watchpoint)
+            return
+        watchpoint.seen = new
+        watchpoint.was_present |= new.reading.value is not ABSENT
+        if changed and not event.own:
+            self._consider(watchpoint, seen, new, event)
+
+    def _look(
+        self, watchpoint: Watchpoint, seen: Seen, event: Event, past: Mapping[Cell, Any]
+    ) -> tuple[Seen, bool]:
+        """Return the state of `watchpoint` after `event`, and whether that is what its access type asks for."""
+        if event.cell not in seen.reading.cells and watchpoint.depth == 1 and watchpoint.access is AccessType.CHANGE:
+            # Content of the value alone: neither the value nor what it depends on is another.
+            if not deltas.is_change(event.delta):
+                return seen, False
+            return Seen(seen.reading, text=text_of(seen.reading.value)), True
+        reading = self._read(watchpoint, past)
+        new = seen_of(reading, watchpoint.access)
+        self._replan(watchpoint, reading)
+        if watchpoint.access is AccessType.TRUE:
+            return new, new.truth and not seen.truth
+        if event.cell in seen.reading.content and reading.value is seen.reading.value:
+            return new, deltas.is_change(event.delta)
+        equal = values.same_structure if reading.fresh and seen.reading.fresh else values.same
+        return new, not equal(seen.reading.value, reading.value)
+
+    def _consider(self, watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event) -> None:
+        """Ask the rules in their order; what passes them all is due in the thread that wrote."""
+        rules = watchpoint.rules
+        thread = _thread_name(event.thread_id)
+        writer = location.locate(*event.stack[0]) if event.stack else None
+        if not rules.allow_writer(thread, None if writer is None else writer.filename):
+            return
+        hit = self._hit(watchpoint, seen, new, event, thread, writer)
+        if not self._condition_holds(watchpoint, hit, event.frame):
+            return
+        watchpoint.count += 1
+        if rules.hit_condition is not None and not rules.hit_condition.holds(watchpoint.count):
+            return
+        watchpoint.kept.append(hit.kept())
+        if rules.action is not Action.COUNT:
+            self._due.setdefault(event.thread_id, []).append(DueHit(hit, event.frame))
+
+    def _hit(
+        self, watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event, thread: str, writer: Location | None
+    ) -> Hit:
+        between = None
+        if event.other is not None and writer is not None:
+            between = (location.locate(*event.other), writer)
+        return Hit(
+            watchpoint=watchpoint,
+            old=seen.reading.value if watchpoint.access is not AccessType.TRUE else seen.truth,
+            new=new.reading.value if watchpoint.access is not AccessType.TRUE else new.truth,
+            old_text=seen.value_text if watchpoint.access is not AccessType.TRUE else str(seen.truth),
+            new_text=text_of(new.reading.value) if watchpoint.access is not AccessType.TRUE else str(new.truth),
+            change=change.describe(event.delta, event.cell.name),
+            location=writer,
+            own_location=location.own_location(event.stack),
+            by=location.writer_of(event.frame, *event.stack[0]) if event.stack else None,
+            thread=thread,
+            thread_id=event.thread_id,
+            task=_task_name(event.thread_id),
+            pid=os.getpid(),
+            time_ns=time.time_ns(),
+            count=watchpoint.count + 1,
+            mechanism=event.mechanism,
+            exact=event.other is None,
+            between=between,
+            in_child=os.getpid() != self._pid,
+            places=event.stack,
+        )
+
+    def _already(self, watchpoint: Watchpoint) -> DueHit | None:
+        """Count the hit of a watchpoint that is true when it is armed."""
+        watchpoint.count += 1
+        frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - there is no other way to it
+        while frame is not None and location.is_ours(frame.f_code.co_filename):
+            frame = frame.f_back
+        places = () if frame is None else ((frame.f_code, frame.f_lasti),)
+        writer = None if frame is None else location.locate(*places[0])
+        seen = watchpoint.seen
+        assert seen is not None
+        hit = Hit(
+            watchpoint=watchpoint,
+            old=ABSENT,
+            new=True,
+            old_text=str(ABSENT),
+            new_text="True",
+            change=None,
+            location=writer,
+            own_location=writer,
+            by=None,
+            thread=_thread_name(get_ident()),
+            thread_id=get_ident(),
+            task=None,
+            pid=os.getpid(),
+            time_ns=time.time_ns(),
+            count=watchpoint.count,
+            mechanism="arming",
+            already=True,
+            places=places,
+        )
+        rules = watchpoint.rules
+        if rules.hit_condition is not None and not rules.hit_condition.holds(watchpoint.count):
+            return None
+        watchpoint.kept.append(hit.kept())
+        return None if rules.action is Action.COUNT else DueHit(hit, frame)
+
+    # The user's code: conditions and actions.
+
+    def _condition_holds(self, watchpoint: Watchpoint, hit: Hit, frame: FrameType | None) -> bool:
+        condition = watchpoint.rules.condition
+        if condition is None:
+            return True
+        with _Own(self):
+            try:
+                if callable(condition):
+                    return bool(condition(hit))
+                return conditions.holds(condition, hit, frame)
+            except Exception as error:  # noqa: BLE001 - whatever the user's condition raises
+                if not watchpoint.condition_failed:
+                    watchpoint.condition_failed = True
+                    self.output.say(
+                        f"the condition of {watchpoint.expression.text!r} raised {_error_text(error)}, "
+                        "which counts as true [condition-error]"
+                    )
+                return True
+
+    def _take_due(self) -> list[DueHit]:
+        with self._lock:
+            due = self._due.pop(get_ident(), [])
+            if env.core is not None:
+                env.core.set_due(len(self._due))
+            return due
+
+    def _run_due(self, due: list[DueHit]) -> None:
+        """Run the actions of `due`; an exception for the program is raised when all have run."""
+        raised: BaseException | None = None
+        for hit, frame in due:
+            try:
+                self._act(hit, frame)
+            except BaseException as error:  # noqa: BLE001 - kept for the program
+                raised = error
+        if raised is not None:
+            raise raised.with_traceback(None)
+
+    def _act(self, hit: Hit, frame: FrameType | None) -> None:
+        action = hit.watchpoint.rules.action  # type: ignore[attr-defined] # the hit's watchpoint is a Watchpoint
+        if action is Action.RAISE:
+            actions.raise_changed(hit)
+        with _Own(self):
+            if action is Action.LOG:
+                actions.log(hit, self.output)
+            elif action is Action.STOP:
+                actions.stop(hit, frame, self.output)
+            else:
+                self._call(action, hit)
+
+    def _call(self, action: Callable[[Hit], object], hit: Hit) -> None:
+        try:
+            action(hit)
+        except Exception as error:  # noqa: BLE001 - whatever the user's action raises
+            self.output.say_once(
+                f"the action of {hit.watchpoint.expression.text!r} raised {_error_text(error)}; "
+                "the program goes on [action-error]"
+            )
+
+    def absorb(self) -> None:
+        """Take what an action or condition has changed as seen."""
+        if env.core is not None:
+            env.core.resync()
+            while records := env.core.take():
+                self._process_all(events_of(records))
+        for mechanism in self._mechanisms:
+            if isinstance(mechanism, Recheck):
+                self._process_all(mechanism.resync(own=True))
+
+    # After fork the child goes on with what works there.
+
+    def after_fork_in_child(self) -> None:
+        """Make a lock of the child's own: another thread of the parent's may have held ours."""
+        self._lock = RLock()
+        self._due.clear()
+
+
+class _Own:
+    """While it is entered, what this thread changes is the work of a condition or action, and no hit."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __enter__(self) -> None:
+        if env.core is not None:
+            env.core.own(True)  # noqa: FBT003 - C takes no keywords
+        self._session._acting.add(get_ident())  # noqa: SLF001
+
+    def __exit__(self, *_error: object) -> None:
+        try:
+            self._session.absorb()
+        finally:
+            self._session._acting.discard(get_ident())  # noqa: SLF001
+            if env.core is not None:
+                env.core.own(False)  # noqa: FBT003
+
+
+_current: Session | None = None
+
+
+def current() -> Session:
+    """Return the session of this process, made on first use and closed at exit."""
+    global _current  # noqa: PLW0603 - the one session of the process
+    if _current is None:
+        _current = Session()
+        atexit.register(_current.close)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_current.after_fork_in_child)
+    return _current
+
+
+def _past_of(events: list[Event], index: int) -> Mapping[Cell, Any]:
+    """Return, for each cell that changed again after the event at `index`, what it held between the two."""
+    past: dict[Cell, Any] = {}
+    for later in events[index + 1 :]:
+        if isinstance(later.delta, Rebound):
+            past.setdefault(later.cell, later.delta.old)
+    return past
+
+
+def _as_own(event: Event) -> Event:
+    return Event(
+        event.cell, event.delta, event.thread_id, event.frame, event.stack, event.other, event.mechanism, own=True
+    )
+
+
+def _reads_local(reading: Reading) -> bool:
+    from stopwhen.cells import Local  # noqa: PLC0415
+
+    return any(isinstance(cell, Local) for cell in reading.cells)
+
+
+def _thread_name(thread_id: int) -> str:
+    """Return the name that `threading` has for a thread, without making it known to `threading`."""
+    threading = sys.modules.get("threading")
+    thread = None if threading is None else threading._active.get(thread_id)  # noqa: SLF001 - enumerate() takes a lock
+    if thread is not None:
+        return text_of(thread._name) if type(thread._name) is not str else thread._name  # noqa: SLF001
+    return "MainThread" if threading is None else f"Thread-{thread_id}"
+
+
+def _task_name(thread_id: int) -> str | None:
+    """Return the name of the asyncio task that the writer, when it is this thread, runs."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None or thread_id != get_ident():
+        return None
+    try:
+        task = asyncio.current_task()
+    except (RuntimeError, AttributeError):
+        return None
+    return None if task is None else str(task.get_name())
+
+
+def _error_text(error: BaseException) -> str:
+    return f"{type(error).__name__}: {text_of(error.args[0]) if error.args else ''}".rstrip(": ")
+
+
+def _condition_of(condition: Any) -> CodeType | Callable[[Hit], object] | None:
+    if condition is None or callable(condition):
+        return condition  # type: ignore[no-any-return] # a callable of whatever kind
+    if type(condition) is str:
+        return conditions.compile_condition(condition)
+    raise UsageError(
+        f"condition is of type {type(condition).__name__!r}", slug="bad-condition", hint="give a text or a callable"
+    )
+
+
+def _action_of(action: Any) -> Action | Callable[[Hit], object]:
+    if isinstance(action, Action):
+        return action
+    if callable(action):
+        return action  # type: ignore[no-any-return] # a callable of whatever kind
+    if type(action) is str and action in {one.value for one in Action}:
+        return Action(action)
+    raise UsageError(
+        f"there is no action {text_of(action)}",
+        slug="unknown-action",
+        hint=f"one of {', '.join(one.value for one in Action)}, or a callable given the hit",
+    )
+
+
+def _depth_of(depth: Any) -> int | str:
+    if depth == "all" or (type(depth) is int and depth >= 0):
+        return depth  # type: ignore[no-any-return] # one of the two
+    raise UsageError(f"depth is {text_of(depth)}", slug="bad-depth", hint="0, 1, 2, ... or 'all'")
+
+
+def _patterns(name: str, given: Any) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    patterns = (given,) if type(given) is str else tuple(given)
+    for pattern in patterns:
+        if type(pattern) is not str:
+            raise UsageError(f"{name} holds {text_of(pattern)}", slug="bad-pattern", hint="give texts such as '*/lib/*'")
+    return patterns

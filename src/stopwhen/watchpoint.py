@@ -1,0 +1,195 @@
+"""A watchpoint: one data breakpoint with its rules, its state, and what it has counted."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from stopwhen import location as locations
+from stopwhen import values
+from stopwhen.errors import BadExpression
+from stopwhen.texts import text_of
+from stopwhen.types import ABSENT, AccessType, Action
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType, TracebackType
+
+    from stopwhen.dependencies import Reading
+    from stopwhen.expression import WatchExpression
+    from stopwhen.hit import Hit
+    from stopwhen.plan import Plan
+    from stopwhen.scope import Scope
+    from stopwhen.session import Session
+
+MOST_HITS = 1_000
+"""How many hits a watchpoint keeps: the newest."""
+
+
+class HitCondition:
+    """A rule on the hit count: `3` (the third hit only), `>=3`, `>3`, `<=3`, `<3`, `==3`, `!=3`, `%10`."""
+
+    _FORM = re.compile(r"\s*(>=|<=|==|!=|>|<|%|)\s*(\d+)\s*")
+
+    def __init__(self, rule: str | int) -> None:
+        match = self._FORM.fullmatch(str(rule)) if type(rule) in (str, int) else None
+        if match is None or (match[1] == "%" and int(match[2]) == 0):
+            raise BadExpression(
+                f"the hit condition {rule!r} is no rule on a count",
+                slug="bad-hit-condition",
+                hint="write 3 (the third hit only), >=3, <3, !=3 or %10 (every tenth)",
+            )
+        self._operator, self._number = match[1], int(match[2])
+        self.text = str(rule)
+
+    def holds(self, count: int) -> bool:
+        """Return whether a hit with this count acts."""
+        number = self._number
+        match self._operator:
+            case ">=":
+                return count >= number
+            case ">":
+                return count > number
+            case "<=":
+                return count <= number
+            case "<":
+                return count < number
+            case "!=":
+                return count != number
+            case "%":
+                return count % number == 0
+        return count == number
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a watchpoint asks of an event before it acts, and how it acts.
+
+    Attributes:
+        condition: compiled expression over `old`, `new`, `absent` and the writing frame's names, or a callable of the
+            hit; None for none.
+        hit_condition: rule on the count; None for none.
+        threads: patterns of names of the threads whose writes count; empty for all.
+        files: patterns of the files whose writes count; empty for all.
+        not_files: patterns of the files whose writes do not count.
+        action: what a hit does.
+    """
+
+    condition: CodeType | Callable[[Hit], object] | None = None
+    hit_condition: HitCondition | None = None
+    threads: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    not_files: tuple[str, ...] = ()
+    action: Action | Callable[[Hit], object] = Action.STOP
+
+    def allow_writer(self, thread: str, filename: str | None) -> bool:
+        """Return whether the filters let a write of this thread in this file pass."""
+        if self.threads and not any(fnmatch.fnmatchcase(thread, pattern) for pattern in self.threads):
+            return False
+        if self.files and not _matches(filename, self.files):
+            return False
+        return not _matches(filename, self.not_files)
+
+
+def _matches(filename: str | None, patterns: tuple[str, ...]) -> bool:
+    if filename is None:
+        return False
+    names = (filename, locations.short_name(filename))
+    return any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in patterns)
+
+
+@dataclass(eq=False, slots=True)
+class Seen:
+    """The state of a watch expression when it was last looked at."""
+
+    reading: Reading
+    truth: bool = False
+    text: str | None = None  # None for a value whose text can be made later just as well
+
+    @property
+    def value_text(self) -> str:
+        """The bounded text of the value as it was."""
+        return text_of(self.reading.value) if self.text is None else self.text
+
+
+def seen_of(reading: Reading, access: AccessType) -> Seen:
+    """Return the state to compare the next one with.
+
+    Raises:
+        Refused: the truth of the value is wanted and cannot be had without running user code.
+    """
+    truth = values.truth(reading.value) if access is AccessType.TRUE else False
+    return Seen(reading, truth, None if values.is_simple(reading.value) else text_of(reading.value))
+
+
+@dataclass(eq=False, repr=False)
+class Watchpoint:
+    """One data breakpoint. Made by `stopwhen.changes`, `true`, `writes`, `reads`; a context manager that removes it.
+
+    Attributes:
+        number: from 1 on, never used again.
+        expression: the watch expression; its `text` is what the user wrote.
+        access: what makes an event a hit.
+        depth: how far the content of the value is watched: 0, 1, ... or "all".
+        enabled: False while the user has switched it off.
+        count: hits so far, those that the hit condition kept from acting included.
+        hits: those that acted, the newest 1,000, without a hold on the program's objects.
+        was_present: its expression had a value at some time.
+    """
+
+    number: int
+    expression: WatchExpression
+    access: AccessType
+    scope: Scope
+    depth: int | str
+    allow_calls: bool
+    rules: Rules
+    session: Session
+    enabled: bool = True
+    count: int = 0
+    kept: deque[Hit] = field(default_factory=lambda: deque(maxlen=MOST_HITS))
+    was_present: bool = False
+    removed: bool = False
+    condition_failed: bool = False
+    seen: Seen | None = None
+
+    @property
+    def hits(self) -> list[Hit]:
+        """The hits that acted, oldest first."""
+        return list(self.kept)
+
+    @property
+    def plan(self) -> Plan:
+        """How each cell is watched now, and what that costs."""
+        return self.session.plan_of(self)
+
+    def enable(self) -> None:
+        """Go on after `disable`: the present value counts as the last one seen, in silence."""
+        self.session.enable(self)
+
+    def disable(self) -> None:
+        """Watch no more until `enable`."""
+        self.session.disable(self)
+
+    def remove(self) -> None:
+        """End this watchpoint; counts and hits stay readable. May be called twice."""
+        self.session.remove(self)
+
+    def __enter__(self) -> Watchpoint:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.remove()
+
+    def __repr__(self) -> str:
+        state = "removed" if self.removed else "enabled" if self.enabled else "disabled"
+        return f"<Watchpoint {self.number}: {self.access.value} {self.expression.text!r}, {self.count} hits, {state}>"
+
+    def has_value(self) -> bool:
+        """Return whether the expression had a value when it was last looked at."""
+        return self.seen is not None and self.seen.reading.value is not ABSENT
