@@ -15,8 +15,10 @@ from typing import Any
 from stopwhen.session import Session
 from stopwhen.watchpoint import Watchpoint
 
+import stopwhen
 from stopwhen import env, mechanisms
 from stopwhen import session as sessions
+from stopwhen.actions import Output
 from stopwhen.errors import StopwhenError, UsageError
 from stopwhen.expression import parse
 from stopwhen.frontends.options import (
@@ -131,7 +133,6 @@ NO_C_MODULE_HINT = """\
   hint: with a C compiler and the headers of this Python (python3-dev, xcode-select --install, Visual Studio Build
         Tools): pip install --force-reinstall --no-cache-dir --no-binary stopwhen stopwhen"""
 
-MECHANISM_VARIABLE = "STOPWHEN_MECHANISM"
 _COMMANDS = ("run", "explain", "doctor")
 
 
@@ -167,7 +168,7 @@ def _perform(words: list[str]) -> int | Callable[[], None]:
     if command in ("-h", "--help"):
         return _print(HELP)
     if command == "--version":
-        return _print(f"stopwhen {_version()}\n")
+        return _print(f"stopwhen {stopwhen.__version__}\n")
     if command not in _COMMANDS:
         raise unknown_command(command, _COMMANDS)
     texts = {"run": RUN_HELP, "explain": EXPLAIN_HELP, "doctor": DOCTOR_HELP}
@@ -179,27 +180,12 @@ def _perform(words: list[str]) -> int | Callable[[], None]:
         return _print(texts[command])
 
 
-def _version() -> str:
-    from importlib import metadata  # noqa: PLC0415  # slow to import
-
-    try:
-        return metadata.version("stopwhen")
-    except metadata.PackageNotFoundError:
-        return "(not installed)"
-
-
 def _print(text: str) -> int:
     print(text, end="")
     return 0
 
 
-def _say(text: str) -> None:
-    """Write to the real standard error, whatever the program has made of `sys.stderr`."""
-    try:
-        sys.__stderr__.write(f"stopwhen: {text}\n")  # type: ignore[union-attr]
-        sys.__stderr__.flush()  # type: ignore[union-attr]
-    except (AttributeError, OSError, ValueError):  # there is none, or it is closed
-        pass
+_say = Output().say  # on the stderr that the process began with
 
 
 # run
@@ -209,11 +195,11 @@ def _run(words: Sequence[str]) -> Callable[[], None]:
     """Arm the watchpoints and return what runs the program."""
     line = read_run(words)
     start = prepare(line.program)
-    session = sessions.current()
-    watchpoints: list[tuple[Request, Watchpoint]] = []
-    # First in, last out: the program's own functions at exit are watched like all of it.
-    atexit.register(_finish, session, watchpoints, os.getpid())
     with _mechanism_chosen(line.mechanism):
+        session = sessions.current()
+        watchpoints: list[tuple[Request, Watchpoint]] = []
+        # First in, last out: the program's own functions at exit are watched like all of it.
+        atexit.register(_finish, session, watchpoints, os.getpid())
         # All or none: at the end nothing is said of the first where the second is refused.
         watchpoints.extend([(request, _arm(session, request)) for request in line.requests])
     return start
@@ -222,16 +208,16 @@ def _run(words: Sequence[str]) -> Callable[[], None]:
 @contextlib.contextmanager
 def _mechanism_chosen(name: str | None) -> Iterator[None]:
     """Have the session plan with the mechanism of this name; the program does not see the variable that says so."""
-    before = os.environ.get(MECHANISM_VARIABLE)
+    before = os.environ.get(mechanisms.VARIABLE)
     if name is not None:
-        os.environ[MECHANISM_VARIABLE] = name
+        os.environ[mechanisms.VARIABLE] = name
     try:
         yield
     finally:
         if name is not None:
-            del os.environ[MECHANISM_VARIABLE]
+            del os.environ[mechanisms.VARIABLE]
         if name is not None and before is not None:
-            os.environ[MECHANISM_VARIABLE] = before
+            os.environ[mechanisms.VARIABLE] = before
 
 
 def _arm(session: Session, request: Request) -> Watchpoint:

@@ -88,8 +88,8 @@ MUTATORS = frozenset(
 def caches_of(name: str) -> int:
     """Return how many cache units follow the instruction `name`."""
     table = opcode._inline_cache_entries  # type: ignore[attr-defined] # noqa: SLF001 - `dis` reads it too
-    # A list by opcode until 3.12, a dict by name from 3.13 on.
-    count = table.get(name, 0) if isinstance(table, dict) else table[opcode.opmap[name]]
+    # A list by opcode until 3.12, a mapping by name from 3.13 on.
+    count = table[opcode.opmap[name]] if isinstance(table, list) else table.get(name, 0)
     return int(count)
 
 

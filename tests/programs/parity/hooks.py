@@ -6,7 +6,8 @@ import traceback
 def reports(kind, value, tb):
     print(kind, value, tb.tb_frame.f_code.co_name, tb.tb_lineno, "__file__" in globals())
     print(sys.excepthook is reports, value.__traceback__ is tb, sys.last_traceback is tb, sys.last_value is value)
-    traceback.print_tb(tb)
+    if kind is not KeyboardInterrupt:  # after that, what the standard library imports here may alter the exit status
+        traceback.print_tb(tb)
 
 
 def fails(kind, value, tb):
