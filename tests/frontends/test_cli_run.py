@@ -53,7 +53,7 @@ def test_the_version_is_told():
         (("run", "--changes", "x = 1", "-c", "print(1)"), "statement", "hint: write 'x'"),
         (("run", "--changes", "", "-c", "print(1)"), "empty-expression", "there is no expression in it"),
         (("run", "--changes", "(x := 1)", "-c", "print(1)"), "unsuitable-syntax", "stores"),
-        (("run", "--changes", "x", "--true", "print(x)", "-c", "print(1)"), None, "print(x)"),
+        (("run", "--changes", "x", "--true", "print(1)", "-c", "print(1)"), None, "print(1)"),
         (("run", "--changes", "x", "--hits", "often", "-c", "print(1)"), None, "often"),
         (("run", "--changes", "x", "--if", "new >", "-c", "print(1)"), None, "new >"),
         (("run", "--changes", "x", "--mechanism", "magic", "-c", "print(1)"), None, "magic"),
@@ -94,7 +94,6 @@ def test_counts_are_told_at_the_end():
         (("total.missing",), "the whole of it could never be read"),
         (("x", "--scope", "no_such_module"), "the module 'no_such_module' was never imported"),
         (("pth", "--scope", "sys"), "did you mean 'path'?"),
-        (("x", "--scope", "sys:exit"), "it was read in sys:exit"),
     ],
 )
 def test_what_was_never_there_is_told_at_the_end(watch, hint):
@@ -162,7 +161,7 @@ def test_explain_tells_the_plan():
 
 def test_explain_reads_none_of_our_own_names():
     """`main` of stopwhen's own `__main__` is no name of the program."""
-    both = [stopwhen("explain", name).stdout.replace(name, "NAME") for name in ("main", "nosuch_name")]
+    both = [re.sub(rf"\b{name}\b", "NAME", stopwhen("explain", name).stdout) for name in ("main", "nosuch_name")]
     assert both[0] == both[1]
 
 

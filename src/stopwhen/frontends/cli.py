@@ -12,9 +12,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from stopwhen.session import Session
-from stopwhen.watchpoint import Watchpoint
-
 import stopwhen
 from stopwhen import env, mechanisms
 from stopwhen import session as sessions
@@ -32,7 +29,9 @@ from stopwhen.frontends.options import (
     unknown_command,
 )
 from stopwhen.frontends.program import Program, prepare
+from stopwhen.session import Session
 from stopwhen.types import AccessType, Action
+from stopwhen.watchpoint import Watchpoint
 
 HELP = """\
 usage: stopwhen run [options] (SCRIPT | -m MODULE | -c CODE) [arguments of the program]
