@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from stopwhen import env
 from stopwhen.errors import Unavailable
+from stopwhen.mechanisms import opcodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,6 +95,8 @@ class SharedTool:
             (events.PY_UNWIND, env.core.on_exit),
         ):
             monitoring.register_callback(self._tool, event, callback)
+        # Before any code object is looked at: what is found out of it is kept with it.
+        env.core.set_opcodes(*opcodes.tables())
         env.core.use_tool(
             monitoring.set_local_events, self._tool, events.INSTRUCTION, events.PY_RETURN, monitoring.DISABLE
         )
