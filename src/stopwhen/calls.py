@@ -51,7 +51,7 @@ def apply(
         return value if pure.returns_stored else record.made(value)
     kind = type(function)
     if kind is types.BuiltinFunctionType and _is_of_module(function, "math"):
-        return record.made(functions.on_numbers(call))
+        return record.made(functions.on_containers(call))
     value = methods.apply(record, function, name, tuple(map(as_list, arguments)), options)
     if value is not methods.UNKNOWN:
         return record.made(value) if record.fresh else value

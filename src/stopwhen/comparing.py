@@ -23,7 +23,20 @@ _HASHING = TypeSet(object, type, *SCALARS.kinds, tuple, frozenset, slice, memory
 _COMPARING_LEAVES = (("_datetime", "date"), ("_datetime", "timedelta"), ("_decimal", "Decimal"))
 
 SHOWN = TypeSet(
-    *(*SCALARS.kinds, *VIEWS.kinds, list, tuple, dict, set, frozenset, bytearray, deque, OrderedDict, defaultdict, slice),
+    *(
+        *SCALARS.kinds,
+        *VIEWS.kinds,
+        list,
+        tuple,
+        dict,
+        set,
+        frozenset,
+        bytearray,
+        deque,
+        OrderedDict,
+        defaultdict,
+        slice,
+    ),
     *(type, types.BuiltinFunctionType),
 )
 """The exact types whose `repr` runs no code but that of their items."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -23,6 +24,8 @@ class WatchExpression:
     tree: ast.expr = field(repr=False, compare=False)
     parts: Mapping[ast.expr, str] = field(repr=False, compare=False)
 
+
+_FILE = "<watch expression>"
 
 _STATEMENTS: dict[type[ast.stmt], str] = {
     ast.Assign: "an assignment",
@@ -61,13 +64,24 @@ def parse(text: str) -> WatchExpression:
     stripped = text.strip()
     if not stripped:
         raise _nothing_there(text)
-    try:
-        tree = ast.parse(stripped, "<watch expression>", "eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise _not_an_expression(stripped, error) from None
-    for node in ast.walk(tree):
-        _check(stripped, node)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Python thinks of the style of an expression is of no use here
+        tree = _parsed(stripped)
     return WatchExpression(stripped, tree, _parts(stripped, tree))
+
+
+def _parsed(text: str) -> ast.expr:
+    """Return the tree of `text`, of which the compiler, which knows more than the parser, approves too."""
+    try:
+        tree = ast.parse(text, _FILE, "eval")
+        for node in ast.walk(tree):
+            _check(text, node)
+        compile(tree, _FILE, "eval", dont_inherit=True)
+    except BadExpression:
+        raise
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise _not_an_expression(text, error) from None
+    return tree.body
 
 
 def _check(text: str, node: ast.AST) -> None:
@@ -92,7 +106,7 @@ def _nothing_there(text: str) -> BadExpression:
 def _not_an_expression(text: str, error: Exception) -> BadExpression:
     """Return the error that says why `text` is no expression."""
     try:
-        statements = ast.parse(text, "<watch expression>", "exec").body
+        statements = ast.parse(text, _FILE, "exec").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return _bad_syntax(text, error)
     if not statements:

@@ -59,36 +59,42 @@ def length(call: Call) -> Any:
 
 _NUMBER_METHODS = (
     *("__abs__", "__round__", "__int__", "__index__", "__float__", "__complex__", "__trunc__", "__floor__", "__ceil__"),
-    *("__divmod__", "__rdivmod__", "__pow__", "__rpow__"),
+    *("__divmod__", "__rdivmod__", "__pow__", "__rpow__", "__buffer__"),
 )
 _GROWING = frozenset({"factorial", "comb", "perm", "ldexp", "lcm", "prod"})
 
 
 def on_numbers(call: Call) -> Any:
-    """Call a function that takes numbers and texts, or containers of numbers."""
+    """Call a function that takes numbers and texts."""
     arguments = []
     for argument, name in zip(call.arguments, call.names, strict=True):
         method = foreign_method(type(argument), *_NUMBER_METHODS)
         if method is not None:
             return call.foreign(method)
-        if type(argument) is Lazy or static.definer(type(argument), "__iter__") is not None:
-            arguments.append(_numbers(call, argument, name))
-        else:
-            arguments.append(argument)
-    for option in call.options.values():
-        if type(option) not in SCALARS:
-            return call.foreign(class_name(type(option)))
+        arguments.append(note_content(call.record, argument, name))
+    if not SCALARS.covers(call.options.values()):
+        return call.foreign("methods of its arguments")
     _check_growth(call, arguments)
     return attempt(call.function, *arguments, **call.options)
 
 
+def on_containers(call: Call) -> Any:
+    """Call a function of the `math` module, some of which take containers of numbers."""
+    arguments = []
+    for argument, name in zip(call.arguments, call.names, strict=True):
+        is_iterable = type(argument) is Lazy or static.definer(type(argument), "__iter__") is not None
+        arguments.append(_numbers(call, argument, name) if is_iterable else argument)
+    return on_numbers(call._replace(arguments=tuple(arguments)))
+
+
 def _numbers(call: Call, argument: Any, name: str) -> Any:
-    if type(argument) in _TEXTS:
-        return note_content(call.record, argument, name)
+    """Return the elements of `argument` as a list."""
     numbers = [one for one, _ in elements(call.record, argument, name)]
-    if not SCALARS.covers(numbers):
-        return call.foreign("methods of its elements")
-    return numbers
+    for number in () if SCALARS.covers(numbers) else numbers:
+        method = foreign_method(type(number), *_NUMBER_METHODS)
+        if method is not None:
+            call.foreign(method)
+    return call.record.made(numbers)
 
 
 def _check_growth(call: Call, arguments: list[Any]) -> None:
@@ -178,6 +184,9 @@ def make_bytes(call: Call) -> Any:
     """Call a type of bytes, or decode them: all arguments exact builtins, a count within bounds."""
     arguments: list[Any] = []
     for argument, name in zip(call.arguments, call.names, strict=True):
+        method = foreign_method(type(argument), "__bytes__", "__buffer__", "__index__")
+        if method is not None:
+            return call.foreign(method)
         if type(argument) in SCALARS or type(argument) in _TEXTS:
             arguments.append(note_content(call.record, argument, name))
         else:

@@ -35,6 +35,9 @@ class Lazy:
         self.elements = elements
 
 
+Lazy.__name__ = "generator"  # what messages call it
+
+
 def item(record: Record, owner: Any, key: Any, name: str, text: str) -> Any:
     """Return `owner[key]`, where the user calls the container `name` and the whole `text`.
 
@@ -341,6 +344,8 @@ def _is_element(record: Record, container: Any, value: Any, name: str, value_nam
             return bool(attempt(operator.contains, note_content(record, container, name), value))
         if base is str:
             raise Absence(TypeError, f"'in <string>' requires string as left operand, not {class_name(type(value))}")
+        if base is not range and type(value) in SIZED and type(value) is not memoryview:
+            raise Absence(TypeError, f"a bytes-like object is required, not {class_name(type(value))!r}")
         if base is not range:
             return bool(record.foreign(f"'in' would read the memory of {value_name!r}", lambda: value in container))
     for unordered in (set, frozenset):

@@ -44,7 +44,7 @@ atoms = st.one_of(
     st.sampled_from(["0", "1", "-1", "2", "True", "None", "'a'", "'k'", "1.5", "''", "[]", "()", "{}", "b'a'", "'%s'"]),
 )
 binary_operators = st.sampled_from("+ - * / // % ** << >> | & ^".split())
-comparisons = st.sampled_from(["==", "!=", "<", "<=", ">", ">=", "in", "not in", "is", "is not"])
+comparisons = st.sampled_from(["==", "!=", "<", "<=", ">", ">=", "in", "not in"])
 functions = st.sampled_from(
     "len abs bool int float str repr sorted list tuple set frozenset sum min max any all type callable hash dict "
     "round bin ord ascii complex bytes".split()
@@ -68,6 +68,7 @@ def compound(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         st.builds("({} {} {})".format, inner, st.sampled_from(["and", "or"]), inner),
         st.builds("({} if {} else {})".format, inner, inner, inner),
         st.builds("(not {})".format, inner),
+        st.builds("({} is {} is not None)".format, inner, st.sampled_from(NAMES)),
         st.builds("({}{})".format, st.sampled_from("-+~"), inner),
         st.builds("{}[{}]".format, inner, inner),
         st.builds("{}[{}:{}]".format, inner, inner, inner),
@@ -89,7 +90,8 @@ def compound(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         st.builds("[{0} for {0}, *r in {1} if r]".format, variables, inner),
         st.builds("[{0} for {0} in {1} for y in {0}]".format, variables, inner),
         st.builds("{}({} for {} in {})".format, st.sampled_from(["any", "all", "sum", "list", "set"]), inner | variables, variables, inner),
-        inner.map(lambda part: f"f'{{{part}}}'" if "'" not in part else f'f"{{{part}}}"' if '"' not in part else part),
+        inner.filter(lambda part: "'" not in part).map("f'{{({})}}'".format),
+        inner.filter(lambda part: '"' not in part).map('f"<{{({})!r}}>"'.format),
     )
 
 
