@@ -50,7 +50,7 @@ def apply(
         value = pure.make(call)
         return value if pure.returns_stored else record.made(value)
     kind = type(function)
-    if kind is types.BuiltinFunctionType and _is_of_module(function, "math"):
+    if kind is types.BuiltinFunctionType and _is_of_math(function):
         return record.made(functions.on_containers(call))
     value = methods.apply(record, function, name, tuple(map(as_list, arguments)), options)
     if value is not methods.UNKNOWN:
@@ -58,11 +58,13 @@ def apply(
     return record.call(f"it calls {name}()", call.run)
 
 
-def _is_of_module(function: Any, name: str) -> bool:
+def _is_of_math(function: Any) -> bool:
+    """Tell whether `function` is of the `math` module, or from 3.15 on of `math.integer`."""
     module = function.__self__
-    return type(module) is types.ModuleType and dict.get(static.module_dict(module), "__name__") == name
+    return type(module) is types.ModuleType and dict.get(static.module_dict(module), "__name__") in _MATH
 
 
+_MATH = ("math", "math.integer")
 _MANY = MOST_STEPS
 
 _FUNCTIONS: dict[Any, Pure] = {

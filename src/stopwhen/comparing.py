@@ -120,6 +120,8 @@ def obstacle(record: Record, value: Any, name: str, judge: Judge) -> str | None:
 def note_content(record: Record, value: Any, name: str) -> Any:
     """Note the content of a builtin container that can change, or of what a view shows; return what to read."""
     kind = type(value)
+    if kind in SCALARS or kind is tuple:
+        return value
     if any(static.has_base(kind, base) for base in _MUTABLE) or is_array(kind):
         return record.content(value, name)
     if kind in VIEWS:

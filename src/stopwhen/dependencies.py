@@ -71,7 +71,11 @@ def read(
     Raises:
         Refused: the value cannot be read without running code of the program's, or only at too great a cost.
     """
-    record = Record(expression.text, past or {}, _again(expression, scope, allow_calls), allow_calls=allow_calls)
+
+    def again() -> Callable[[], Any]:
+        return _again(expression, scope, allow_calls)
+
+    record = Record(expression.text, past or {}, again, allow_calls=allow_calls)
     reader = _Reader(expression, scope, record)
     try:
         value = reader.value_of(expression.tree, {})

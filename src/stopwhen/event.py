@@ -80,6 +80,7 @@ class Event:
         other: where the mechanism cannot be sure, the second place between which and `stack[0]` it happened; else None.
         mechanism: name of the mechanism.
         own: True when the writer was an action or a condition of stopwhen's: taken note of, never a hit.
+        one_of_several: the instruction of `stack[0]` or an earlier call on the same line did it: the line is certain.
     """
 
     cell: Cell
@@ -90,3 +91,4 @@ class Event:
     other: Place | None
     mechanism: str
     own: bool
+    one_of_several: bool = False

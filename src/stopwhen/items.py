@@ -229,6 +229,8 @@ def plain_container(record: Record, value: Any, name: str, *methods: str) -> Any
         methods: the methods of its class that the operation would use.
     """
     kind = type(value)
+    if kind in SIZED:
+        return note_content(record, value, name)
     for base in SIZED.kinds:
         if static.inherits(kind, base, *methods):
             return note_content(record, value, name)

@@ -37,11 +37,13 @@ class Record:
     Args:
         text: the watch expression, for messages.
         past: values that stand in for those which these cells have now; for a Content cell, the container to read.
-        again: evaluates the whole expression anew: the owner of the Opaque cell where something cannot be seen through.
+        again: makes the owner of the Opaque cell where something cannot be seen through; that evaluates the whole anew.
         allow_calls: whether code of the program's may be run.
     """
 
-    def __init__(self, text: str, past: Mapping[Cell, Any], again: Callable[[], Any], *, allow_calls: bool) -> None:
+    def __init__(
+        self, text: str, past: Mapping[Cell, Any], again: Callable[[], Callable[[], Any]], *, allow_calls: bool
+    ) -> None:
         self.text = text
         self.cells: dict[Cell, None] = {}
         self.fresh = False
@@ -128,7 +130,7 @@ class Record:
 
     def opaque(self, run: Callable[[], Any]) -> Any:
         """Run what cannot be seen through, and note that only evaluating again tells whether it changed."""
-        self.cells.setdefault(Opaque(self.text, self._again))
+        self.cells.setdefault(Opaque(self.text, self._again()))
         value = attempt(run)
         self.fresh = True
         return value

@@ -8,6 +8,7 @@ event on one of its cells reads the expression again and plans anew, in the same
 from __future__ import annotations
 
 import atexit
+import dataclasses
 import itertools
 import os
 import sys
@@ -16,9 +17,11 @@ from _thread import RLock, get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stopwhen import actions, change, conditions, deltas, env, location, values
+from stopwhen.cells import ListItem, Local
 from stopwhen.dependencies import Reading, read
 from stopwhen.errors import Refused, StopwhenError, Unavailable, UsageError
-from stopwhen.event import Ended, Event, Rebound
+from stopwhen.change import Change
+from stopwhen.event import Ended, Event, Rebound, Spliced
 from stopwhen.expression import parse
 from stopwhen.hit import Hit
 from stopwhen.mechanisms import all_mechanisms, chosen
@@ -352,10 +355,10 @@ class Session:
             new=new.reading.value if watchpoint.access is not AccessType.TRUE else new.truth,
             old_text=seen.value_text if watchpoint.access is not AccessType.TRUE else str(seen.truth),
             new_text=text_of(new.reading.value) if watchpoint.access is not AccessType.TRUE else str(new.truth),
-            change=change.describe(event.delta, event.cell.name),
+            change=_change_of(event),
             location=writer,
             own_location=location.own_location(event.stack),
-            by=location.writer_of(event.frame, *event.stack[0]) if event.stack else None,
+            by=_writer_of(event),
             thread=thread,
             thread_id=event.thread_id,
             task=_task_name(event.thread_id),
@@ -525,15 +528,28 @@ def _past_of(events: list[Event], index: int) -> Mapping[Cell, Any]:
     return past
 
 
+def _writer_of(event: Event) -> str | None:
+    """Return the C function that made the change; None for a store or operator, and where it is not certain."""
+    if not event.stack or event.one_of_several or event.other is not None:
+        return None
+    return location.writer_of(event.frame, *event.stack[0])
+
+
+def _change_of(event: Event) -> Change:
+    """Return what happened in words: for the first item of a list, what happened to the list, where that shows."""
+    cell, delta = event.cell, event.delta
+    if isinstance(cell, ListItem) and isinstance(delta, Rebound) and cell.index == 0 and cell.name.endswith("[0]"):
+        items = list.__getitem__(cell.owner, slice(2))
+        if len(items) > 1 and items[0] is delta.new and items[1] is delta.old:
+            return change.describe(Spliced(0, (), (delta.new,), list.__len__(cell.owner)), cell.name[: -len("[0]")])
+    return change.describe(delta, cell.name)
+
+
 def _as_own(event: Event) -> Event:
-    return Event(
-        event.cell, event.delta, event.thread_id, event.frame, event.stack, event.other, event.mechanism, own=True
-    )
+    return dataclasses.replace(event, own=True)
 
 
 def _reads_local(reading: Reading) -> bool:
-    from stopwhen.cells import Local  # noqa: PLC0415
-
     return any(isinstance(cell, Local) for cell in reading.cells)
 
 

@@ -13,6 +13,7 @@ from stopwhen.types import ABSENT
 _slots_of_type = type.__dict__
 _mro_of = _slots_of_type["__mro__"].__get__
 _proxy_of = _slots_of_type["__dict__"].__get__
+_is_subclass = _slots_of_type["__subclasscheck__"]
 _flags_of = _slots_of_type["__flags__"].__get__
 _dictoffset_of = _slots_of_type["__dictoffset__"].__get__
 _name_of = _slots_of_type["__name__"].__get__
@@ -100,7 +101,8 @@ def inherits(kind: type, base: type, *names: str) -> bool:
 
 def has_base(kind: type, base: type) -> bool:
     """Tell whether `kind` is `base` or a subclass, whatever their metaclasses say."""
-    return any(one is base for one in _mro_of(kind))
+    found: bool = _is_subclass(base, kind)
+    return found
 
 
 def is_a(value: Any, base: type) -> bool:
@@ -127,7 +129,8 @@ def instance_dict(owner: Any) -> dict[str, Any] | None:
     """
     kind = type(owner)
     # A thread-local object has another dict in each thread, and makes it by running `__init__`.
-    if has_base(kind, type) or has_base(kind, loaded_class("_thread", "_local")):
+    local = loaded_class("_thread", "_local")
+    if has_base(kind, type) or (local is not None and has_base(kind, local)):
         return None
     for base in _mro_of(kind):
         getter = _proxy_of(base).get("__dict__")

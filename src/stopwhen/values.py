@@ -45,7 +45,8 @@ MOST_PAIRS = 1_000_000
 
 def is_array(kind: type) -> bool:
     """Tell whether `kind` is `array.array` or a subclass."""
-    return static.has_base(kind, static.loaded_class("array", "array"))
+    array = static.loaded_class("array", "array")
+    return array is not None and static.has_base(kind, array)
 
 
 def is_simple(value: Any) -> bool:

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostile import hostile
 from stopwhen.change import Change, describe
 from stopwhen.event import Items, Members, Rebound, Spliced, Unknown
 from stopwhen.texts import Text
 from stopwhen.types import ABSENT
+from traps import hostile
 
 LONG = "/home/ned/project/" + "x" * 80
 

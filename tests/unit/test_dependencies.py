@@ -142,6 +142,13 @@ class TestNames:
         assert found.value is ABSENT
         assert "not imported yet" in found.absent_because
 
+    @pytest.mark.skipif(not hasattr(types, "LazyImportType"), reason="lazy imports are new in 3.15")
+    def test_a_lazy_import_is_not_made(self):
+        names = {}
+        exec("lazy import this", names)
+        assert refusal("this.s", **names).slug == "runs-code"
+        assert "this" not in sys.modules
+
     def test_a_name_bound_in_a_comprehension_only_is_absent_outside(self):
         assert value("[i for i in rows] and i", rows=[1]) is ABSENT
 

@@ -9,13 +9,13 @@ import weakref
 
 import pytest
 
-from hostile import hostile
 from stopwhen.change import describe
 from stopwhen.event import Rebound
 from stopwhen.hit import Hit
 from stopwhen.location import locate
 from stopwhen.texts import Text, text_of
 from stopwhen.types import ABSENT, AccessType
+from traps import hostile
 
 
 def make_hit(old, new, *, number=1, count=1, **fields):

@@ -19,7 +19,6 @@ import warnings
 
 import pytest
 
-from hostile import hostile, trap
 from stopwhen import location as location_module
 from stopwhen.location import (
     Location,
@@ -31,6 +30,7 @@ from stopwhen.location import (
     source_line,
     writer_of,
 )
+from traps import hostile, trap
 
 
 class Program:

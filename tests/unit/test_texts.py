@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostile import hostile, hostile_class, trap
 from stopwhen.texts import Text, clean, text_of
 from stopwhen.types import ABSENT
+from traps import hostile, hostile_class, trap
 
 
 class Colour(enum.Enum):

@@ -30,6 +30,9 @@ code_info_free(void *pointer)
     PyMem_Free(info->due);
     PyMem_Free(info->culprit);
     PyMem_Free(info->line);
+    PyMem_Free(info->mutates);
+    PyMem_Free(info->merged);
+    PyMem_Free(info->grain);
     PyMem_Free(info);
 }
 
@@ -48,7 +51,7 @@ mark_due(CoreState *state, CodeInfo *info, const unsigned char *bytes, Py_ssize_
 
 /* Note the effect of each instruction and of its caches, and which lines name a function that changes data. */
 static void
-find_effects(CoreState *state, CodeInfo *info, const unsigned char *bytes, PyObject *names, unsigned char *mutates)
+find_effects(CoreState *state, CodeInfo *info, const unsigned char *bytes, PyObject *names)
 {
     unsigned int extended = 0;
     for (Py_ssize_t unit = 0; unit < info->length;) {
@@ -57,12 +60,12 @@ find_effects(CoreState *state, CodeInfo *info, const unsigned char *bytes, PyObj
         Py_ssize_t next = unit + 1 + state->caches[opcode];
         extended = opcode == state->extended_arg ? argument : 0;
         unsigned char effect = state->effects[opcode];
-        if (effect & EFFECT_INPLACE) {
+        if (opcode == state->binary_op) {
             effect = (unsigned char)(argument < 32 ? state->operators[argument] : 0);
         }
         unsigned char shift = state->name_shift[opcode];
         if (shift != NO_NAME && (Py_ssize_t)(argument >> shift) < PyTuple_GET_SIZE(names)) {
-            mutates[unit] = (unsigned char)PySet_Contains(state->mutators, PyTuple_GET_ITEM(names, argument >> shift));
+            info->mutates[unit] = (unsigned char)PySet_Contains(state->mutators, PyTuple_GET_ITEM(names, argument >> shift));
         }
         info->effect[unit] = effect;
         for (Py_ssize_t cache = unit + 1; effect && cache < next && cache < info->length; cache++) {
@@ -78,45 +81,46 @@ is_effect(const CodeInfo *info, Py_ssize_t unit)
     return (info->effect[unit] & EFFECT_ANY) != 0 && !(info->effect[unit] & EFFECT_CACHE);
 }
 
-static int
-line_names_mutator(const CodeInfo *info, Py_ssize_t unit, const unsigned char *mutates)
+/* True when the line of `unit` names a function that changes data. */
+int
+code_line_names_mutator(const CodeInfo *info, Py_ssize_t unit)
 {
     for (Py_ssize_t i = unit; i >= 0 && info->line[i] == info->line[unit]; i--) {
-        if (mutates[i]) {
+        if (info->mutates[i]) {
             return 1;
         }
     }
     for (Py_ssize_t i = unit + 1; i < info->length && info->line[i] == info->line[unit]; i++) {
-        if (mutates[i]) {
+        if (info->mutates[i]) {
             return 1;
         }
     }
     return 0;
 }
 
-/* True when the check after the instruction at `unit` can be left to that of a later one on the same line (I2). */
-static int
-can_wait(const CodeInfo *info, Py_ssize_t unit, const unsigned char *mutates)
+/* Return the unit of the later instruction on the same line to whose check that after `unit` can be left (I2), or -1. */
+static Py_ssize_t
+can_wait_for(const CodeInfo *info, Py_ssize_t unit)
 {
     if (!(info->effect[unit] & EFFECT_CALL) || (info->effect[unit] & EFFECT_BREAKS)) {
-        return 0;
+        return -1;
     }
     for (Py_ssize_t i = unit + 1; i < info->length; i++) {
         if (info->effect[i] & EFFECT_CACHE) {
             continue;
         }
         if (info->line[i] != info->line[unit] || (info->effect[i] & EFFECT_BREAKS)) {
-            return 0;
+            return -1;
         }
         if (info->effect[i] & EFFECT_CALL) {
-            return !line_names_mutator(info, unit, mutates);
+            return code_line_names_mutator(info, unit) ? -1 : i;
         }
     }
-    return 0;
+    return -1;
 }
 
 static void
-find_checks(CoreState *state, CodeInfo *info, const unsigned char *bytes, const unsigned char *mutates)
+find_checks(CoreState *state, CodeInfo *info, const unsigned char *bytes)
 {
     unsigned int extended = 0;
     for (Py_ssize_t unit = 0; unit < info->length;) {
@@ -124,7 +128,11 @@ find_checks(CoreState *state, CodeInfo *info, const unsigned char *bytes, const 
         unsigned int argument = bytes[2 * unit + 1] | (extended << 8);
         Py_ssize_t next = unit + 1 + state->caches[opcode];
         extended = opcode == state->extended_arg ? argument : 0;
-        if (is_effect(info, unit) && !can_wait(info, unit, mutates)) {
+        Py_ssize_t later = is_effect(info, unit) ? can_wait_for(info, unit) : -1;
+        if (later >= 0) {
+            info->merged[later] = 1;
+        }
+        else if (is_effect(info, unit)) {
             mark_due(state, info, bytes, next, unit);
             if (info->effect[unit] & EFFECT_JUMPS) {
                 /* Exhausted, an iterator makes it jump to the target, past an END_FOR in some versions. */
@@ -173,7 +181,6 @@ static CodeInfo *
 make_info(CoreState *state, PyCodeObject *code)
 {
     CodeInfo *info = NULL;
-    unsigned char *mutates = NULL; /* By unit: loads the name of a function that changes data. */
     PyObject *bytecode = PyCode_GetCode(code);
     if (bytecode == NULL) {
         return NULL;
@@ -188,8 +195,11 @@ make_info(CoreState *state, PyCodeObject *code)
     info->effect = PyMem_Calloc(length + 1, 1);
     info->due = PyMem_Calloc(length + 1, 1);
     info->culprit = PyMem_Malloc(sizeof(int) * (length + 1));
-    mutates = PyMem_Calloc(length + 1, 1);
-    if (info->effect == NULL || info->due == NULL || info->culprit == NULL || mutates == NULL) {
+    info->mutates = PyMem_Calloc(length + 1, 1);
+    info->merged = PyMem_Calloc(length + 1, 1);
+    info->grain = PyMem_Calloc(length + 1, 1);
+    if (info->effect == NULL || info->due == NULL || info->culprit == NULL || info->merged == NULL ||
+        info->grain == NULL || info->mutates == NULL) {
         goto failed;
     }
     for (size_t unit = 0; unit <= length; unit++) {
@@ -199,9 +209,8 @@ make_info(CoreState *state, PyCodeObject *code)
         goto failed;
     }
     const unsigned char *bytes = (const unsigned char *)PyBytes_AS_STRING(bytecode);
-    find_effects(state, info, bytes, code->co_names, mutates);
-    find_checks(state, info, bytes, mutates);
-    PyMem_Free(mutates);
+    find_effects(state, info, bytes, code->co_names);
+    find_checks(state, info, bytes);
     Py_DECREF(bytecode);
     return info;
 
@@ -209,7 +218,6 @@ failed:
     if (!PyErr_Occurred()) {
         PyErr_NoMemory();
     }
-    PyMem_Free(mutates);
     code_info_free(info);
     Py_DECREF(bytecode);
     return NULL;

@@ -8,7 +8,7 @@
 #define EFFECT_CALL 1    /* C code that it runs can change foreign objects */
 #define EFFECT_STORE 2   /* stores to an attribute or a namespace */
 #define EFFECT_LOCAL 4   /* stores to a local */
-#define EFFECT_INPLACE 8 /* in the opcode table only: what the operator has, by argument */
+#define EFFECT_DIRECT 8  /* is itself a store, to an item, an attribute or a name, not a call that may store */
 #define EFFECT_JUMPS 16  /* may end by a jump to its argument's target */
 #define EFFECT_BREAKS 32 /* the next instruction need not be the one behind it */
 #define EFFECT_SETS 64   /* EFFECT_CALL for the operators by which only sets and dicts change themselves */
@@ -22,6 +22,10 @@ struct CodeInfo {
     unsigned char *effect;  /* Of the instruction that starts at a unit. */
     unsigned char *due;     /* Effects of the instructions that can have run just before a unit. */
     int *culprit;           /* Unit of that instruction; -1 where `due` is 0. */
+    unsigned char *mutates; /* The instruction loads the name of a function that changes data, such as `append`. */
+    unsigned char *merged;  /* The check after this unit's instruction is that of earlier ones on its line as well. */
+    unsigned char *grain;   /* tracing.c: how fine the events of the line that starts at a unit must be; 0: not known. */
+    int grain_interest;     /* tracing.c: for which effects of interest `grain` holds. */
     int *line;              /* Of a unit; -1 for none. */
     PyCodeObject *code;      /* Borrowed: the code owns its information. */
     Py_ssize_t local_checks; /* Armed checks on locals of frames of this code. */
@@ -38,5 +42,8 @@ void code_info_free(void *info);
 
 /* True when the instruction at `offset` (bytes, of it or of one of its caches) can have an effect of `effects`. */
 int code_may(CoreState *state, PyCodeObject *code, int offset, int effects);
+
+/* True when the line of `unit` names a function that changes data. */
+int code_line_names_mutator(const CodeInfo *info, Py_ssize_t unit);
 
 #endif

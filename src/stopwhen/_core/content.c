@@ -168,6 +168,21 @@ sequence_differs(Check *check)
     return differs || i != check->length;
 }
 
+static int
+call_differs(Check *check)
+{
+    if (check->found) {
+        return 1;
+    }
+    Py_INCREF(check); /* The code that it runs may disarm it. */
+    PyObject *result = PyObject_CallNoArgs(check->owner);
+    int changed = result == NULL ? -1 : PyObject_IsTrue(result);
+    Py_XDECREF(result);
+    check->found = changed != 0;
+    Py_DECREF(check);
+    return changed;
+}
+
 /* 1 when the cell differs from its snapshot, else 0. Only CHECK_CALL runs Python code, and can fail: -1. */
 int
 check_changed(CoreState *Py_UNUSED(state), Check *check)
@@ -185,12 +200,8 @@ check_changed(CoreState *Py_UNUSED(state), Check *check)
         return buffer_differs(check);
     case CHECK_SEQUENCE:
         return sequence_differs(check);
-    case CHECK_CALL: {
-        PyObject *result = PyObject_CallNoArgs(check->owner);
-        int changed = result == NULL ? -1 : PyObject_IsTrue(result);
-        Py_XDECREF(result);
-        return changed;
-    }
+    case CHECK_CALL:
+        return call_differs(check);
     case CHECK_LIST_ITEM: {
         PyObject *list = check->owner;
         Py_ssize_t length = PyList_GET_SIZE(list);
@@ -452,6 +463,7 @@ check_report(CoreState *state, Check *check, const Blame *blame)
     case CHECK_BUFFER:
         return report_buffer(state, check, blame);
     case CHECK_CALL:
+        check->found = 0;
         return events_note(state, check->token, DELTA_UNKNOWN, Py_NewRef(Py_None), blame);
     default:
         return report_one(state, check, blame);

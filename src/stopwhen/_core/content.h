@@ -36,6 +36,7 @@ struct Check {
     void *raw;            /* Owned memory: bytes, or a set's table as it was. */
     Py_ssize_t raw_length; /* In bytes. */
     uint64_t version;     /* 3.11 only: version of the dict when last compared. */
+    int found;            /* CHECK_CALL has said that it changed, and that is not noted yet. */
 };
 
 static inline int

@@ -189,7 +189,7 @@ note_content(CoreState *state, WatchedDict *watched, PyDict_WatchEvent event, Py
         PyObject *data = before == NULL || after == NULL ? NULL : PyTuple_Pack(2, before, after);
         Py_XDECREF(before);
         Py_XDECREF(after);
-        note(state, watched->content, DELTA_WHOLE, data, blame);
+        note(state, watched->content, DELTA_PAIRS, data, blame);
         return;
     }
     int known;

@@ -38,6 +38,7 @@ blame_current(Blame *blame)
     blame->thread = PyThreadState_Get();
     blame->frame = PyThreadState_GetFrame(blame->thread);
     blame->offset = -1;
+    blame->one_of_several = 0;
     blame->other_code = NULL;
     blame->other_offset = 0;
 }
@@ -99,7 +100,7 @@ events_note(CoreState *state, PyObject *token, DeltaKind kind, PyObject *data, c
     int result = -1;
     PyObject *stack = NULL;
     PyObject *other = NULL;
-    if (data == NULL || reserve_record(state) < 0) {
+    if (data == NULL) {
         goto done;
     }
     stack = stack_of(blame);
@@ -108,9 +109,10 @@ events_note(CoreState *state, PyObject *token, DeltaKind kind, PyObject *data, c
         goto done;
     }
     PyObject *frame = blame->frame == NULL ? Py_None : (PyObject *)blame->frame; /* Borrowed. */
-    PyObject *tuple = Py_BuildValue("OiOkOOOi", token, (int)kind, data, blame->thread->thread_id, frame, stack, other,
-                                    events_is_own());
-    if (tuple == NULL) {
+    PyObject *tuple = Py_BuildValue("OiOkOOOii", token, (int)kind, data, blame->thread->thread_id, frame, stack, other,
+                                    blame->one_of_several, events_is_own());
+    if (tuple == NULL || reserve_record(state) < 0) {
+        Py_XDECREF(tuple);
         goto done;
     }
     state->queue[state->queued++] = (Record){tuple, blame->thread->thread_id, frame};
@@ -182,10 +184,14 @@ PyObject *
 events_take(PyObject *module, PyObject *Py_UNUSED(unused))
 {
     CoreState *state = PyModule_GetState(module);
-    PyObject *records = PyList_New(state->queued);
-    if (records == NULL) {
-        return NULL;
-    }
+    PyObject *records = NULL;
+    do {
+        /* On 3.11 the garbage collector may run here, and finalisers of the user's that note more. */
+        Py_XSETREF(records, PyList_New(state->queued));
+        if (records == NULL) {
+            return NULL;
+        }
+    } while (PyList_GET_SIZE(records) != state->queued);
     for (Py_ssize_t i = 0; i < state->queued; i++) {
         PyList_SET_ITEM(records, i, state->queue[i].tuple); /* Steals the queue's reference. */
     }

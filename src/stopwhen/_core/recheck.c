@@ -40,19 +40,19 @@ recheck_remove(CoreState *state, Check *check)
     assert(!"an armed check is in the list (I1)");
 }
 
-/* Return the first check whose cell has changed, NULL for none. An error in a check that calls Python is its own change. */
-Check *
-recheck_first_changed(CoreState *state)
+/* True when some cell has changed. An error in a check that calls Python is its own change. */
+int
+recheck_finds_change(CoreState *state)
 {
     for (Py_ssize_t i = 0; i < state->check_count; i++) {
         Check *check = state->checks[i];
         int changed = check->kind == CHECK_LIST ? check_list_differs(check) : check_changed(state, check);
         if (changed != 0) {
             PyErr_Clear();
-            return check;
+            return 1;
         }
     }
-    return NULL;
+    return 0;
 }
 
 /* Note every change there is, blaming `blame`. Errors are counted, never raised. */
@@ -114,17 +114,17 @@ copy_table(unsigned char *table, Py_ssize_t size, Py_buffer *from)
     return result;
 }
 
-/* set_opcodes(caches, effects, operators, name shifts, mutators, EXTENDED_ARG, YIELD_VALUE, FOR_ITER, skip):
- * mechanisms/opcodes.py. */
+/* set_opcodes(caches, effects, operators, name shifts, mutators, EXTENDED_ARG, YIELD_VALUE, BINARY_OP,
+ * FOR_ITER, skip): mechanisms/opcodes.py. */
 PyObject *
 recheck_set_opcodes(PyObject *module, PyObject *args)
 {
     CoreState *state = PyModule_GetState(module);
     Py_buffer caches, effects, operators, name_shift;
     PyObject *mutators; /* Borrowed from args. */
-    if (!PyArg_ParseTuple(args, "y*y*y*y*O!bbbb", &caches, &effects, &operators, &name_shift, &PyFrozenSet_Type,
-                          &mutators, &state->extended_arg, &state->yield_value, &state->for_iter,
-                          &state->for_skip)) {
+    if (!PyArg_ParseTuple(args, "y*y*y*y*O!bbbbb", &caches, &effects, &operators, &name_shift, &PyFrozenSet_Type,
+                          &mutators, &state->extended_arg, &state->yield_value, &state->binary_op,
+                          &state->for_iter, &state->for_skip)) {
         return NULL;
     }
     int failed = copy_table(state->caches, 256, &caches);
@@ -181,6 +181,7 @@ settle_blame(CoreState *state, PyCodeObject *code, int offset, Moment moment, Bl
         CodeInfo *info = code_info(state, code);
         int culprit = info == NULL ? -1 : info->culprit[offset / 2];
         blame->offset = culprit < 0 ? offset : 2 * culprit;
+        blame->one_of_several = culprit >= 0 && info->merged[culprit];
     }
     else if (blame->frame != NULL) {
         /* Nothing of this frame has run: its caller's instruction is still executing and made the change. */
@@ -195,7 +196,7 @@ settle_blame(CoreState *state, PyCodeObject *code, int offset, Moment moment, Bl
 static inline Py_ALWAYS_INLINE void
 look(CoreState *state, PyCodeObject *code, int offset, Moment moment)
 {
-    if (recheck_first_changed(state) != NULL) {
+    if (recheck_finds_change(state)) {
         PendingError error = take_pending_error();
         Blame blame;
         settle_blame(state, code, offset, moment, &blame);

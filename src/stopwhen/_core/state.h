@@ -12,10 +12,11 @@ typedef enum {
     DELTA_ITEM = 3,     /* key, old, new, length */
     DELTA_UNKNOWN = 4,  /* nothing */
     DELTA_ENDED = 5,    /* nothing: the frame that holds the cell is gone */
+    DELTA_PAIRS = 6,    /* old items, new items of a dict, each a list of pairs */
 } DeltaKind;
 
 typedef struct {
-    PyObject *tuple;         /* Owned. (token, kind, data, thread id, frame, stack, other, own). */
+    PyObject *tuple;         /* Owned. (token, kind, data, thread id, frame, stack, other, one of several, own). */
     unsigned long thread_id; /* Of the thread that wrote. */
     PyObject *frame;         /* Borrowed from tuple; Py_None when there was no Python frame. */
 } Record;
@@ -25,6 +26,7 @@ typedef struct {
     PyThreadState *thread; /* Borrowed; alive, since the GIL is held throughout. */
     PyFrameObject *frame;  /* Owned; NULL when the thread runs no Python frame. */
     int offset;            /* Of the instruction in bytes; -1: the frame's current one. */
+    int one_of_several;    /* It, or an earlier call on the same line (codeinfo.c, I2). */
     PyCodeObject *other_code; /* Owned; NULL unless the place is uncertain. */
     int other_offset;
 } Blame;
@@ -57,6 +59,7 @@ typedef struct {
     PyObject *mutators;            /* Owned frozenset of names of functions that change data. */
     unsigned char extended_arg;
     unsigned char yield_value;
+    unsigned char binary_op;
     unsigned char for_iter;
     unsigned char for_skip; /* Units behind its target that an exhausted FOR_ITER skips. */
     int level; /* Effects (codeinfo.h) after which checks are due, in any code. */
@@ -135,7 +138,7 @@ PyObject *frame_cell(PyObject *module, PyObject *args);
 /* recheck.c: when it is compared, and who is blamed. */
 int recheck_add(CoreState *state, Check *check);
 void recheck_remove(CoreState *state, Check *check);
-Check *recheck_first_changed(CoreState *state);
+int recheck_finds_change(CoreState *state);
 void recheck_report_all(CoreState *state, const Blame *blame);
 int recheck_blame_other_thread(CoreState *state, Blame *blame);
 int recheck_end_locals(CoreState *state);

@@ -1,9 +1,10 @@
 /* Recheck on a C trace function, for 3.11, which has no sys.monitoring: compares the checks at every event of every
  * thread and passes the event on to the trace function that was there before.
  *
- * I1. `position` of a thread is the instruction that it has begun since its last event. Where the line holds several
- *     instructions with an effect, opcode events are on for its frame, and the position is that one instruction;
- *     elsewhere it is the line's start, and the culprit is the one instruction with an effect on that line.
+ * I1. `position` of a thread is the instruction that it has begun since its last event. Where a line holds several
+ *     stores, or calls by the name of a function that changes data, opcode events are on for its frame, and the
+ *     position is that one instruction. Elsewhere it is the line's start, and the culprit is the one instruction with
+ *     an effect on that line, or one of several calls (codeinfo.c, I2).
  * I2. A thread's trace object stays the program's own, so sys.gettrace() answers as without us.
  * I3. New threads stand at the head of the interpreter's list: when the head changes, some thread is not traced yet.
  */
@@ -18,7 +19,7 @@
 struct Traced {
     PyThreadState *thread;         /* Borrowed; compared with the living ones before it is followed. */
     Py_tracefunc previous;         /* The program's own trace function, NULL for none. */
-    PyCodeObject *code;            /* Owned. Position (I1); NULL when unknown. */
+    const PyCodeObject *code;      /* Never followed: position (I1); NULL when unknown. */
     int offset;                    /* In bytes. */
     int exact;                     /* The position is one instruction. */
     PyFrameObject *with_opcodes;   /* Never followed: the frame whose opcode events are on for our sake. */
@@ -79,7 +80,6 @@ drop_traced(CoreState *state, Py_ssize_t index)
 {
     Traced *traced = state->traced[index];
     state->traced[index] = state->traced[--state->traced_count];
-    Py_XDECREF(traced->code);
     PyMem_Free(traced);
 }
 
@@ -150,36 +150,70 @@ effects_of_interest(CoreState *state, const CodeInfo *info)
     return state->level | (info->local_checks > 0 ? EFFECT_LOCAL : 0);
 }
 
-/* Return the first unit from `unit` on, on the same line, whose instruction has an effect of interest; -1 for none. */
+/* True when a check is due after the instruction at `unit` for the sake of one of `interest`. */
 static int
-effect_on_line(CoreState *state, const CodeInfo *info, int unit)
+is_checked(const CodeInfo *info, Py_ssize_t unit, int interest)
+{
+    if (!(info->effect[unit] & interest) || (info->effect[unit] & EFFECT_CACHE)) {
+        return 0;
+    }
+    for (Py_ssize_t next = unit + 1; next < info->length; next++) {
+        if (!(info->effect[next] & EFFECT_CACHE)) {
+            return info->culprit[next] == unit;
+        }
+    }
+    return 1;
+}
+
+/* Return the first unit from `unit` on, on the same line, after whose instruction a check is due; -1 for none. */
+static int
+checked_on_line(CoreState *state, const CodeInfo *info, int unit)
 {
     int line = info->line[unit];
     for (Py_ssize_t i = unit; i < info->length && info->line[i] == line; i++) {
-        if (info->effect[i] & effects_of_interest(state, info) && !(info->effect[i] & EFFECT_CACHE)) {
+        if (is_checked(info, i, effects_of_interest(state, info))) {
             return (int)i;
         }
     }
     return -1;
 }
 
+#define GRAIN_LINE 1
+#define GRAIN_LINE_OF_SEVERAL 2
+#define GRAIN_OPCODE 3
+
+/* Return how fine events must be on the line that starts at `unit` (I1). */
 static int
-count_effects_on_line(CoreState *state, const CodeInfo *info, int line)
+grain_of(CoreState *state, CodeInfo *info, Py_ssize_t unit)
 {
-    int count = 0;
-    for (Py_ssize_t i = 0; i < info->length && count < 2; i++) {
-        count += info->line[i] == line && (info->effect[i] & effects_of_interest(state, info)) != 0 &&
-                 !(info->effect[i] & EFFECT_CACHE);
+    int interest = effects_of_interest(state, info);
+    if (info->grain_interest != interest) {
+        memset(info->grain, 0, (size_t)info->length);
+        info->grain_interest = interest;
     }
-    return count;
+    if (info->grain[unit] == 0) {
+        int checked = 0;
+        int direct = 0;
+        for (Py_ssize_t i = 0; i < info->length; i++) {
+            if (info->line[i] == info->line[unit] && is_checked(info, i, interest)) {
+                checked++;
+                direct += (info->effect[i] & EFFECT_DIRECT) != 0;
+            }
+        }
+        int fine = direct > 1 || (checked > 1 && code_line_names_mutator(info, unit));
+        info->grain[unit] = fine ? GRAIN_OPCODE : checked > 1 ? GRAIN_LINE_OF_SEVERAL : GRAIN_LINE;
+    }
+    return info->grain[unit];
 }
 
 static void
-set_position(Traced *traced, PyFrameObject *frame, int exact)
+set_position(Traced *traced, _PyInterpreterFrame *frame, int exact)
 {
-    PyCodeObject *code = frame == NULL ? NULL : PyFrame_GetCode(frame);
-    Py_XSETREF(traced->code, code);
-    int offset = frame == NULL ? 0 : PyFrame_GetLasti(frame);
+    while (frame != NULL && _PyFrame_IsIncomplete(frame)) {
+        frame = frame->previous;
+    }
+    traced->code = frame == NULL ? NULL : frame->f_code;
+    int offset = frame == NULL ? 0 : _PyInterpreterFrame_LASTI(frame) * (int)sizeof(_Py_CODEUNIT);
     traced->offset = offset < 0 ? 0 : offset;
     traced->exact = exact;
 }
@@ -203,37 +237,39 @@ settle_blame(CoreState *state, Traced *traced, PyFrameObject *frame, int what, B
     }
     else if (traced->code == code) {
         CodeInfo *info = code_info(state, code);
-        int unit = traced->exact || info == NULL ? -1 : effect_on_line(state, info, traced->offset / 2);
+        int unit = traced->exact || info == NULL ? -1 : checked_on_line(state, info, traced->offset / 2);
         blame->offset = unit >= 0 ? 2 * unit : traced->offset;
+        blame->one_of_several = info != NULL && (info->merged[blame->offset / 2] ||
+                                                 info->grain[traced->offset / 2] == GRAIN_LINE_OF_SEVERAL);
     }
     else {
-        /* The first event of a frame that ran already: between there and here. */
-        blame->other_code = traced->code == NULL ? (PyCodeObject *)Py_NewRef(code) : (PyCodeObject *)Py_NewRef(traced->code);
-        blame->other_offset = traced->offset;
+        /* The first event of a frame that ran already: somewhere before this instruction. */
+        blame->other_code = (PyCodeObject *)Py_NewRef(code);
+        blame->other_offset = 0;
     }
     Py_DECREF(code);
 }
 
-/* Opcode events only where one line holds several instructions with an effect (I1). */
+/* Opcode events only where one line holds several instructions after which checks are due (I1). */
 static void
-choose_granularity(CoreState *state, Traced *traced, PyFrameObject *frame)
+choose_grain(CoreState *state, Traced *traced, PyFrameObject *frame)
 {
-    CodeInfo *info = code_info(state, traced->code);
+    CodeInfo *info = state->latest_code == traced->code ? state->latest_info
+                                                        : code_info(state, frame->f_frame->f_code);
     int unit = traced->offset / 2;
     if (info == NULL || unit >= info->length) {
         PyErr_Clear();
         return;
     }
-    int several = count_effects_on_line(state, info, info->line[unit]) > 1;
-    if (several && !frame->f_trace_opcodes) {
+    traced->exact = grain_of(state, info, unit) == GRAIN_OPCODE;
+    if (traced->exact && !frame->f_trace_opcodes) {
         frame->f_trace_opcodes = 1;
         traced->with_opcodes = frame;
     }
-    else if (!several && traced->with_opcodes == frame) {
+    else if (!traced->exact && traced->with_opcodes == frame) {
         frame->f_trace_opcodes = 0;
         traced->with_opcodes = NULL;
     }
-    traced->exact = several;
 }
 
 static int
@@ -243,9 +279,21 @@ is_yield(CoreState *state, PyCodeObject *code, int offset)
 }
 
 static int
+end_locals(CoreState *state, PyFrameObject *frame, PyObject *result)
+{
+    PyCodeObject *code = frame->f_frame->f_code;
+    CodeInfo *info = code_info(state, code);
+    if (info == NULL || info->local_checks == 0 || (result != NULL && is_yield(state, code, PyFrame_GetLasti(frame)))) {
+        PyErr_Clear();
+        return 0;
+    }
+    return recheck_end_locals(state);
+}
+
+static int
 look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject *argument)
 {
-    if (recheck_first_changed(state) != NULL) {
+    if (recheck_finds_change(state)) {
         Blame blame;
         settle_blame(state, traced, frame, what, &blame);
         recheck_report_all(state, &blame);
@@ -254,22 +302,13 @@ look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject 
     state->last_thread = traced->thread;
     int result = 0;
     if (what == PyTrace_RETURN) {
-        PyCodeObject *code = PyFrame_GetCode(frame);
-        CodeInfo *info = code_info(state, code);
-        if (info != NULL && info->local_checks > 0 &&
-            (argument == NULL || !is_yield(state, code, PyFrame_GetLasti(frame)))) {
-            result = recheck_end_locals(state);
-        }
-        PyErr_Clear();
-        Py_DECREF(code);
-        PyFrameObject *caller = PyFrame_GetBack(frame);
-        set_position(traced, caller, 1);
-        Py_XDECREF(caller);
+        result = end_locals(state, frame, argument);
+        set_position(traced, frame->f_frame->previous, 1);
     }
     else {
-        set_position(traced, frame, what != PyTrace_LINE);
+        set_position(traced, frame->f_frame, what != PyTrace_LINE);
         if (what == PyTrace_LINE) {
-            choose_granularity(state, traced, frame);
+            choose_grain(state, traced, frame);
         }
     }
     if (result == 0 && (state->queued > 0 || state->due > 0) && events_wait_for(state, traced->thread)) {

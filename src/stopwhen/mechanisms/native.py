@@ -34,10 +34,10 @@ class Token:
 def events_of(records: list[tuple[Any, ...]]) -> list[Event]:
     """Return the records of `_core.take()` as events, in the same order; those that turn out empty are left out."""
     events = []
-    for token, kind, data, thread_id, frame, stack, other, own in records:
+    for token, kind, data, thread_id, frame, stack, other, several, own in records:
         delta = delta_of(token.cell, kind, data)
         if delta is not None:
-            events.append(Event(token.cell, delta, thread_id, frame, stack, other, token.mechanism, bool(own)))
+            events.append(Event(token.cell, delta, thread_id, frame, stack, other, token.mechanism, bool(own), bool(several)))
     return events
 
 

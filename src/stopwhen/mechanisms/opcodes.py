@@ -14,7 +14,7 @@ import sys
 CALL = 1
 STORE = 2
 LOCAL = 4
-INPLACE = 8
+DIRECT = 8
 JUMPS = 16
 BREAKS = 32
 SETS = 64
@@ -23,31 +23,31 @@ NO_NAME = 255
 EFFECTS = {
     **dict.fromkeys(
         (
-            "CALL", "CALL_KW", "CALL_FUNCTION_EX", "PRECALL", "STORE_SUBSCR", "DELETE_SUBSCR", "STORE_SLICE",
+            "CALL", "CALL_KW", "CALL_FUNCTION_EX", "PRECALL",
             "UNPACK_SEQUENCE", "UNPACK_EX", "LIST_EXTEND", "SET_UPDATE", "DICT_UPDATE", "DICT_MERGE",
             "BEFORE_WITH", "WITH_EXCEPT_START", "BEFORE_ASYNC_WITH", "IMPORT_NAME",
             "GET_ANEXT", "END_ASYNC_FOR", "PRINT_EXPR",
         ),
         CALL,
     ),
+    **dict.fromkeys(("STORE_SUBSCR", "DELETE_SUBSCR", "STORE_SLICE"), CALL | DIRECT),
     "FOR_ITER": CALL | JUMPS,
     "SEND": CALL | JUMPS,
-    "BINARY_OP": INPLACE,
     "CALL_INTRINSIC_1": CALL | STORE,  # prints, and `from m import *`
     **dict.fromkeys(
         (
             "STORE_ATTR", "DELETE_ATTR", "STORE_GLOBAL", "DELETE_GLOBAL", "STORE_NAME", "DELETE_NAME", "IMPORT_STAR",
             "SETUP_ANNOTATIONS",
         ),
-        STORE,
+        STORE | DIRECT,
     ),
-    **dict.fromkeys(("STORE_DEREF", "DELETE_DEREF"), STORE | LOCAL),
+    **dict.fromkeys(("STORE_DEREF", "DELETE_DEREF"), STORE | LOCAL | DIRECT),
     **dict.fromkeys(
         (
             "STORE_FAST", "STORE_FAST_LOAD_FAST", "STORE_FAST_STORE_FAST", "STORE_FAST_MAYBE_NULL", "DELETE_FAST",
             "LOAD_FAST_AND_CLEAR",
         ),
-        LOCAL,
+        LOCAL | DIRECT,
     ),
 }  # fmt: skip
 """Effects by opcode name, over all supported versions; what is not here has none."""
@@ -93,7 +93,7 @@ def caches_of(name: str) -> int:
     return int(count)
 
 
-def tables() -> tuple[bytes, bytes, bytes, bytes, frozenset[str], int, int, int, int]:
+def tables() -> tuple[bytes, bytes, bytes, bytes, frozenset[str], int, int, int, int, int]:
     """Return what `_core.set_opcodes` takes: the tables for this interpreter."""
     caches = bytearray(256)
     effects = bytearray(256)
@@ -113,6 +113,7 @@ def tables() -> tuple[bytes, bytes, bytes, bytes, frozenset[str], int, int, int,
         MUTATORS,
         opcode.opmap["EXTENDED_ARG"],
         opcode.opmap["YIELD_VALUE"],
+        opcode.opmap["BINARY_OP"],
         opcode.opmap["FOR_ITER"],
         FOR_SKIP,
     )

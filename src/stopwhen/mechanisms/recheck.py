@@ -263,7 +263,9 @@ def frame_of(frame: FrameType, code: CodeType) -> FrameType | None:
 def can_change(code: CodeType, offset: int) -> bool:
     """Return whether the instruction at `offset` can change data that others hold."""
     number = code.co_code[offset]
-    return bool(opcodes.EFFECTS.get(opcode.opname[number], 0) & ~opcodes.LOCAL)
+    return opcode.opname[number] == "BINARY_OP" or bool(
+        opcodes.EFFECTS.get(opcode.opname[number], 0) & (opcodes.CALL | opcodes.STORE)
+    )
 
 
 def snapshot(cell: Cell) -> Any:
