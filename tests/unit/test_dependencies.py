@@ -100,7 +100,10 @@ class TestNames:
         found = reading("x.y", names)
         assert found.value is ABSENT
         assert found.absent_because.startswith("NameError: name 'x' is not defined")
-        assert found.cells == (DictItem("x", names, "x"), DictItem("x", __builtins__ and vars(__import__("builtins")), "x"))
+        assert found.cells == (
+            DictItem("x", names, "x"),
+            DictItem("x", __builtins__ and vars(__import__("builtins")), "x"),
+        )
         assert found.content == ()
 
     def test_locals_of_a_frame(self):
@@ -682,7 +685,9 @@ class TestOperations:
         else:
             assert found.value in (ABSENT, None, 0, False) or type(found.value) is list
 
-    @pytest.mark.parametrize("text", ["t is t", "t is not None", "id(t)", "type(t)", "callable(t)", "[t]", "(t, 1)", "(t,)[0]"])
+    @pytest.mark.parametrize(
+        "text", ["t is t", "t is not None", "id(t)", "type(t)", "callable(t)", "[t]", "(t, 1)", "(t,)[0]"]
+    )
     def test_what_is_pure_for_every_object_is_read(self, text):
         assert reading(text, {"t": hostile()}).value is not ABSENT
 
@@ -764,7 +769,9 @@ class TestCalls:
         after = repr(names["a"]) + repr(names["d"]) + repr(names["s"]) + repr(names["b"]) + repr(names["q"])
         assert after == before
 
-    @pytest.mark.parametrize("text", ["f()", "t.method()", "T()", "print(1)", "open('x')", "t.helper()", "input()", "iter(a)"])
+    @pytest.mark.parametrize(
+        "text", ["f()", "t.method()", "T()", "print(1)", "open('x')", "t.helper()", "input()", "iter(a)"]
+    )
     def test_other_calls_are_refused(self, text):
         error = refusal(text, f=bomb, t=Thing(), T=Thing, a=[1])
         assert error.slug == "call"

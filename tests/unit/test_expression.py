@@ -53,7 +53,14 @@ def test_nothing_is_no_expression(text):
 
 @pytest.mark.parametrize(
     ("text", "where"),
-    [("a +", "at its end"), ("a b", "column"), ("f(", "column"), ("(\na b)", "line 2, column"), ("a;", "column"), ("f'{*a}'", "starred")],
+    [
+        ("a +", "at its end"),
+        ("a b", "column"),
+        ("f(", "column"),
+        ("(\na b)", "line 2, column"),
+        ("a;", "column"),
+        ("f'{*a}'", "starred"),
+    ],
 )
 def test_bad_syntax_says_where(text, where):
     error = error_of(text)

@@ -98,7 +98,7 @@ class Color(enum.IntEnum):
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [(Number(1), Number(1)), (Point(1, 2), Point(1, 2)), (Point(1, 2), (1, 2)), (Color.RED, 1) ],
+    [(Number(1), Number(1)), (Point(1, 2), Point(1, 2)), (Point(1, 2), (1, 2)), (Color.RED, 1)],
 )
 def test_equal_objects_of_other_types_are_a_change(old, new):
     assert not same(old, new)
@@ -206,7 +206,9 @@ def test_views_compare_by_their_dict():
     assert same_structure(types.MappingProxyType(items), types.MappingProxyType(items))
 
 
-@pytest.mark.parametrize("value", [1, True, "a", b"a", None, 1.0, 1j, (), (1, ("a",)), frozenset({(1,)}), range(2), ...])
+@pytest.mark.parametrize(
+    "value", [1, True, "a", b"a", None, 1.0, 1j, (), (1, ("a",)), frozenset({(1,)}), range(2), ...]
+)
 def test_immutable_builtins_are_simple(value):
     assert is_simple(value)
 
@@ -234,10 +236,16 @@ class Vague:
     ("value", "expected"),
     [
         *((value, bool(value)) for value in [0, 1, "", "a", b"", None, 0.0, -0.0, NAN, 0j, range(0), range(2), ()]),
-        *((value, bool(value)) for value in [[], [0], {}, {1: 2}, set(), {1}, frozenset(), bytearray(), bytearray(b"a")]),
+        *(
+            (value, bool(value))
+            for value in [[], [0], {}, {1: 2}, set(), {1}, frozenset(), bytearray(), bytearray(b"a")]
+        ),
         *((value, bool(value)) for value in [{}.keys(), {1: 2}.values(), memoryview(b""), memoryview(b"a")]),
         *((value, bool(value)) for value in [collections.deque(), collections.deque([1]), collections.OrderedDict()]),
-        *((value, bool(value)) for value in [collections.Counter(), collections.Counter("a"), collections.UserDict(a=1)]),
+        *(
+            (value, bool(value))
+            for value in [collections.Counter(), collections.Counter("a"), collections.UserDict(a=1)]
+        ),
         *((value, bool(value)) for value in [collections.UserDict(), collections.UserList([1]), os.environ]),
         *((value, bool(value)) for value in [array.array("i"), array.array("i", [1])]),
         *((value, bool(value)) for value in [Sized(), Sized([1]), Number(0), Number(3), Point(1, 2), Color.RED]),
@@ -268,7 +276,15 @@ def owners(value, depth=1, name="v"):
 @pytest.mark.parametrize(
     "value",
     [
-        *([1], {1: 2}, {1}, bytearray(b"a"), collections.deque([1]), array.array("i", [1]), collections.OrderedDict(a=1)),
+        *(
+            [1],
+            {1: 2},
+            {1},
+            bytearray(b"a"),
+            collections.deque([1]),
+            array.array("i", [1]),
+            collections.OrderedDict(a=1),
+        ),
         *(io.BytesIO(b"a"), (ctypes.c_int * 3)(), ctypes.c_int(3)),
     ],
 )
@@ -334,7 +350,9 @@ def test_wrappers_have_the_content_of_what_they_wrap():
     assert owners(types.MappingProxyType(items))[0] is items
 
 
-@pytest.mark.parametrize("value", [1, "a", None, (1, 2), (), frozenset(), range(3), ABSENT, b"a", len, memoryview(b"a")])
+@pytest.mark.parametrize(
+    "value", [1, "a", None, (1, 2), (), frozenset(), range(3), ABSENT, b"a", len, memoryview(b"a")]
+)
 def test_immutable_values_have_no_content(value):
     assert content_cells(value, 1, "v") == ()
 
