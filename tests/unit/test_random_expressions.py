@@ -55,8 +55,8 @@ wrappers = st.sampled_from(
 )
 methods = st.sampled_from(
     "count({0}) index({0}) get({0}) get({0}, {0}) keys() values() items() copy() upper() strip() split() join({0}) "
-    "startswith({0}) union({0}) intersection({0}) issubset({0}) bit_length() is_integer() replace({0}, {0}) format({0}) "
-    "isdisjoint({0}) difference({0}) encode() hex() zfill(3) conjugate() nope({0}) find({0})".split()
+    "startswith({0}) union({0}) intersection({0}) issubset({0}) bit_length() is_integer() replace({0}, {0}) "
+    "format({0}) isdisjoint({0}) difference({0}) encode() hex() zfill(3) conjugate() nope({0}) find({0})".split()
 )
 variables = st.sampled_from("xyz")
 
