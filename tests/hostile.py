@@ -14,10 +14,11 @@ def bomb(*args, **kwargs):
 
 _METHODS = (
     "__eq__ __ne__ __lt__ __le__ __gt__ __ge__ __hash__ __bool__ __len__ __length_hint__ __repr__ __str__ __format__ "
-    "__bytes__ __iter__ __next__ __getitem__ __setitem__ __contains__ __getattr__ __getattribute__ __setattr__ __call__ "
-    "__index__ __int__ __float__ __complex__ __trunc__ __round__ __add__ __radd__ __sub__ __rsub__ __mul__ __rmul__ "
-    "__mod__ __rmod__ __or__ __ror__ __and__ __rand__ __neg__ __pos__ __invert__ __abs__ __get__ __set__ __missing__ "
-    "__reversed__ __instancecheck__ __subclasscheck__ __mro_entries__ __fspath__ __dir__ __reduce_ex__ __buffer__ __del__"
+    "__bytes__ __iter__ __next__ __getitem__ __setitem__ __contains__ __getattr__ __getattribute__ __setattr__ "
+    "__call__ __index__ __int__ __float__ __complex__ __trunc__ __round__ __add__ __radd__ __sub__ __rsub__ __mul__ "
+    "__rmul__ __mod__ __rmod__ __or__ __ror__ __and__ __rand__ __neg__ __pos__ __invert__ __abs__ __get__ __set__ "
+    "__missing__ __reversed__ __instancecheck__ __subclasscheck__ __mro_entries__ __fspath__ __dir__ __reduce_ex__ "
+    "__buffer__"
 ).split()
 
 
@@ -33,11 +34,9 @@ class Hostile(metaclass=HostileMeta):
 
 
 for _name in _METHODS:
-    if _name != "__del__":
-        setattr(Hostile, _name, bomb)
+    setattr(Hostile, _name, bomb)
 for _name in _METHODS:
-    if _name != "__del__":
-        type.__setattr__(HostileMeta, _name, bomb)
+    type.__setattr__(HostileMeta, _name, bomb)
 
 
 def hostile(**attributes):
