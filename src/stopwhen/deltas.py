@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from stopwhen import values
 from stopwhen.event import Delta, Ended, Items, Members, Rebound, Spliced
+from stopwhen.static import TypeSet
 from stopwhen.types import ABSENT
 
 if TYPE_CHECKING:
@@ -48,8 +49,11 @@ def items(old: Sequence[tuple[Any, Any]], new: Sequence[tuple[Any, Any]]) -> Ite
     return Items(tuple(changes), len(after))
 
 
+_KEYS = TypeSet(str, int, bytes)
+
+
 def _key_of(key: Any) -> Any:
-    return (type(key), key) if type(key) in (str, int, bytes) else id(key)
+    return (type(key), key) if type(key) in _KEYS else id(key)
 
 
 def is_change(delta: Delta) -> bool:

@@ -47,11 +47,21 @@ read_slot(PyObject *owner, PyObject *descriptor)
     return Py_XNewRef(*(PyObject **)((char *)owner + offset));
 }
 
+/* True when functions share the variable, which is then kept in a cell object from the frame's first instructions on. */
+static int
+is_shared(PyFrameObject *frame, Py_ssize_t index)
+{
+    PyCodeObject *code = PyFrame_GetCode(frame);
+    int shared = (PyBytes_AS_STRING(code->co_localspluskinds)[index] & 0xC0) != 0; /* CO_FAST_CELL, CO_FAST_FREE */
+    Py_DECREF(code);
+    return shared;
+}
+
 static PyObject *
 read_local(PyFrameObject *frame, Py_ssize_t index)
 {
     PyObject *value = compat_fast_local(frame, index);
-    if (value != NULL && PyCell_Check(value)) {
+    if (value != NULL && PyCell_Check(value) && is_shared(frame, index)) {
         Py_SETREF(value, Py_XNewRef(PyCell_GET(value)));
     }
     return value;
@@ -103,16 +113,33 @@ raw_differs(Check *check, const void *now, Py_ssize_t length)
     return length != check->raw_length || (length > 0 && memcmp(now, check->raw, (size_t)length) != 0);
 }
 
+/* Borrow the owner's bytes from the builtin type: a subclass may have a `__buffer__` of its own, in Python. */
+static int
+borrow_buffer(Check *check, Py_buffer *buffer)
+{
+    return ((PyTypeObject *)check->extra)->tp_as_buffer->bf_getbuffer(check->owner, buffer, PyBUF_SIMPLE);
+}
+
+static void
+give_back_buffer(Check *check, Py_buffer *buffer)
+{
+    releasebufferproc release = ((PyTypeObject *)check->extra)->tp_as_buffer->bf_releasebuffer;
+    if (release != NULL) {
+        release(check->owner, buffer);
+    }
+    Py_CLEAR(buffer->obj);
+}
+
 static int
 buffer_differs(Check *check)
 {
     Py_buffer buffer;
-    if (PyObject_GetBuffer(check->owner, &buffer, PyBUF_SIMPLE) < 0) {
+    if (borrow_buffer(check, &buffer) < 0) {
         PyErr_Clear(); /* Not contiguous now, or closed: no content that could be compared. */
         return 0;
     }
     int differs = raw_differs(check, buffer.buf, buffer.len);
-    PyBuffer_Release(&buffer);
+    give_back_buffer(check, &buffer);
     return differs;
 }
 
@@ -395,7 +422,7 @@ static int
 report_buffer(CoreState *state, Check *check, const Blame *blame)
 {
     Py_buffer buffer;
-    if (PyObject_GetBuffer(check->owner, &buffer, PyBUF_SIMPLE) < 0) {
+    if (borrow_buffer(check, &buffer) < 0) {
         return -1;
     }
     PyObject *data = Py_BuildValue("y#y#", (char *)check->raw, check->raw_length, (char *)buffer.buf, buffer.len);
@@ -403,7 +430,7 @@ report_buffer(CoreState *state, Check *check, const Blame *blame)
     if (keep_raw(check, buffer.buf, buffer.len) < 0) {
         result = -1;
     }
-    PyBuffer_Release(&buffer);
+    give_back_buffer(check, &buffer);
     return result;
 }
 
@@ -493,11 +520,11 @@ take_snapshot(Check *check)
         return keep_raw(check, PyByteArray_AS_STRING(owner), PyByteArray_GET_SIZE(owner));
     case CHECK_BUFFER: {
         Py_buffer buffer;
-        if (PyObject_GetBuffer(owner, &buffer, PyBUF_SIMPLE) < 0) {
+        if (borrow_buffer(check, &buffer) < 0) {
             return -1;
         }
         int result = keep_raw(check, buffer.buf, buffer.len);
-        PyBuffer_Release(&buffer);
+        give_back_buffer(check, &buffer);
         return result;
     }
     case CHECK_CALL:
@@ -529,6 +556,12 @@ take_snapshot(Check *check)
 /* ---- the Python type ---- */
 
 static int
+is_of_type(PyObject *object, PyObject *type)
+{
+    return PyType_Check(type) && PyObject_TypeCheck(object, (PyTypeObject *)type);
+}
+
+static int
 owner_fits(CheckKind kind, PyObject *owner, PyObject *extra)
 {
     switch (kind) {
@@ -543,10 +576,10 @@ owner_fits(CheckKind kind, PyObject *owner, PyObject *extra)
     case CHECK_BYTES:
         return PyByteArray_Check(owner);
     case CHECK_BUFFER:
-        return PyObject_CheckBuffer(owner);
+        return is_of_type(owner, extra) && ((PyTypeObject *)extra)->tp_as_buffer != NULL &&
+               ((PyTypeObject *)extra)->tp_as_buffer->bf_getbuffer != NULL;
     case CHECK_SEQUENCE:
-        return PyType_Check(extra) && PyObject_TypeCheck(owner, (PyTypeObject *)extra) &&
-               ((PyTypeObject *)extra)->tp_iter != NULL;
+        return is_of_type(owner, extra) && ((PyTypeObject *)extra)->tp_iter != NULL;
     case CHECK_SLOT:
         return Py_IS_TYPE(extra, &PyMemberDescr_Type) &&
                ((PyMemberDescrObject *)extra)->d_member->type == T_OBJECT_EX &&
@@ -791,12 +824,9 @@ frame_cell(PyObject *Py_UNUSED(module), PyObject *args)
     if (index < 0) {
         Py_RETURN_NONE;
     }
-    PyCodeObject *code = PyFrame_GetCode(frame);
-    int is_shared = (PyBytes_AS_STRING(code->co_localspluskinds)[index] & 0xC0) != 0; /* CO_FAST_CELL, CO_FAST_FREE */
-    Py_DECREF(code);
-    PyObject *value = is_shared ? compat_fast_local(frame, index) : NULL;
+    PyObject *value = is_shared(frame, index) ? compat_fast_local(frame, index) : NULL;
     if (value == NULL || !PyCell_Check(value)) {
         Py_XSETREF(value, Py_NewRef(Py_None));
     }
-    return value == NULL ? Py_NewRef(Py_None) : value;
+    return value;
 }

@@ -11,7 +11,7 @@ typedef enum {
     CHECK_DICT = 2,      /* keys, values and order of a dict */
     CHECK_DICT_ITEM = 3, /* extra: key */
     CHECK_BYTES = 4,     /* bytes of a bytearray */
-    CHECK_BUFFER = 5,    /* bytes of an object with a buffer, such as an array */
+    CHECK_BUFFER = 5,    /* bytes of an object with a buffer as extra, a builtin type, gives them out: array */
     CHECK_SEQUENCE = 6,  /* what the iterator of extra, a builtin type, finds in the owner: deque */
     CHECK_LIST_ITEM = 7, /* extra: index */
     CHECK_SLOT = 8,      /* extra: member descriptor */

@@ -2,9 +2,11 @@
  *
  * I1. The callback runs before the store lands: it runs no Python code and drops no last reference.
  * I2. `dicts` has an entry for a dict exactly while that dict carries our watcher id; Python holds the dict.
- * I3. `current` of an item is what its dict holds under the key, or NULL for nothing.
- * I4. Keys in `items` are of exact immutable builtin types. An event's key is compared with them only when it is too;
- *     any other key might be equal to each of them, which only the user's code could tell: then all become unknown.
+ * I3. `current` of an item is what its dict holds under the key, `absent` for nothing, or the item's own token when
+ *     that is not known since an event of I4.
+ * I4. Keys in `items` are of exact immutable builtin types, with all that they contain. An event's key is compared with
+ *     them only when it is too; any other key might be equal to each of them, which only the user's code could tell:
+ *     then all become unknown.
  */
 #include "state.h"
 
@@ -12,7 +14,7 @@
 
 struct WatchedDict {
     PyObject *dict;    /* Borrowed; valid by I2. */
-    PyObject *items;   /* Owned dict: key -> list [token, current or the unset mark]. */
+    PyObject *items;   /* Owned dict: key -> list [token, current]. */
     PyObject *content; /* Owned token of the whole content; NULL when it is not watched. */
     int simple_keys;   /* All keys of `dict` are of exact builtin types: looking one up runs no user code. */
 };
@@ -94,6 +96,39 @@ is_simple_key(PyObject *key)
            PyBool_Check(key) || key == Py_None || PyComplex_CheckExact(key);
 }
 
+#define DEEPEST_KEY 50
+
+/* True when hashing and comparing `key` runs no user code: it is simple, or a tuple or frozenset of such (I4). */
+static int
+is_plain_key(PyObject *key, int depth)
+{
+    if (is_simple_key(key)) {
+        return 1;
+    }
+    if (depth == DEEPEST_KEY) {
+        return 0;
+    }
+    if (PyTuple_CheckExact(key)) {
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(key); i++) {
+            if (!is_plain_key(PyTuple_GET_ITEM(key, i), depth + 1)) {
+                return 0;
+            }
+        }
+        return 1;
+    }
+    if (PyFrozenSet_CheckExact(key)) {
+        PySetObject *set = (PySetObject *)key;
+        for (Py_ssize_t i = 0; i <= set->mask; i++) {
+            const setentry *entry = &set->table[i]; /* The hash of a deleted entry is -1; a frozenset has none. */
+            if (entry->key != NULL && entry->hash != -1 && !is_plain_key(entry->key, depth + 1)) {
+                return 0;
+            }
+        }
+        return 1;
+    }
+    return 0;
+}
+
 static int
 has_simple_keys(PyObject *dict)
 {
@@ -148,13 +183,14 @@ note(CoreState *state, PyObject *token, DeltaKind kind, PyObject *data, Blame *b
 static void
 note_item(CoreState *state, PyObject *entry, PyObject *new_value, Blame *blame)
 {
-    PyObject *old = PyList_GET_ITEM(entry, 1);      /* Borrowed; kept alive by the record. */
-    PyObject *now = or_absent(state, new_value);    /* Borrowed. */
+    PyObject *token = PyList_GET_ITEM(entry, 0);    /* Borrowed, as the two below. */
+    PyObject *old = PyList_GET_ITEM(entry, 1);      /* Kept alive by the record. */
+    PyObject *now = or_absent(state, new_value);
     if (old == now) {
         return;
     }
-    PyObject *data = PyTuple_Pack(2, old, now);
-    note(state, PyList_GET_ITEM(entry, 0), DELTA_REBOUND, data, blame);
+    PyObject *data = old == token ? Py_NewRef(Py_None) : PyTuple_Pack(2, old, now);
+    note(state, token, old == token ? DELTA_UNKNOWN : DELTA_REBOUND, data, blame);
     if (data == NULL) {
         return; /* No memory: keep `current`, and with it the last reference that I1 forbids to drop. */
     }
@@ -162,19 +198,29 @@ note_item(CoreState *state, PyObject *entry, PyObject *new_value, Blame *blame)
     Py_DECREF(old); /* Not the last reference: the record, or where that failed the dict, has one. */
 }
 
+/* Note that another value, it is not known which, may take the place of every item's. */
 static void
-note_all_items(CoreState *state, WatchedDict *watched, PyObject *source, DeltaKind kind, Blame *blame)
+note_all_unknown(CoreState *state, WatchedDict *watched, Blame *blame)
 {
     PyObject *key, *entry;
     Py_ssize_t position = 0;
     while (PyDict_Next(watched->items, &position, &key, &entry)) {
-        if (kind == DELTA_UNKNOWN) {
-            note(state, PyList_GET_ITEM(entry, 0), DELTA_UNKNOWN, Py_NewRef(Py_None), blame);
-        }
-        else {
-            PyObject *value = source == NULL ? NULL : PyDict_GetItemWithError(source, key);
-            note_item(state, entry, value, blame);
-        }
+        PyObject *token = PyList_GET_ITEM(entry, 0);
+        PyObject *old = PyList_GET_ITEM(entry, 1);
+        note(state, token, DELTA_UNKNOWN, Py_NewRef(Py_None), blame);
+        PyList_SET_ITEM(entry, 1, Py_NewRef(token)); /* I3 */
+        Py_DECREF(old); /* Not the last reference: the dict still holds it (I1). */
+    }
+}
+
+/* Note that every item takes its value in `source`, or none when that is NULL. */
+static void
+note_all_items(CoreState *state, WatchedDict *watched, PyObject *source, Blame *blame)
+{
+    PyObject *key, *entry;
+    Py_ssize_t position = 0;
+    while (PyDict_Next(watched->items, &position, &key, &entry)) {
+        note_item(state, entry, source == NULL ? NULL : PyDict_GetItemWithError(source, key), blame);
     }
 }
 
@@ -217,11 +263,14 @@ note_event(CoreState *state, WatchedDict *watched, PyDict_WatchEvent event, PyOb
     if (PyDict_GET_SIZE(watched->items) == 0) {
         return;
     }
-    if (event == PyDict_EVENT_CLEARED || event == PyDict_EVENT_CLONED) {
-        note_all_items(state, watched, event == PyDict_EVENT_CLONED ? new_value : NULL, DELTA_REBOUND, blame);
+    if (event == PyDict_EVENT_CLEARED) {
+        note_all_items(state, watched, NULL, blame);
     }
-    else if (!is_simple_key(key) && !PyTuple_CheckExact(key) && !PyFrozenSet_CheckExact(key)) {
-        note_all_items(state, watched, NULL, DELTA_UNKNOWN, blame); /* I4 */
+    else if (event == PyDict_EVENT_CLONED && watched->simple_keys) {
+        note_all_items(state, watched, new_value, blame);
+    }
+    else if (event == PyDict_EVENT_CLONED || !is_plain_key(key, 0)) {
+        note_all_unknown(state, watched, blame); /* I4 */
     }
     else {
         PyObject *entry = PyDict_GetItemWithError(watched->items, key);
@@ -238,7 +287,7 @@ is_of_no_interest(WatchedDict *watched, PyDict_WatchEvent event, PyObject *key)
     if (watched->content != NULL || event == PyDict_EVENT_CLEARED || event == PyDict_EVENT_CLONED) {
         return 0;
     }
-    return is_simple_key(key) && PyDict_GetItemWithError(watched->items, key) == NULL;
+    return is_plain_key(key, 0) && PyDict_GetItemWithError(watched->items, key) == NULL;
 }
 
 static int
@@ -251,7 +300,8 @@ on_dict_event(PyDict_WatchEvent event, PyObject *dict, PyObject *key, PyObject *
         return 0;
     }
     PendingError error = take_pending_error();
-    if (key != NULL && event == PyDict_EVENT_ADDED && !is_simple_key(key)) {
+    if ((event == PyDict_EVENT_ADDED && !is_simple_key(key)) ||
+        (event == PyDict_EVENT_CLONED && !has_simple_keys(new_value))) {
         watched->simple_keys = 0;
     }
     if (!is_of_no_interest(watched, event, key)) {
@@ -277,6 +327,20 @@ take_watcher_id(CoreState *state)
     return state->watcher_id < 0 ? -1 : 0;
 }
 
+/* Give the watcher id back when no dict is watched. May be called with an exception set, which stays. */
+static void
+give_back_watcher_id(CoreState *state)
+{
+    if (state->dict_count == 0 && state->watcher_id >= 0) {
+        PendingError error = take_pending_error();
+        if (PyDict_ClearWatcher(state->watcher_id) < 0) {
+            PyErr_Clear(); /* Somebody else has given it back. */
+        }
+        state->watcher_id = -1;
+        put_back_pending_error(error);
+    }
+}
+
 static void
 free_watched(WatchedDict *watched)
 {
@@ -297,23 +361,27 @@ find_or_add(CoreState *state, PyObject *dict)
     }
     if (2 * (state->dict_count + 1) > state->dict_capacity &&
         resize_table(state, state->dict_capacity == 0 ? 16 : 2 * state->dict_capacity) < 0) {
-        return NULL;
+        goto failed;
     }
     watched = PyMem_Calloc(1, sizeof(WatchedDict));
     if (watched == NULL) {
         PyErr_NoMemory();
-        return NULL;
+        goto failed;
     }
     watched->dict = dict;
     watched->items = PyDict_New();
     watched->simple_keys = has_simple_keys(dict);
     if (watched->items == NULL || PyDict_Watch(state->watcher_id, dict) < 0) {
         free_watched(watched);
-        return NULL;
+        goto failed;
     }
     place_in_table(state, watched); /* I2 */
     state->dict_count++;
     return watched;
+
+failed:
+    give_back_watcher_id(state);
+    return NULL;
 }
 
 static int
@@ -325,12 +393,7 @@ drop_if_unused(CoreState *state, WatchedDict *watched)
     int result = PyDict_Unwatch(state->watcher_id, watched->dict);
     take_from_table(state, watched);
     free_watched(watched);
-    if (state->dict_count == 0) {
-        if (PyDict_ClearWatcher(state->watcher_id) < 0) {
-            result = -1;
-        }
-        state->watcher_id = -1;
-    }
+    give_back_watcher_id(state);
     return result;
 }
 
@@ -414,7 +477,7 @@ dictwatch_disarm(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* dict_watchers_left(): True when a watcher id is ours or can be had now. */
+/* dict_watcher_is_free(): True when a watcher id is ours or can be had now. */
 PyObject *
 dictwatch_is_usable(PyObject *module, PyObject *Py_UNUSED(unused))
 {
@@ -426,10 +489,7 @@ dictwatch_is_usable(PyObject *module, PyObject *Py_UNUSED(unused))
         PyErr_Clear();
         Py_RETURN_FALSE;
     }
-    if (PyDict_ClearWatcher(state->watcher_id) < 0) {
-        return NULL;
-    }
-    state->watcher_id = -1;
+    give_back_watcher_id(state);
     Py_RETURN_TRUE;
 }
 
@@ -465,23 +525,25 @@ dictwatch_traverse(CoreState *state, visitproc visit, void *arg)
 void
 dictwatch_clear(CoreState *state)
 {
-    for (Py_ssize_t i = 0; i < state->dict_capacity; i++) {
-        WatchedDict *watched = state->dicts[i];
-        if (watched != NULL) {
-            state->dicts[i] = NULL;
-            (void)PyDict_Unwatch(state->watcher_id, watched->dict);
-            free_watched(watched);
+    WatchedDict **dicts = state->dicts;
+    Py_ssize_t capacity = state->dict_capacity;
+    for (Py_ssize_t i = 0; i < capacity; i++) {
+        if (dicts[i] != NULL) {
+            (void)PyDict_Unwatch(state->watcher_id, dicts[i]->dict);
         }
     }
-    PyMem_Free(state->dicts);
+    PyErr_Clear();
     state->dicts = NULL;
     state->dict_capacity = 0;
     state->dict_count = 0;
-    if (state->watcher_id >= 0) {
-        (void)PyDict_ClearWatcher(state->watcher_id);
-        state->watcher_id = -1;
+    give_back_watcher_id(state);
+    /* Dropping what was seen may run user code: only now, when nothing is armed any more. */
+    for (Py_ssize_t i = 0; i < capacity; i++) {
+        if (dicts[i] != NULL) {
+            free_watched(dicts[i]);
+        }
     }
-    PyErr_Clear();
+    PyMem_Free(dicts);
 }
 
 #endif

@@ -7,7 +7,7 @@ import collections
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stopwhen import deltas, env, values
+from stopwhen import deltas, env, static, values
 from stopwhen.cells import Cell, Closure, Content, DictItem, ListItem, Local, Opaque, Slot
 from stopwhen.event import Delta, Ended, Event, Items, Rebound, Spliced, Unknown
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 # The same values as in _core/state.h.
-REBOUND, SPLICED, WHOLE, ITEM, UNKNOWN, ENDED = range(6)
+REBOUND, SPLICED, WHOLE, ITEM, UNKNOWN, ENDED, PAIRS = range(7)
 # The same values as in _core/content.h.
 (
     CHECK_LIST, CHECK_SET, CHECK_DICT, CHECK_DICT_ITEM, CHECK_BYTES, CHECK_BUFFER, CHECK_SEQUENCE, CHECK_LIST_ITEM,
@@ -52,26 +52,29 @@ def delta_of(cell: Cell, kind: int, data: Any) -> Delta | None:
         return Items(((key, old, new),), length)
     if kind == WHOLE:
         return whole_delta(cell, *data)
+    if kind == PAIRS:
+        return deltas.items(*data)
     return Ended() if kind == ENDED else Unknown()
 
 
 def whole_delta(cell: Cell, old: Any, new: Any) -> Delta | None:
     """Return the difference between two whole contents of a set, dict or buffer; None for none."""
     owner = cell.owner  # type: ignore[attr-defined] # only Content cells come with whole contents
-    if isinstance(new, bytes):
+    if type(new) is bytes:
         return deltas.spliced(_as_items(owner, old), _as_items(owner, new)) if old != new else None
-    if isinstance(owner, set):
+    if static.is_a(owner, set):
         return deltas.members(old, new)
     return deltas.items(_pairs(old), _pairs(new))
 
 
+_typecode_of = array.array.typecode.__get__  # type: ignore[attr-defined] # a property for the type stubs, not for CPython
+
+
 def _as_items(owner: Any, raw: bytes) -> Sequence[Any]:
-    return tuple(array.array(owner.typecode, raw)) if isinstance(owner, array.array) else raw
+    return tuple(array.array(_typecode_of(owner), raw)) if static.is_a(owner, array.array) else raw
 
 
 def _pairs(flat: list[Any]) -> list[tuple[Any, Any]]:
-    if flat and isinstance(flat[0], tuple):
-        return flat  # the dict watcher's: pairs already
     return list(zip(flat[::2], flat[1::2], strict=True))
 
 

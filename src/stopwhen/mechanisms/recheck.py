@@ -13,7 +13,7 @@ import sys
 from _thread import get_ident
 from typing import TYPE_CHECKING, Any
 
-from stopwhen import deltas, env, scope, values
+from stopwhen import deltas, env, scope, static, values
 from stopwhen.cells import Cell, Closure, Content, DictItem, ListItem, Local, Opaque, Slot
 from stopwhen.event import Delta, Ended, Event, Place, Rebound, Unknown
 from stopwhen.mechanisms import opcodes
@@ -335,16 +335,16 @@ class _Comparison:
 
 def has_changed(cell: Cell, seen: Any) -> bool:
     """Return whether `cell` differs from the snapshot `seen`. Objects are compared by identity."""
-    if isinstance(seen, _Comparison):
+    if type(seen) is _Comparison:
         return seen.has_changed()
     now = snapshot(cell)
     if not isinstance(cell, Content):
         return now is not seen
-    if isinstance(now, bytes):
+    if type(now) is bytes:
         return bool(now != seen)
     if len(now) != len(seen):
         return True
-    if isinstance(cell.owner, dict):
+    if static.is_a(cell.owner, dict):
         return any(key is not k or value is not v for (key, value), (k, v) in zip(now, seen, strict=True))
     return any(item is not other for item, other in zip(now, seen, strict=True))
 
@@ -361,7 +361,6 @@ def difference(cell: Cell, seen: Any, now: Any) -> Delta | None:
     if issubclass(kind, set):
         return deltas.members(seen, now)
     if issubclass(kind, array.array):
-        return deltas.spliced(
-            tuple(array.array(cell.owner.typecode, seen)), tuple(array.array(cell.owner.typecode, now))
-        )
+        typecode = array.array.typecode.__get__(cell.owner)  # type: ignore[attr-defined] # a property for the type stubs
+        return deltas.spliced(tuple(array.array(typecode, seen)), tuple(array.array(typecode, now)))
     return deltas.spliced(seen, now)
