@@ -7,6 +7,7 @@
  * I4. Keys in `items` are of exact immutable builtin types, with all that they contain. An event's key is compared with
  *     them only when it is too; any other key might be equal to each of them, which only the user's code could tell:
  *     then all become unknown.
+ * I5. CLONED, which an empty dict gets that takes all of another, has that other dict for its key, and no value.
  */
 #include "state.h"
 
@@ -224,18 +225,33 @@ note_all_items(CoreState *state, WatchedDict *watched, PyObject *source, Blame *
     }
 }
 
+/* Return keys and values in turn as a new list. */
+static PyObject *
+flat_items(PyObject *dict)
+{
+    PyObject *items = PyList_New(0);
+    PyObject *key, *value;
+    Py_ssize_t position = 0;
+    while (items != NULL && PyDict_Next(dict, &position, &key, &value)) {
+        if (PyList_Append(items, key) < 0 || PyList_Append(items, value) < 0) {
+            Py_CLEAR(items);
+        }
+    }
+    return items;
+}
+
 static void
 note_content(CoreState *state, WatchedDict *watched, PyDict_WatchEvent event, PyObject *key, PyObject *new_value,
              Blame *blame)
 {
     PyObject *dict = watched->dict;
     if (event == PyDict_EVENT_CLEARED || event == PyDict_EVENT_CLONED) {
-        PyObject *before = PyDict_Items(dict);
-        PyObject *after = event == PyDict_EVENT_CLONED ? PyDict_Items(new_value) : PyList_New(0);
+        PyObject *before = flat_items(dict);
+        PyObject *after = event == PyDict_EVENT_CLONED ? flat_items(key) : PyList_New(0); /* I5 */
         PyObject *data = before == NULL || after == NULL ? NULL : PyTuple_Pack(2, before, after);
         Py_XDECREF(before);
         Py_XDECREF(after);
-        note(state, watched->content, DELTA_PAIRS, data, blame);
+        note(state, watched->content, DELTA_WHOLE, data, blame);
         return;
     }
     int known;
@@ -267,7 +283,7 @@ note_event(CoreState *state, WatchedDict *watched, PyDict_WatchEvent event, PyOb
         note_all_items(state, watched, NULL, blame);
     }
     else if (event == PyDict_EVENT_CLONED && watched->simple_keys) {
-        note_all_items(state, watched, new_value, blame);
+        note_all_items(state, watched, key, blame); /* I5 */
     }
     else if (event == PyDict_EVENT_CLONED || !is_plain_key(key, 0)) {
         note_all_unknown(state, watched, blame); /* I4 */
@@ -300,8 +316,10 @@ on_dict_event(PyDict_WatchEvent event, PyObject *dict, PyObject *key, PyObject *
         return 0;
     }
     PendingError error = take_pending_error();
-    if ((event == PyDict_EVENT_ADDED && !is_simple_key(key)) ||
-        (event == PyDict_EVENT_CLONED && !has_simple_keys(new_value))) {
+    if (event == PyDict_EVENT_CLONED) {
+        watched->simple_keys = has_simple_keys(key); /* I5 */
+    }
+    else if (event == PyDict_EVENT_ADDED && !is_simple_key(key)) {
         watched->simple_keys = 0;
     }
     if (!is_of_no_interest(watched, event, key)) {

@@ -12,7 +12,6 @@ typedef enum {
     DELTA_ITEM = 3,     /* key, old, new, length */
     DELTA_UNKNOWN = 4,  /* nothing */
     DELTA_ENDED = 5,    /* nothing: the frame that holds the cell is gone */
-    DELTA_PAIRS = 6,    /* old items, new items of a dict, each a list of pairs */
 } DeltaKind;
 
 typedef struct {

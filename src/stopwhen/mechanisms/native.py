@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 # The same values as in _core/state.h.
-REBOUND, SPLICED, WHOLE, ITEM, UNKNOWN, ENDED, PAIRS = range(7)
+REBOUND, SPLICED, WHOLE, ITEM, UNKNOWN, ENDED = range(6)
 # The same values as in _core/content.h.
 (
     CHECK_LIST, CHECK_SET, CHECK_DICT, CHECK_DICT_ITEM, CHECK_BYTES, CHECK_BUFFER, CHECK_SEQUENCE, CHECK_LIST_ITEM,
@@ -52,8 +52,6 @@ def delta_of(cell: Cell, kind: int, data: Any) -> Delta | None:
         return Items(((key, old, new),), length)
     if kind == WHOLE:
         return whole_delta(cell, *data)
-    if kind == PAIRS:
-        return deltas.items(*data)
     return Ended() if kind == ENDED else Unknown()
 
 
