@@ -17,7 +17,7 @@ def interpreter_state() -> dict[str, Any]:
         "trace function of new threads": threading.gettrace(),
         "profile function": sys.getprofile(),
         "excepthook": sys.excepthook,
-        "watchpoints": [watchpoint.number for watchpoint in getattr(stopwhen, "watchpoints", list)()],
+        "watchpoints": [watchpoint.number for watchpoint in stopwhen.watchpoints()],
         "things armed in the C module": _armed_in_core(),
     }
     for number in signal.valid_signals():
