@@ -71,8 +71,8 @@ def raise_changed(hit: Hit) -> None:
         DataChanged: always.
     """
     where = f" at {hit.location.filename}:{hit.location.lineno}" if hit.location is not None else ""
-    happened = hit.change if hit.change is not None else hit.new_text
-    raise DataChanged(hit, f"{hit.watchpoint.expression.text}: {happened}{where}")
+    happened = hit.change.text if hit.change is not None else f"is {hit.new_text}"
+    raise DataChanged(hit, f"{hit.watchpoint.expression.text} {happened}{where}")
 
 
 def stop(hit: Hit, frame: FrameType | None, output: Output) -> None:

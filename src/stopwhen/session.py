@@ -50,6 +50,14 @@ class DueHit(NamedTuple):
     frame: FrameType | None
 
 
+class Raise(NamedTuple):
+    """An exception to raise in a frame as if its instruction at `offset` had raised it."""
+
+    error: BaseException
+    frame: FrameType | None
+    offset: int
+
+
 class Session:
     """All watchpoints of this process."""
 
@@ -133,7 +141,9 @@ class Session:
             assert seen is not None, "an armed watchpoint has been read"
             already = self._already(watchpoint) if seen.truth else None
         if already is not None:
-            self._run_due([already])
+            raised = self._run_due([already])
+            if raised is not None:
+                raise raised.error
         return watchpoint
 
     def watchpoints(self) -> list[Watchpoint]:
@@ -266,11 +276,15 @@ class Session:
 
     # Events.
 
-    def _drain(self) -> None:
-        """Take what the C module has noted, until there is nothing left; then run the actions of this thread."""
+    def _drain(self) -> Raise | None:
+        """Take what the C module has noted, until there is nothing left; then run the actions of this thread.
+
+        Returns:
+            What the C module is to raise in the program, so that no frame of ours is in the traceback.
+        """
         while records := env.core.take():
             self._process_all(events_of(records))
-        self._run_due(self._take_due())
+        return self._run_due(self._take_due())
 
     def _handle(self, events: list[Event]) -> None:
         """Take events of a mechanism in Python."""
@@ -280,7 +294,9 @@ class Session:
                 events = [event if event.own else _as_own(event) for event in events]
             self._process_all(events)
         if self._due:
-            self._run_due(self._take_due())
+            raised = self._run_due(self._take_due())
+            if raised is not None:
+                raise raised.error
 
     def _process_all(self, events: list[Event]) -> None:
         with self._lock:
@@ -435,16 +451,16 @@ class Session:
                 env.core.set_due(len(self._due))
             return due
 
-    def _run_due(self, due: list[DueHit]) -> None:
-        """Run the actions of `due`; an exception for the program is raised when all have run."""
-        raised: BaseException | None = None
+    def _run_due(self, due: list[DueHit]) -> Raise | None:
+        """Run the actions of `due`; return the last exception that is meant for the program, when all have run."""
+        raised = None
         for hit, frame in due:
             try:
                 self._act(hit, frame)
-            except BaseException as error:  # noqa: BLE001 - kept for the program
-                raised = error
-        if raised is not None:
-            raise raised.with_traceback(None)
+            except BaseException as error:  # noqa: BLE001 - handed to the program
+                offset = hit.places[0][1] if hit.places else 0
+                raised = Raise(error.with_traceback(None), frame, offset)
+        return raised
 
     def _act(self, hit: Hit, frame: FrameType | None) -> None:
         action = hit.watchpoint.rules.action  # type: ignore[attr-defined] # the hit's watchpoint is a Watchpoint

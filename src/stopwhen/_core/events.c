@@ -142,6 +142,21 @@ events_wait_for(CoreState *state, PyThreadState *thread)
     return 0;
 }
 
+/* Raise what the handler returned for the program: None, or (exception, frame that wrote, offset of the write). */
+static int
+raise_result(CoreState *state, PyObject *result)
+{
+    PyObject *exception, *frame; /* Borrowed from result. */
+    int offset;
+    if (result == Py_None) {
+        return 0;
+    }
+    if (!PyArg_ParseTuple(result, "OOi", &exception, &frame, &offset)) {
+        return -1;
+    }
+    return raising_raise(state, exception, frame, offset);
+}
+
 /* Let the handler take the queue. -1 with an exception that the handler means for the program. */
 int
 events_drain(CoreState *state)
@@ -159,8 +174,9 @@ events_drain(CoreState *state)
         PyGC_Enable();
     }
     draining = 0;
+    int outcome = result == NULL ? -1 : raise_result(state, result);
     Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
+    return outcome;
 }
 
 /* own(flag): begin (True) or end (False) code of the user's that stopwhen itself runs. */

@@ -161,7 +161,7 @@ code_is_awaited(CoreState *state, PyCodeObject *code)
             }
         }
     }
-    return state->due > 0;
+    return state->due > 0 || state->raising.code == code;
 }
 
 /* If nothing waits for a frame of this code any more, let its events be as without the stop (I2). */

@@ -113,6 +113,7 @@ core_open(PyObject *module, PyObject *args)
 static void
 disarm_all(CoreState *state)
 {
+    raising_end(state);
 #if HAS_DICT_WATCHERS
     dictwatch_clear(state);
 #endif

@@ -247,6 +247,9 @@ recheck_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t count
         PyErr_Clear();
         Py_RETURN_NONE;
     }
+    if (state->raising.code == code) {
+        raising_end(state);
+    }
     int offset = offset_of(args[1]);
     int interest = state->level | (info->local_checks > 0 ? EFFECT_LOCAL : 0);
     int is_due = (info->due[offset / 2] & interest) != 0;
@@ -283,6 +286,11 @@ PyObject *
 recheck_on_raise(CoreState *state, PyObject *const *args, Py_ssize_t count)
 {
     assert(count == 3);
+    if (state->raising.exception != NULL && state->raising.exception == args[2]) {
+        PyObject *traceback = PyException_GetTraceback(args[2]);
+        raising_correct_traceback(state, args[2], traceback);
+        Py_XDECREF(traceback);
+    }
     look(state, (PyCodeObject *)args[0], offset_of(args[1]), AT_RAISE);
     return none_unless(drain_own(state));
 }
@@ -292,6 +300,9 @@ PyObject *
 recheck_on_exit(CoreState *state, PyObject *const *args, Py_ssize_t count)
 {
     assert(count == 3);
+    if (state->raising.code == (PyCodeObject *)args[0]) {
+        raising_end(state);
+    }
     CodeInfo *info = latest_info(state, (PyCodeObject *)args[0]);
     if (info == NULL || info->local_checks == 0) {
         PyErr_Clear();

@@ -84,6 +84,14 @@ typedef struct {
     Py_ssize_t check_capacity;
     PyThreadState *last_thread; /* Never followed, only compared, until found among the living threads. */
 
+    /* An exception on its way from an instruction that has finished (raising.c). */
+    struct {
+        PyCodeObject *code;  /* Owned; NULL when there is none. */
+        PyObject *table;     /* Owned: the code's own exception table while it carries another; NULL while not. */
+        PyObject *exception; /* Owned; NULL once its traceback is right. */
+        int offset;          /* In bytes, of the instruction that is to have raised. */
+    } raising;
+
     /* Trace function (tracing.c, 3.11). */
     int tracing;                /* Our trace function is on. */
     int installing;             /* We ourselves set trace functions just now. */
@@ -117,6 +125,11 @@ void instrument_unlink(CoreState *state, CodeInfo *info);
 PyObject *instrument_use_tool(PyObject *module, PyObject *args);
 PyObject *instrument_set_level(PyObject *module, PyObject *effects);
 void instrument_clear(CoreState *state);
+
+/* raising.c */
+int raising_raise(CoreState *state, PyObject *exception, PyObject *frame, int writer);
+void raising_correct_traceback(CoreState *state, PyObject *exception, PyObject *traceback);
+void raising_end(CoreState *state);
 
 /* dictwatch.c */
 PyObject *dictwatch_arm(PyObject *module, PyObject *args);

@@ -293,6 +293,12 @@ end_locals(CoreState *state, PyFrameObject *frame, PyObject *result)
 static int
 look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject *argument)
 {
+    if (state->raising.code != NULL && what == PyTrace_EXCEPTION) {
+        raising_correct_traceback(state, PyTuple_GET_ITEM(argument, 1), PyTuple_GET_ITEM(argument, 2));
+    }
+    else if (state->raising.code == frame->f_frame->f_code) {
+        raising_end(state);
+    }
     if (recheck_finds_change(state)) {
         Blame blame;
         settle_blame(state, traced, frame, what, &blame);

@@ -83,7 +83,8 @@ class DictWatch:
         Without a tool id, a change is still noted with its place, and handled a little later.
         """
         with contextlib.suppress(Unavailable):
-            self._tool.want(self.name, sys.monitoring.events.RAISE)
+            events = sys.monitoring.events
+            self._tool.want(self.name, events.RAISE | events.PY_UNWIND)
 
     def _drop_events(self) -> None:
         if not self._armed:

@@ -6,7 +6,6 @@ import sys
 from typing import TYPE_CHECKING
 
 from stopwhen import env
-from stopwhen.errors import Unavailable
 from stopwhen.mechanisms.checks import Checks, can_check
 
 if TYPE_CHECKING:
@@ -43,9 +42,8 @@ class Monitoring:
         Raises:
             Unavailable: there is no tool id.
         """
-        reason = self._tool.reason()
-        if reason is not None:
-            raise Unavailable(reason, slug="no-tool-id")
+        if not self._checks:
+            self._tool.want(self.name, sys.monitoring.events.RAISE)
         self._checks.arm(cell)
         self._update_events()
 
@@ -60,10 +58,9 @@ class Monitoring:
         level = self._checks.level()
         wanted = 0
         if level:
-            wanted |= events.RAISE | events.PY_START | events.PY_RESUME | events.PY_THROW
-        if self._checks.has_locals():
-            wanted |= events.PY_UNWIND
-        if wanted:
+            wanted |= events.PY_START | events.PY_RESUME | events.PY_THROW
+        if self._checks:
+            wanted |= events.RAISE | events.PY_UNWIND
             self._tool.want(self.name, wanted)
         env.core.set_level(level)
         if not wanted:
