@@ -291,7 +291,8 @@ def _c_name(function: Any) -> str | None:
     kind = type(function)
     if kind is MethodDescriptorType or kind is WrapperDescriptorType or kind is MethodWrapperType:
         return f"{short_class_name(function.__objclass__)}.{function.__name__}"
-    if kind is not BuiltinFunctionType:
+    # A method that is told the class defining it, as those of array.array, is of a subtype.
+    if not has_base(kind, BuiltinFunctionType):
         return None
     owner = function.__self__
     if owner is None or is_a(owner, ModuleType):

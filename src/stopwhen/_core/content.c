@@ -8,6 +8,7 @@
 #include "content.h"
 
 #include "codeinfo.h"
+#include "keys.h"
 
 /* ---- reading kinds that hold one object ---- */
 
@@ -17,12 +18,12 @@ read_dict_item(PyObject *dict, PyObject *key)
     if (PyUnicode_CheckExact(key) && compat_has_only_str_keys(dict)) {
         return Py_XNewRef(PyDict_GetItemWithError(dict, key));
     }
-    /* Among keys of foreign types only those of the key's own exact type may be compared: that runs no user code. */
+    /* Only keys that are plain, as `key` is, may be compared: that runs no user code. `1` finds a `True`. */
     PyObject *candidate, *value;
     Py_ssize_t position = 0;
     while (PyDict_Next(dict, &position, &candidate, &value)) {
         if (candidate == key ||
-            (Py_TYPE(candidate) == Py_TYPE(key) && PyObject_RichCompareBool(candidate, key, Py_EQ) == 1)) {
+            (keys_is_plain(candidate) && PyObject_RichCompareBool(candidate, key, Py_EQ) == 1)) {
             return Py_NewRef(value);
         }
     }
@@ -210,6 +211,24 @@ call_differs(Check *check)
     return changed;
 }
 
+/* True when the frame is inside a comprehension whose own variable has the local's place meanwhile (PEP 709). */
+static int
+is_borrowed(Check *check)
+{
+    Py_ssize_t count = PyTuple_GET_SIZE(check->extra);
+    if (count == 1) {
+        return 0;
+    }
+    long offset = PyFrame_GetLasti((PyFrameObject *)check->owner);
+    for (Py_ssize_t i = 1; i < count; i++) {
+        PyObject *range = PyTuple_GET_ITEM(check->extra, i);
+        if (PyLong_AsLong(PyTuple_GET_ITEM(range, 0)) <= offset && offset <= PyLong_AsLong(PyTuple_GET_ITEM(range, 1))) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* 1 when the cell differs from its snapshot, else 0. Only CHECK_CALL runs Python code, and can fail: -1. */
 int
 check_changed(CoreState *Py_UNUSED(state), Check *check)
@@ -243,6 +262,11 @@ check_changed(CoreState *Py_UNUSED(state), Check *check)
             return 0;
         }
 #endif
+        break;
+    case CHECK_LOCAL:
+        if (is_borrowed(check)) {
+            return 0;
+        }
         break;
     default:
         break;
@@ -585,7 +609,8 @@ owner_fits(CheckKind kind, PyObject *owner, PyObject *extra)
                ((PyMemberDescrObject *)extra)->d_member->type == T_OBJECT_EX &&
                PyObject_TypeCheck(owner, PyDescr_TYPE(extra));
     case CHECK_LOCAL:
-        return PyFrame_Check(owner);
+        return PyFrame_Check(owner) && PyTuple_Check(extra) && PyTuple_GET_SIZE(extra) > 0 &&
+               PyUnicode_Check(PyTuple_GET_ITEM(extra, 0));
     case CHECK_CLOSURE:
         return PyCell_Check(owner);
     case CHECK_CALL:
@@ -642,9 +667,10 @@ check_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
         }
     }
     else if (kind == CHECK_LOCAL) {
-        self->index = fast_local_index((PyFrameObject *)owner, extra);
+        PyObject *name = PyTuple_GET_ITEM(extra, 0);
+        self->index = fast_local_index((PyFrameObject *)owner, name);
         if (self->index < 0) {
-            PyErr_Format(PyExc_KeyError, "the frame has no local %R", extra);
+            PyErr_Format(PyExc_KeyError, "the frame has no local %R", name);
             Py_DECREF(self);
             return NULL;
         }

@@ -15,7 +15,7 @@ typedef enum {
     CHECK_SEQUENCE = 6,  /* what the iterator of extra, a builtin type, finds in the owner: deque */
     CHECK_LIST_ITEM = 7, /* extra: index */
     CHECK_SLOT = 8,      /* extra: member descriptor */
-    CHECK_LOCAL = 9,     /* owner: frame; extra: index of the fast local */
+    CHECK_LOCAL = 9,     /* owner: frame; extra: (name, ranges in which it is another's) */
     CHECK_CLOSURE = 10,  /* owner: cell object */
     CHECK_CALL = 11,     /* owner: callable that evaluates, compares and returns whether it changed */
 } CheckKind;

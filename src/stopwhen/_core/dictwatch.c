@@ -9,6 +9,7 @@
  *     then all become unknown.
  * I5. CLONED, which an empty dict gets that takes all of another, has that other dict for its key, and no value.
  */
+#include "keys.h"
 #include "state.h"
 
 #if HAS_DICT_WATCHERS
@@ -91,52 +92,12 @@ take_from_table(CoreState *state, WatchedDict *watched)
 }
 
 static int
-is_simple_key(PyObject *key)
-{
-    return PyUnicode_CheckExact(key) || PyLong_CheckExact(key) || PyBytes_CheckExact(key) || PyFloat_CheckExact(key) ||
-           PyBool_Check(key) || key == Py_None || PyComplex_CheckExact(key);
-}
-
-#define DEEPEST_KEY 50
-
-/* True when hashing and comparing `key` runs no user code: it is simple, or a tuple or frozenset of such (I4). */
-static int
-is_plain_key(PyObject *key, int depth)
-{
-    if (is_simple_key(key)) {
-        return 1;
-    }
-    if (depth == DEEPEST_KEY) {
-        return 0;
-    }
-    if (PyTuple_CheckExact(key)) {
-        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(key); i++) {
-            if (!is_plain_key(PyTuple_GET_ITEM(key, i), depth + 1)) {
-                return 0;
-            }
-        }
-        return 1;
-    }
-    if (PyFrozenSet_CheckExact(key)) {
-        PySetObject *set = (PySetObject *)key;
-        for (Py_ssize_t i = 0; i <= set->mask; i++) {
-            const setentry *entry = &set->table[i]; /* The hash of a deleted entry is -1; a frozenset has none. */
-            if (entry->key != NULL && entry->hash != -1 && !is_plain_key(entry->key, depth + 1)) {
-                return 0;
-            }
-        }
-        return 1;
-    }
-    return 0;
-}
-
-static int
 has_simple_keys(PyObject *dict)
 {
     PyObject *key;
     Py_ssize_t position = 0;
     while (PyDict_Next(dict, &position, &key, NULL)) {
-        if (!is_simple_key(key)) {
+        if (!keys_is_simple(key)) {
             return 0;
         }
     }
@@ -148,7 +109,7 @@ static PyObject *
 present_value(WatchedDict *watched, PyObject *dict, PyObject *key, int *known)
 {
     *known = 1;
-    if (watched->simple_keys && is_simple_key(key)) {
+    if (watched->simple_keys && keys_is_simple(key)) {
         PyObject *value = Py_XNewRef(PyDict_GetItemWithError(dict, key));
         if (value == NULL) {
             PyErr_Clear();
@@ -285,7 +246,7 @@ note_event(CoreState *state, WatchedDict *watched, PyDict_WatchEvent event, PyOb
     else if (event == PyDict_EVENT_CLONED && watched->simple_keys) {
         note_all_items(state, watched, key, blame); /* I5 */
     }
-    else if (event == PyDict_EVENT_CLONED || !is_plain_key(key, 0)) {
+    else if (event == PyDict_EVENT_CLONED || !keys_is_plain(key)) {
         note_all_unknown(state, watched, blame); /* I4 */
     }
     else {
@@ -303,7 +264,7 @@ is_of_no_interest(WatchedDict *watched, PyDict_WatchEvent event, PyObject *key)
     if (watched->content != NULL || event == PyDict_EVENT_CLEARED || event == PyDict_EVENT_CLONED) {
         return 0;
     }
-    return is_plain_key(key, 0) && PyDict_GetItemWithError(watched->items, key) == NULL;
+    return keys_is_plain(key) && PyDict_GetItemWithError(watched->items, key) == NULL;
 }
 
 static int
@@ -319,7 +280,7 @@ on_dict_event(PyDict_WatchEvent event, PyObject *dict, PyObject *key, PyObject *
     if (event == PyDict_EVENT_CLONED) {
         watched->simple_keys = has_simple_keys(key); /* I5 */
     }
-    else if (event == PyDict_EVENT_ADDED && !is_simple_key(key)) {
+    else if (event == PyDict_EVENT_ADDED && !keys_is_simple(key)) {
         watched->simple_keys = 0;
     }
     if (!is_of_no_interest(watched, event, key)) {

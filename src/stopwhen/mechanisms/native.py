@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from stopwhen import deltas, env, static, values
 from stopwhen.cells import Cell, Closure, Content, DictItem, ListItem, Local, Opaque, Slot
 from stopwhen.event import Delta, Ended, Event, Items, Rebound, Spliced, Unknown
+from stopwhen.mechanisms.comprehensions import borrowed_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -95,7 +96,7 @@ def kind_of(cell: Cell) -> tuple[int, Any, Any] | None:
         case Slot():
             return CHECK_SLOT, cell.owner, cell.descriptor
         case Local():
-            return CHECK_LOCAL, cell.owner, cell.variable
+            return CHECK_LOCAL, cell.owner, (cell.variable, *borrowed_ranges(cell.owner.f_code, cell.variable))
         case Closure():
             return CHECK_CLOSURE, cell.owner, None
         case Opaque():

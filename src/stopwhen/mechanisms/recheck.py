@@ -17,6 +17,7 @@ from stopwhen import deltas, env, scope, static, values
 from stopwhen.cells import Cell, Closure, Content, DictItem, ListItem, Local, Opaque, Slot
 from stopwhen.event import Delta, Ended, Event, Place, Rebound, Unknown
 from stopwhen.mechanisms import opcodes
+from stopwhen.mechanisms.comprehensions import is_borrowed
 from stopwhen.mechanisms.tools import has_free_tool, take_tool
 from stopwhen.types import ABSENT
 
