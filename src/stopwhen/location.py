@@ -20,7 +20,7 @@ from types import (
 from typing import Any, Final
 
 from stopwhen.event import Place
-from stopwhen.static import is_a, module_dict, mro
+from stopwhen.static import has_base, is_a, module_dict, mro
 from stopwhen.texts import own_entry, plain_str, short_class_name
 
 _OURS: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
@@ -202,7 +202,8 @@ def writer_of(frame: FrameType | None, code: CodeType, offset: int) -> str | Non
         if isinstance(node, ast.Attribute) and _is_bare_super(node.value):
             return _super_method(frame, code, node.attr)
         return _c_name(_read(text, frame))
-    except Exception:  # a name for the report is not worth an error
+    except Exception:
+        import traceback; traceback.print_exc()
         return None
 
 
