@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING
 
+from stopwhen import static
 from stopwhen.cells import Cell, Closure, Content, DictItem, ListItem, Local, Opaque, Slot
 from stopwhen.errors import Refused
 from stopwhen.texts import short_class_name, text_of
@@ -53,7 +56,7 @@ def describe(cell: Cell) -> str:
     """Return what a cell is in words."""
     match cell:
         case DictItem():
-            return f"{cell.name}: item {text_of(cell.key, 40)} of a dict of {len(cell.owner):,}"
+            return f"{cell.name}: {_item_words(cell)}"
         case Content():
             return f"{cell.name}: content of a {short_class_name(type(cell.owner))}"
         case ListItem():
@@ -67,6 +70,18 @@ def describe(cell: Cell) -> str:
         case Opaque():
             return f"{cell.name}: calls what cannot be seen through, so all of it is evaluated again"
     return cell.name
+
+
+def _item_words(cell: DictItem) -> str:
+    owner, key = cell.owner, text_of(cell.key, 40)
+    if owner is sys.modules:
+        return f"{key} among the imported modules"
+    # The namespace of a module says which.
+    name = dict.get(owner, "__name__")
+    module = sys.modules.get(name) if type(name) is str else None
+    if type(module) is ModuleType and static.module_dict(module) is owner:
+        return f"name {key} in {name}"
+    return f"item {key} of a dict of {len(owner):,}"
 
 
 def choose(cell: Cell, mechanisms: Sequence[Mechanism]) -> Iterator[PlannedCell]:

@@ -163,10 +163,28 @@ def _find_in(namespaces: tuple[dict[str, Any], ...], name: str, look: Look) -> A
     return ABSENT
 
 
+class _Imported:
+    """The imported modules. One that was there stays: while it is imported, `import` takes it out and puts it back."""
+
+    def __init__(self) -> None:
+        self._latest: dict[str, Any] = {}
+
+    def find(self, name: str, look: Look) -> Any:
+        """Return the module of this name, or `ABSENT` while it has never been there."""
+        module = look(DictItem(name, sys.modules, name))
+        if module is ABSENT:
+            return self._latest.get(name, ABSENT)
+        self._latest[name] = module
+        return module
+
+
 class MainScope:
     """The program's `__main__`; a root name that it lacks is the imported module of that name."""
 
     title = "__main__"
+
+    def __init__(self) -> None:
+        self._imported = _Imported()
 
     def find(self, name: str, look: Look) -> Any:
         """Return the value of `name` in the module that is `__main__` now, in builtins, or among imported modules."""
@@ -174,7 +192,8 @@ class MainScope:
         main = sys.modules.get("__main__")
         if main is not None and static.is_a(main, ModuleType):
             namespaces.append(static.module_dict(main))
-        return _find_in((*namespaces, static.module_dict(builtins), sys.modules), name, look)
+        value = _find_in((*namespaces, static.module_dict(builtins)), name, look)
+        return self._imported.find(name, look) if value is ABSENT else value
 
 
 class ModuleScope:
@@ -182,6 +201,7 @@ class ModuleScope:
 
     def __init__(self, module: str | ModuleType) -> None:
         self._module = module
+        self._imported = _Imported()
 
     @property
     def title(self) -> str:
@@ -196,7 +216,7 @@ class ModuleScope:
         """Return the value of `name` in the module, once there is one, or in builtins."""
         module: Any = self._module
         if static.is_a(module, str):
-            module = look(DictItem(module, sys.modules, module))
+            module = self._imported.find(module, look)
             if module is ABSENT or module is None:
                 return ABSENT
         is_module = static.is_a(module, ModuleType)
