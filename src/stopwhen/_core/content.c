@@ -155,17 +155,58 @@ keep_version(Check *check)
 #endif
 }
 
+/* Return the keys of an OrderedDict in its own order, which its version does not tell of, as a new list.
+ *
+ * NULL without an exception for any other dict, and where walking it would run a `__hash__` of the user's. */
+static PyObject *
+ordered_keys(PyObject *dict)
+{
+    PyObject *key;
+    Py_ssize_t position = 0;
+    if (!PyODict_Check(dict)) {
+        return NULL;
+    }
+    while (PyDict_Next(dict, &position, &key, NULL)) {
+        if (!keys_is_plain(key)) {
+            return NULL;
+        }
+    }
+    PyObject *iterator = PyODict_Type.tp_iter(dict);
+    PyObject *keys = iterator == NULL ? NULL : PySequence_List(iterator);
+    Py_XDECREF(iterator);
+    PyErr_Clear();
+    return keys;
+}
+
+static int
+ordered_differs(Check *check, PyObject *keys)
+{
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(keys); i++) {
+        PyObject *key = PyList_GET_ITEM(keys, i);
+        if (check->items[2 * i] != key || check->items[2 * i + 1] != PyDict_GetItemWithError(check->owner, key)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static int
 dict_differs(Check *check)
 {
     PyObject *dict = check->owner;
 #if HAS_DICT_VERSIONS
-    if (((PyDictObject *)dict)->ma_version_tag == check->version) {
+    if (((PyDictObject *)dict)->ma_version_tag == check->version && !PyODict_Check(dict)) {
         return 0;
     }
 #endif
     if (2 * PyDict_GET_SIZE(dict) != check->length) {
         return 1;
+    }
+    PyObject *keys = ordered_keys(dict);
+    if (keys != NULL) {
+        int differs = ordered_differs(check, keys);
+        Py_DECREF(keys);
+        return differs;
     }
     PyObject *key, *value;
     Py_ssize_t position = 0;
@@ -330,6 +371,29 @@ keep_raw(Check *check, const void *bytes, Py_ssize_t length)
     return 0;
 }
 
+static PyObject *
+dict_content(PyObject *dict)
+{
+    PyObject *content = PyList_New(0);
+    PyObject *keys = ordered_keys(dict);
+    PyObject *key, *value;
+    Py_ssize_t position = 0;
+    for (Py_ssize_t i = 0; keys != NULL && content != NULL && i < PyList_GET_SIZE(keys); i++) {
+        key = PyList_GET_ITEM(keys, i);
+        value = PyDict_GetItemWithError(dict, key);
+        if (value != NULL && (PyList_Append(content, key) < 0 || PyList_Append(content, value) < 0)) {
+            Py_CLEAR(content);
+        }
+    }
+    while (keys == NULL && content != NULL && PyDict_Next(dict, &position, &key, &value)) {
+        if (PyList_Append(content, key) < 0 || PyList_Append(content, value) < 0) {
+            Py_CLEAR(content);
+        }
+    }
+    Py_XDECREF(keys);
+    return content;
+}
+
 /* Return the content as a new list of items; for a dict keys and values alternate. */
 static PyObject *
 list_content(Check *check)
@@ -348,17 +412,8 @@ list_content(Check *check)
         }
         return content;
     }
-    case CHECK_DICT: {
-        PyObject *content = PyList_New(0);
-        PyObject *key, *value;
-        Py_ssize_t position = 0;
-        while (content != NULL && PyDict_Next(owner, &position, &key, &value)) {
-            if (PyList_Append(content, key) < 0 || PyList_Append(content, value) < 0) {
-                Py_CLEAR(content);
-            }
-        }
-        return content;
-    }
+    case CHECK_DICT:
+        return dict_content(owner);
     default: {
         assert(check->kind == CHECK_SEQUENCE);
         PyObject *iterator = ((PyTypeObject *)check->extra)->tp_iter(owner);

@@ -397,11 +397,11 @@ dictwatch_arm(PyObject *module, PyObject *args)
     int known;
     PyObject *value = present_value(watched, dict, key, &known);
     if (!known) {
-        /* A key of another type is in the dict: find ours among the exact builtin ones. */
+        /* A key of another type is in the dict: find ours among the plain ones. */
         PyObject *candidate, *found;
         Py_ssize_t position = 0;
         while (value == NULL && PyDict_Next(dict, &position, &candidate, &found)) {
-            if (Py_TYPE(candidate) == Py_TYPE(key) && PyObject_RichCompareBool(candidate, key, Py_EQ) == 1) {
+            if (keys_is_plain(candidate) && PyObject_RichCompareBool(candidate, key, Py_EQ) == 1) {
                 value = Py_NewRef(found);
             }
         }

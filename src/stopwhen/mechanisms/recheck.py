@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from stopwhen import deltas, env, scope, static, values
 from stopwhen.cells import Cell, Closure, Content, DictItem, ListItem, Local, Opaque, Slot
+from stopwhen.comparing import is_plain
 from stopwhen.event import Delta, Ended, Event, Place, Rebound, Unknown
 from stopwhen.mechanisms import opcodes
 from stopwhen.mechanisms.comprehensions import is_borrowed
@@ -292,6 +293,8 @@ def snapshot(cell: Cell) -> Any:
 def content_of(owner: Any) -> Any:
     """Return the content of a container: pairs for a dict, bytes for what holds bytes, else a tuple of items."""
     kind = type(owner)
+    if issubclass(kind, collections.OrderedDict) and all(map(is_plain, dict.keys(owner))):
+        return tuple(collections.OrderedDict.items(owner))
     if issubclass(kind, dict):
         return tuple(dict.items(owner))
     if issubclass(kind, set):
