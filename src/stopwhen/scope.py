@@ -248,6 +248,16 @@ class NamespaceScope:
         return _find_in((self._storage, static.module_dict(builtins)), name, look)
 
 
+class NoScope:
+    """What a removed watchpoint has for a scope: nothing is there, and nothing held."""
+
+    title = "no scope"
+
+    def find(self, _name: str, _look: Look) -> Any:
+        """Return `ABSENT`."""
+        return ABSENT
+
+
 def resolve(given: Any) -> Scope:
     """Return the scope that `given` stands for: None for `__main__`, a module or its name, or a dict of names.
 

@@ -28,13 +28,13 @@ from stopwhen.mechanisms import all_mechanisms, chosen
 from stopwhen.mechanisms.native import events_of
 from stopwhen.mechanisms.recheck import Recheck
 from stopwhen.plan import Plan, PlannedCell, cells_of, choose, plan_for
-from stopwhen.scope import FrameScope, resolve
+from stopwhen.scope import FrameScope, NoScope, resolve
 from stopwhen.texts import text_of
 from stopwhen.types import ABSENT, AccessType, Action
 from stopwhen.watchpoint import HitCondition, Rules, Seen, Watchpoint, seen_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import CodeType, FrameType
 
     from stopwhen.cells import Cell
@@ -185,8 +185,8 @@ class Session:
         """Arm `watchpoint` again; the present value counts as the last one seen."""
         with self._lock:
             if not watchpoint.enabled and not watchpoint.removed:
-                watchpoint.enabled = True
                 self._arm(watchpoint)
+                watchpoint.enabled = True
 
     def disable(self, watchpoint: Watchpoint) -> None:
         """Disarm `watchpoint` until it is enabled."""
@@ -202,6 +202,7 @@ class Session:
                 watchpoint.removed = True
                 self._disarm(watchpoint)
                 watchpoint.seen = None
+                watchpoint.scope = NoScope()
                 self._watchpoints.pop(watchpoint.number, None)
 
     # Arming.
@@ -268,8 +269,14 @@ class Session:
         assert watchpoint.seen is not None
         before = cells_of(watchpoint.seen.reading)
         now = cells_of(reading)
-        for cell in now:
-            self._add_reader(cell, watchpoint)
+        try:
+            for cell in now:
+                self._add_reader(cell, watchpoint)
+        except BaseException:
+            for cell in now:
+                if cell not in before:
+                    self._drop_reader(cell, watchpoint)
+            raise
         for cell in before:
             if cell not in now:
                 self._drop_reader(cell, watchpoint)
@@ -300,9 +307,9 @@ class Session:
 
     def _process_all(self, events: list[Event]) -> None:
         with self._lock:
-            for index, event in enumerate(events):
+            for event, past in zip(events, _pasts_of(events), strict=True):
                 for watchpoint in list(self._readers.get(event.cell, ())):
-                    self._process(watchpoint, event, _past_of(events, index))
+                    self._process(watchpoint, event, past)
             if env.core is not None:
                 env.core.set_due(len(self._due))
 
@@ -496,9 +503,15 @@ class Session:
     # After fork the child goes on with what works there.
 
     def after_fork_in_child(self) -> None:
-        """Make a lock of the child's own: another thread of the parent's may have held ours."""
+        """Make a lock of the child's own, since another thread may have held ours; what such threads had begun is void."""
         self._lock = RLock()
         self._due.clear()
+        self._acting &= {get_ident()}
+        if env.core is not None:
+            env.core.forget_threads()
+        for mechanism in self._mechanisms:
+            if isinstance(mechanism, Recheck):
+                mechanism.forget_threads()
 
 
 class _Own:
@@ -525,23 +538,36 @@ _current: Session | None = None
 
 
 def current() -> Session:
-    """Return the session of this process, made on first use and closed at exit."""
+    """Return the session of this process, made on first use."""
     global _current  # noqa: PLW0603 - the one session of the process
     if _current is None:
         _current = Session()
-        atexit.register(_current.close)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_current.after_fork_in_child)
     return _current
 
 
-def _past_of(events: list[Event], index: int) -> Mapping[Cell, Any]:
-    """Return, for each cell that changed again after the event at `index`, what it held between the two."""
-    past: dict[Cell, Any] = {}
-    for later in events[index + 1 :]:
-        if isinstance(later.delta, Rebound):
-            past.setdefault(later.cell, later.delta.old)
-    return past
+def _close_at_exit() -> None:
+    if _current is not None:
+        _current.close()
+
+
+# On import: it runs after the functions that the program registers later, which may still change watched data.
+atexit.register(_close_at_exit)
+
+
+def _pasts_of(events: list[Event]) -> Iterator[Mapping[Cell, Any]]:
+    """Yield, for each event, what each cell that changed again after it held between the two."""
+    to_come: dict[Cell, list[Any]] = {}  # what each rebinding still to come replaces, the next one last
+    for event in reversed(events):
+        if isinstance(event.delta, Rebound):
+            to_come.setdefault(event.cell, []).append(event.delta.old)
+    for event in events:
+        if isinstance(event.delta, Rebound):
+            to_come[event.cell].pop()
+            if not to_come[event.cell]:
+                del to_come[event.cell]
+        yield {cell: replaced[-1] for cell, replaced in to_come.items()}
 
 
 def _writer_of(event: Event) -> str | None:

@@ -231,7 +231,9 @@ code_info(CoreState *state, PyCodeObject *code)
         return NULL;
     }
     if (info == NULL) {
+        int was_on = pause_collector(); /* Two may not make it at once. */
         info = make_info(state, code);
+        resume_collector(was_on);
         if (info != NULL && PyUnstable_Code_SetExtra((PyObject *)code, state->code_extra, info) < 0) {
             code_info_free(info);
             return NULL;

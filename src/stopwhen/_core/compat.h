@@ -11,6 +11,10 @@
 #define HAS_DICT_WATCHERS (PY_VERSION_HEX >= 0x030C0000)
 #define HAS_DICT_VERSIONS (PY_VERSION_HEX < 0x030C0000)
 
+#if PY_VERSION_HEX < 0x030D0000
+#define Py_IsFinalizing _Py_IsFinalizing
+#endif
+
 #if PY_VERSION_HEX < 0x030C0000
 #define PyUnstable_Code_GetExtra _PyCode_GetExtra
 #define PyUnstable_Code_SetExtra _PyCode_SetExtra
@@ -48,6 +52,22 @@ put_back_pending_error(PendingError error)
 #else
     PyErr_Restore(error.type, error.value, error.traceback);
 #endif
+}
+
+/* On 3.11 the garbage collector, and with it finalisers of the user's, may run in any allocation; later versions run it
+ * between instructions only. What must not be interrupted pauses it. */
+static inline int
+pause_collector(void)
+{
+    return HAS_MONITORING ? 0 : PyGC_Disable();
+}
+
+static inline void
+resume_collector(int was_on)
+{
+    if (was_on) {
+        PyGC_Enable();
+    }
 }
 
 /* Return what fast local `index` of `frame` holds, as a new reference; NULL without an exception when it is unbound.

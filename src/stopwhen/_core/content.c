@@ -223,6 +223,7 @@ static int
 sequence_differs(Check *check)
 {
     PyTypeObject *type = (PyTypeObject *)check->extra;
+    int was_on = pause_collector();
     PyObject *iterator = type->tp_iter(check->owner);
     int differs = 0;
     Py_ssize_t i = 0;
@@ -234,6 +235,7 @@ sequence_differs(Check *check)
     }
     Py_XDECREF(iterator);
     PyErr_Clear();
+    resume_collector(was_on);
     return differs || i != check->length;
 }
 

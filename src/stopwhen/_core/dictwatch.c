@@ -1,7 +1,8 @@
 /* Dict watcher: notes every store to chosen keys of chosen dicts, or to any key, with the place that stores.
  *
  * I1. The callback runs before the store lands: it runs no Python code and drops no last reference.
- * I2. `dicts` has an entry for a dict exactly while that dict carries our watcher id; Python holds the dict.
+ * I2. `dicts` has an entry for a dict exactly while that dict carries our watcher id. The tokens in the entry hold the
+ *     dict; when it dies all the same, since the interpreter ends and takes them apart, so does the entry.
  * I3. `current` of an item is what its dict holds under the key, `absent` for nothing, or the item's own token when
  *     that is not known since an event of I4.
  * I4. Keys in `items` are of exact immutable builtin types, with all that they contain. An event's key is compared with
@@ -89,6 +90,14 @@ take_from_table(CoreState *state, WatchedDict *watched)
         state->dicts[i] = NULL;
         place_in_table(state, displaced);
     }
+}
+
+static void
+free_watched(WatchedDict *watched)
+{
+    Py_CLEAR(watched->items);
+    Py_CLEAR(watched->content);
+    PyMem_Free(watched);
 }
 
 static int
@@ -272,11 +281,16 @@ on_dict_event(PyDict_WatchEvent event, PyObject *dict, PyObject *key, PyObject *
 {
     CoreState *state = state_for_callback();
     WatchedDict *watched = state == NULL ? NULL : find(state, dict);
-    if (watched == NULL || event == PyDict_EVENT_DEALLOCATED) {
-        assert(watched == NULL); /* I2 */
+    if (watched == NULL) {
         return 0;
     }
     PendingError error = take_pending_error();
+    if (event == PyDict_EVENT_DEALLOCATED) {
+        take_from_table(state, watched); /* I2 */
+        free_watched(watched);
+        put_back_pending_error(error);
+        return 0;
+    }
     if (event == PyDict_EVENT_CLONED) {
         watched->simple_keys = has_simple_keys(key); /* I5 */
     }
@@ -318,14 +332,6 @@ give_back_watcher_id(CoreState *state)
         state->watcher_id = -1;
         put_back_pending_error(error);
     }
-}
-
-static void
-free_watched(WatchedDict *watched)
-{
-    Py_CLEAR(watched->items);
-    Py_CLEAR(watched->content);
-    PyMem_Free(watched);
 }
 
 static WatchedDict *

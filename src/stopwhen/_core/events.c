@@ -1,7 +1,8 @@
 /* The queue of changes: each mechanism notes here what changed where, and Python takes the notes from here.
  *
  * I1. Records stand in the order in which the changes happened, whichever thread made them.
- * I2. Noting runs no Python code and drops no last reference to a foreign object, so a dict watcher may call it.
+ * I2. Noting runs no Python code and drops no last reference to a foreign object, so a dict watcher may call it. On
+ *     3.11 the caller has paused the garbage collector.
  * I3. `draining` is set in a thread exactly while that thread runs the handler: events of the handler's own Python
  *     code never call it again; what they note is taken by the handler's loop.
  */
@@ -10,6 +11,16 @@
 static _Thread_local int draining; /* I3 */
 static _Thread_local int own;      /* Depth of the user's actions and conditions that this thread runs. */
 static _Thread_local int collecting; /* The garbage collector was on when this thread began to drain. */
+static int paused; /* Number of threads that have turned the garbage collector off and will turn it on again. */
+
+static void
+set_collecting(int on)
+{
+    if (collecting) {
+        (void)(on ? PyGC_Enable() : PyGC_Disable());
+        paused += on ? -1 : 1;
+    }
+}
 
 int
 events_is_own(void)
@@ -161,18 +172,17 @@ raise_result(CoreState *state, PyObject *result)
 int
 events_drain(CoreState *state)
 {
-    if (draining || state->handler == NULL) {
+    if (draining || state->handler == NULL || Py_IsFinalizing()) {
         return 0;
     }
     draining = 1; /* I3 */
     /* Finalisers of the user's must not run inside the handler, where no event shows what they write. */
-    collecting = PyGC_Disable();
+    collecting = PyGC_IsEnabled();
+    set_collecting(0);
     PyObject *handler = Py_NewRef(state->handler);
     PyObject *result = PyObject_CallNoArgs(handler);
     Py_DECREF(handler);
-    if (collecting) {
-        PyGC_Enable();
-    }
+    set_collecting(1);
     draining = 0;
     int outcome = result == NULL ? -1 : raise_result(state, result);
     Py_XDECREF(result);
@@ -189,8 +199,9 @@ events_own(PyObject *Py_UNUSED(module), PyObject *flag)
     }
     assert(begins || own > 0);
     own += begins ? 1 : -1;
-    if (draining && collecting) {
-        (void)(begins ? PyGC_Enable() : PyGC_Disable());
+    if (draining && own == begins) { /* The outermost begins, or has ended. */
+        collecting = begins ? collecting : PyGC_IsEnabled(); /* The user's code may have turned it on or off for good. */
+        set_collecting(begins);
     }
     Py_RETURN_NONE;
 }
@@ -200,19 +211,48 @@ PyObject *
 events_take(PyObject *module, PyObject *Py_UNUSED(unused))
 {
     CoreState *state = PyModule_GetState(module);
-    PyObject *records = NULL;
-    do {
-        /* On 3.11 the garbage collector may run here, and finalisers of the user's that note more. */
-        Py_XSETREF(records, PyList_New(state->queued));
-        if (records == NULL) {
-            return NULL;
-        }
-    } while (PyList_GET_SIZE(records) != state->queued);
+    int was_on = pause_collector(); /* Nothing may be noted or taken between counting and taking. */
+    PyObject *records = PyList_New(state->queued);
+    resume_collector(was_on);
+    if (records == NULL) {
+        return NULL;
+    }
     for (Py_ssize_t i = 0; i < state->queued; i++) {
         PyList_SET_ITEM(records, i, state->queue[i].tuple); /* Steals the queue's reference. */
     }
     state->queued = 0;
     return records;
+}
+
+/* forget_threads(): in a forked child, let go of what the parent's other threads had begun. */
+PyObject *
+events_forget_threads(PyObject *module, PyObject *Py_UNUSED(unused))
+{
+    CoreState *state = PyModule_GetState(module);
+    unsigned long me = PyThread_get_thread_ident();
+    Py_ssize_t kept = 0;
+    PyObject *dropped = PyList_New(0);
+    if (dropped == NULL) {
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < state->queued; i++) {
+        Record record = state->queue[i];
+        if (record.thread_id == me || PyList_Append(dropped, record.tuple) < 0) {
+            state->queue[kept++] = record;
+        }
+        else {
+            Py_DECREF(record.tuple); /* Not the last reference. */
+        }
+    }
+    state->queued = kept;
+    state->due = 0;
+    int mine = draining && collecting && own == 0;
+    if (paused > mine && !mine) {
+        PyGC_Enable();
+    }
+    paused = mine;
+    Py_DECREF(dropped); /* May run code of the user's: only now. */
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
 PyObject *

@@ -146,7 +146,11 @@ instrument_stop_after(CoreState *state, const Blame *blame)
         return 0; /* I2 */
     }
     info->awaited = 1;
-    return instrument_code(state, info, 1);
+    if (instrument_code(state, info, 1) < 0) {
+        info->awaited = 0;
+        return -1;
+    }
+    return 0;
 }
 
 static int

@@ -157,6 +157,7 @@ static PyMethodDef methods[] = {
     {"take", events_take, METH_NOARGS, NULL},
     {"own", events_own, METH_O, NULL},
     {"set_due", events_set_due, METH_O, NULL},
+    {"forget_threads", events_forget_threads, METH_NOARGS, NULL},
     {"set_opcodes", recheck_set_opcodes, METH_VARARGS, NULL},
     {"resync", recheck_resync, METH_NOARGS, NULL},
     {"frame_local", frame_local, METH_VARARGS, NULL},

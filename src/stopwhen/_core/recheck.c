@@ -59,6 +59,7 @@ recheck_finds_change(CoreState *state)
 void
 recheck_report_all(CoreState *state, const Blame *blame)
 {
+    int was_on = pause_collector();
     for (Py_ssize_t i = 0; i < state->check_count; i++) {
         Check *check = (Check *)Py_NewRef(state->checks[i]);
         int changed = check_changed(state, check);
@@ -70,6 +71,7 @@ recheck_report_all(CoreState *state, const Blame *blame)
         }
         Py_DECREF(check);
     }
+    resume_collector(was_on);
 }
 
 /* If the last event was another thread's and its suspended instruction may have made the change, blame that (I2). */

@@ -113,6 +113,7 @@ int events_is_draining(void);
 PyObject *events_own(PyObject *module, PyObject *flag);
 PyObject *events_take(PyObject *module, PyObject *unused);
 PyObject *events_set_due(PyObject *module, PyObject *number);
+PyObject *events_forget_threads(PyObject *module, PyObject *unused);
 void events_clear(CoreState *state);
 void blame_release(Blame *blame);
 void blame_current(Blame *blame);

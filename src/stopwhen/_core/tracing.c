@@ -22,8 +22,12 @@ struct Traced {
     const PyCodeObject *code;      /* Never followed: position (I1); NULL when unknown. */
     int offset;                    /* In bytes. */
     int exact;                     /* The position is one instruction. */
-    PyFrameObject *with_opcodes;   /* Never followed: the frame whose opcode events are on for our sake. */
+    int uses;                      /* Running calls of the trace function in that thread. */
+    int dropped;                   /* Off the list: the last of these calls frees it. */
 };
+
+/* What `f_trace_opcodes` of a frame is when opcode events are on for our sake alone; the program sets it to 0 or 1. */
+#define OPCODES_FOR_US 2
 
 static int tracer(PyObject *object, PyFrameObject *frame, int what, PyObject *argument);
 
@@ -80,7 +84,10 @@ drop_traced(CoreState *state, Py_ssize_t index)
 {
     Traced *traced = state->traced[index];
     state->traced[index] = state->traced[--state->traced_count];
-    PyMem_Free(traced);
+    traced->dropped = 1;
+    if (traced->uses == 0) {
+        PyMem_Free(traced);
+    }
 }
 
 static void
@@ -250,6 +257,14 @@ settle_blame(CoreState *state, Traced *traced, PyFrameObject *frame, int what, B
     Py_DECREF(code);
 }
 
+static void
+end_opcodes(PyFrameObject *frame)
+{
+    if (frame->f_trace_opcodes == OPCODES_FOR_US) {
+        frame->f_trace_opcodes = 0;
+    }
+}
+
 /* Opcode events only where one line holds several instructions after which checks are due (I1). */
 static void
 choose_grain(CoreState *state, Traced *traced, PyFrameObject *frame)
@@ -263,12 +278,10 @@ choose_grain(CoreState *state, Traced *traced, PyFrameObject *frame)
     }
     traced->exact = grain_of(state, info, unit) == GRAIN_OPCODE;
     if (traced->exact && !frame->f_trace_opcodes) {
-        frame->f_trace_opcodes = 1;
-        traced->with_opcodes = frame;
+        frame->f_trace_opcodes = OPCODES_FOR_US;
     }
-    else if (!traced->exact && traced->with_opcodes == frame) {
-        frame->f_trace_opcodes = 0;
-        traced->with_opcodes = NULL;
+    else if (!traced->exact) {
+        end_opcodes(frame);
     }
 }
 
@@ -305,16 +318,20 @@ look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject 
         recheck_report_all(state, &blame);
         blame_release(&blame);
     }
+    if (traced->dropped) {
+        return 0; /* A check that runs code of the user's has ended it all. */
+    }
     state->last_thread = traced->thread;
     int result = 0;
     if (what == PyTrace_RETURN) {
-        result = end_locals(state, frame, argument);
+        end_opcodes(frame); /* It may go on later, or never. */
         set_position(traced, frame->f_frame->previous, 1);
+        result = end_locals(state, frame, argument);
     }
     else {
         set_position(traced, frame->f_frame, what != PyTrace_LINE);
-        if (what == PyTrace_LINE) {
-            choose_grain(state, traced, frame);
+        if (what == PyTrace_LINE || what == PyTrace_CALL) {
+            choose_grain(state, traced, frame); /* A generator goes on amid a line, without an event for it. */
         }
     }
     if (result == 0 && (state->queued > 0 || state->due > 0) && events_wait_for(state, traced->thread)) {
@@ -335,8 +352,14 @@ tracer(PyObject *object, PyFrameObject *frame, int what, PyObject *argument)
     if (PyInterpreterState_ThreadHead(me->interp) != state->thread_head && trace_all(state) < 0) {
         PyErr_Clear();
     }
-    int for_us_alone = what == PyTrace_OPCODE && traced->with_opcodes == frame;
-    if (look(state, traced, frame, what, argument) < 0) {
+    int for_us_alone = what == PyTrace_OPCODE && frame->f_trace_opcodes == OPCODES_FOR_US;
+    traced->uses++;
+    int failed = look(state, traced, frame, what, argument) < 0;
+    traced->uses--;
+    if (traced->dropped && traced->uses == 0) {
+        PyMem_Free(traced);
+    }
+    if (failed) {
         return -1;
     }
     traced = state->tracing ? traced_of(state, me) : NULL; /* The handler may have disarmed everything. */
@@ -360,6 +383,17 @@ tracing_start(PyObject *module, PyObject *Py_UNUSED(unused))
     return trace_all(state) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
+/* Turn the opcode events off that are on for our sake, in all frames that run. */
+static void
+end_all_opcodes(PyThreadState *thread)
+{
+    for (_PyInterpreterFrame *frame = thread->cframe->current_frame; frame != NULL; frame = frame->previous) {
+        if (frame->frame_obj != NULL) {
+            end_opcodes(frame->frame_obj);
+        }
+    }
+}
+
 /* Give every thread back the trace function that it had. Returns nothing; never fails. */
 void
 tracing_clear(CoreState *state)
@@ -372,6 +406,7 @@ tracing_clear(CoreState *state)
         PyThreadState *thread = traced->thread;
         Py_tracefunc previous = traced->previous;
         drop_traced(state, state->traced_count - 1);
+        end_all_opcodes(thread);
         if (thread->c_tracefunc == tracer && set_trace(thread, previous) < 0) {
             PyErr_Clear();
         }

@@ -66,7 +66,7 @@ def whole_delta(cell: Cell, old: Any, new: Any) -> Delta | None:
     return deltas.items(_pairs(old), _pairs(new))
 
 
-_typecode_of = array.array.typecode.__get__  # type: ignore[attr-defined] # a property for the type stubs, not for CPython
+_typecode_of = array.array.typecode.__get__
 
 
 def _as_items(owner: Any, raw: bytes) -> Sequence[Any]:

@@ -104,6 +104,13 @@ class Recheck:
             place = places_of(frame)
             self._report([Event(cell, Ended(), get_ident(), frame, place, None, self.name, own=False) for cell in ended])
 
+    def forget_threads(self) -> None:
+        """Forget all threads but this one, in a forked child."""
+        me = get_ident()
+        self._busy &= {me}
+        self._positions = {thread: place for thread, place in self._positions.items() if thread == me}
+        self._last_thread = me
+
     def _find_changes(self, thread_id: int, frame: FrameType) -> list[Event]:
         if not any(has_changed(cell, seen) for cell, seen in list(self._snapshots.items())):
             return []
@@ -365,6 +372,6 @@ def difference(cell: Cell, seen: Any, now: Any) -> Delta | None:
     if issubclass(kind, set):
         return deltas.members(seen, now)
     if issubclass(kind, array.array):
-        typecode = array.array.typecode.__get__(cell.owner)  # type: ignore[attr-defined] # a property for the type stubs
+        typecode = array.array.typecode.__get__(cell.owner)
         return deltas.spliced(tuple(array.array(typecode, seen)), tuple(array.array(typecode, now)))
     return deltas.spliced(seen, now)
