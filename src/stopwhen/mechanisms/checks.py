@@ -6,7 +6,7 @@ from collections import deque
 from typing import Any
 
 from stopwhen import env
-from stopwhen.cells import Cell, Closure, Content, DictItem, ListItem, Local, Slot
+from stopwhen.cells import Cell, Closure, Content, ListItem, Local, Slot
 from stopwhen.mechanisms import opcodes
 from stopwhen.mechanisms.native import Token, check_of, kind_of
 
@@ -59,7 +59,7 @@ def effects_on(cell: Cell) -> int:
             return opcodes.CALL | opcodes.SETS | opcodes.STORE
         case ListItem():
             return opcodes.CALL
-        case Slot() | Closure() | DictItem():
+        case Slot() | Closure():
             return opcodes.CALL | opcodes.STORE
     return opcodes.CALL | opcodes.STORE | opcodes.SETS
 
