@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TextIO
 
 from stopwhen.errors import DataChanged
 from stopwhen.reports.text import format_hit, wants_color
-from stopwhen.types import Action
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -86,7 +85,7 @@ def stop(hit: Hit, frame: FrameType | None, output: Output) -> None:
     if choice == "0" or frame is None:
         return
     if choice not in ("", "pdb.set_trace"):
-        sys.breakpointhook()
+        sys.breakpointhook()  # noqa: T100 - opening the debugger is what a stop is
         return
     if not _has_terminal():
         output.say_once("no terminal to stop at: hits are logged instead (--action log says so without this line)")
@@ -103,7 +102,7 @@ def _has_terminal() -> bool:
 
 def _open_pdb(frame: FrameType) -> None:
     """Open pdb's prompt in `frame` at once, and leave it tracing where the user chose to step on."""
-    import pdb  # noqa: PLC0415 - heavy, and needed only now
+    import pdb  # noqa: PLC0415, T100 - heavy, and needed only now
 
     debugger = pdb.Pdb()
     debugger.reset()
@@ -121,5 +120,3 @@ def _open_pdb(frame: FrameType) -> None:
     while outer is not None:
         del outer.f_trace
         outer = outer.f_back
-
-

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def spliced(old: Sequence[Any], new: Sequence[Any]) -> Spliced:
-    """Return what has to be replaced in `old` to make it `new`; items are compared by identity (small ints in bytes are one object)."""
+    """Return what has to be replaced in `old` to make it `new`; items are compared by identity."""
     common = min(len(old), len(new))
     start = 0
     while start < common and old[start] is new[start]:
@@ -35,7 +35,7 @@ def members(old: Sequence[Any], new: Sequence[Any]) -> Members | None:
 
 
 def items(old: Sequence[tuple[Any, Any]], new: Sequence[tuple[Any, Any]]) -> Items | None:
-    """Return which items of a dict changed, keys by identity or `same`; empty changes for another order, None for none."""
+    """Return which items of a dict changed, by identity; empty changes for another order, None for none."""
     before = {_key_of(key): (key, value) for key, value in old}
     after = {_key_of(key): (key, value) for key, value in new}
     changes = [
@@ -57,7 +57,7 @@ def _key_of(key: Any) -> Any:
 
 
 def is_change(delta: Delta) -> bool:
-    """Return whether `delta` is more than equal immutables in place of each other. An unknown one is taken for a change."""
+    """Return whether `delta` is more than equal immutables in place of each other; an unknown one is taken for it."""
     match delta:
         case Rebound():
             return not values.same(delta.old, delta.new)

@@ -19,7 +19,7 @@ SHARED_VALUES_GO_UNREPORTED = sys.version_info[:3] == (3, 13, 0)
 """
 
 HAS_PURE_F_LOCALS = sys.version_info >= (3, 13)
-"""Reading `frame.f_locals` changes nothing (PEP 667); before, it writes all variables into the dict it returned last."""
+"""Reading `frame.f_locals` changes nothing (PEP 667); before, it renews the dict that it returned last."""
 
 NO_C_MODULE = "the C module stopwhen._core is not there (installed without a C compiler)"
 
@@ -37,5 +37,3 @@ def _load_core() -> Any:
 
 core: Any = _load_core()
 """The C module, or None."""
-
-

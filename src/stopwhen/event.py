@@ -20,7 +20,7 @@ class Rebound:
 
 @dataclass(frozen=True, slots=True)
 class Spliced:
-    """In a sequence, `removed` at `start` gave way to `inserted`; all before and after stayed. `length` is the new length.
+    """In a sequence, `removed` at `start` gave way to `inserted`; the rest stayed. `length` is the new length.
 
     `removed` and `inserted` are tuples of items, or bytes for bytes-like owners.
     """

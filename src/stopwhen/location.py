@@ -202,8 +202,7 @@ def writer_of(frame: FrameType | None, code: CodeType, offset: int) -> str | Non
         if isinstance(node, ast.Attribute) and _is_bare_super(node.value):
             return _super_method(frame, code, node.attr)
         return _c_name(_read(text, frame))
-    except Exception:
-        import traceback; traceback.print_exc()
+    except Exception:  # a name for the report is not worth an error
         return None
 
 

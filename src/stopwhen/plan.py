@@ -30,7 +30,7 @@ class PlannedCell:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a watch expression is watched: `text` as the user wrote it, its present value, its cells in evaluation order."""
+    """How a watch expression is watched: as the user wrote it, its present value, its cells in evaluation order."""
 
     text: str
     value_text: str

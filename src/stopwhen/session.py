@@ -11,36 +11,32 @@ import atexit
 import dataclasses
 import itertools
 import os
-import sys
-import time
 from _thread import RLock, get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from stopwhen import actions, change, conditions, deltas, env, location, values
-from stopwhen.cells import ListItem, Local
+from stopwhen import actions, conditions, deltas, env, hits, location, values
+from stopwhen.cells import Local
 from stopwhen.dependencies import Reading, read
-from stopwhen.errors import Refused, StopwhenError, Unavailable, UsageError
-from stopwhen.change import Change
-from stopwhen.event import Ended, Event, Rebound, Spliced
+from stopwhen.errors import Refused, StopwhenError, Unavailable
+from stopwhen.event import Ended, Event, Rebound
 from stopwhen.expression import parse
 from stopwhen.hit import Hit
 from stopwhen.mechanisms import all_mechanisms, chosen
 from stopwhen.mechanisms.native import events_of
 from stopwhen.mechanisms.recheck import Recheck
 from stopwhen.plan import Plan, PlannedCell, cells_of, choose, plan_for
+from stopwhen.rules import HitCondition, Rules, action_of, condition_of, depth_of, patterns_of
 from stopwhen.scope import FrameScope, NoScope, resolve
 from stopwhen.texts import text_of
 from stopwhen.types import ABSENT, AccessType, Action
-from stopwhen.watchpoint import HitCondition, Rules, Seen, Watchpoint, seen_of
+from stopwhen.watchpoint import Seen, Watchpoint, seen_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from types import CodeType, FrameType
+    from types import FrameType
 
     from stopwhen.cells import Cell
-    from stopwhen.location import Location
     from stopwhen.mechanisms import Mechanism
-    from stopwhen.scope import Scope
 
 
 class DueHit(NamedTuple):
@@ -116,12 +112,12 @@ class Session:
         """
         expression = parse(text)
         rules = Rules(
-            _condition_of(condition),
+            condition_of(condition),
             None if hit_condition is None else HitCondition(hit_condition),
-            _patterns("threads", threads),
-            _patterns("files", files),
-            _patterns("not_files", not_files),
-            _action_of(action),
+            patterns_of("threads", threads),
+            patterns_of("files", files),
+            patterns_of("not_files", not_files),
+            action_of(action),
         )
         if access in (AccessType.WRITE, AccessType.READ):
             raise Refused(
@@ -133,7 +129,7 @@ class Session:
         with self._lock:
             self._mechanisms_in_use()
             watchpoint = Watchpoint(
-                next(self._numbers), expression, access, where, _depth_of(depth), allow_calls, rules, self
+                next(self._numbers), expression, access, where, depth_of(depth), allow_calls, rules, self
             )
             self._arm(watchpoint)
             self._watchpoints[watchpoint.number] = watchpoint
@@ -162,9 +158,9 @@ class Session:
             env.core.close()
             env.core.open(self._drain, ABSENT)
 
-    def explain(self, text: str, scope: Any = None, depth: int | str = 1, allow_calls: bool = False) -> Plan:  # noqa: FBT001, FBT002 - mirrors the command line
+    def explain(self, text: str, scope: Any = None, depth: int | str = 1, allow_calls: bool = False) -> Plan:
         """Return how `text` would be watched, without arming anything. Arguments and errors as for `watch`."""
-        reading = read(parse(text), resolve(scope), depth=_depth_of(depth), allow_calls=allow_calls)
+        reading = read(parse(text), resolve(scope), depth=depth_of(depth), allow_calls=allow_calls)
         return plan_for(text, reading, self._usable())
 
     # What watchpoints pass on.
@@ -330,9 +326,7 @@ class Session:
         if changed and not event.own:
             self._consider(watchpoint, seen, new, event)
 
-    def _look(
-        self, watchpoint: Watchpoint, seen: Seen, event: Event, past: Mapping[Cell, Any]
-    ) -> tuple[Seen, bool]:
+    def _look(self, watchpoint: Watchpoint, seen: Seen, event: Event, past: Mapping[Cell, Any]) -> tuple[Seen, bool]:
         """Return the state of `watchpoint` after `event`, and whether that is what its access type asks for."""
         if event.cell not in seen.reading.cells and watchpoint.depth == 1 and watchpoint.access is AccessType.CHANGE:
             # Content of the value alone: neither the value nor what it depends on is another.
@@ -351,80 +345,26 @@ class Session:
 
     def _consider(self, watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event) -> None:
         """Ask the rules in their order; what passes them all is due in the thread that wrote."""
-        rules = watchpoint.rules
-        thread = _thread_name(event.thread_id)
+        thread = hits.thread_name(event.thread_id)
         writer = location.locate(*event.stack[0]) if event.stack else None
-        if not rules.allow_writer(thread, None if writer is None else writer.filename):
+        if not watchpoint.rules.allow_writer(thread, None if writer is None else writer.filename):
             return
-        hit = self._hit(watchpoint, seen, new, event, thread, writer)
+        hit = hits.hit_of(watchpoint, seen, new, event, in_child=os.getpid() != self._pid)
         if not self._condition_holds(watchpoint, hit, event.frame):
             return
         watchpoint.count += 1
-        if rules.hit_condition is not None and not rules.hit_condition.holds(watchpoint.count):
-            return
-        watchpoint.kept.append(hit.kept())
-        if rules.action is not Action.COUNT:
-            self._due.setdefault(event.thread_id, []).append(DueHit(hit, event.frame))
-
-    def _hit(
-        self, watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event, thread: str, writer: Location | None
-    ) -> Hit:
-        between = None
-        if event.other is not None and writer is not None:
-            between = (location.locate(*event.other), writer)
-        return Hit(
-            watchpoint=watchpoint,
-            old=seen.reading.value if watchpoint.access is not AccessType.TRUE else seen.truth,
-            new=new.reading.value if watchpoint.access is not AccessType.TRUE else new.truth,
-            old_text=seen.value_text if watchpoint.access is not AccessType.TRUE else str(seen.truth),
-            new_text=text_of(new.reading.value) if watchpoint.access is not AccessType.TRUE else str(new.truth),
-            change=_change_of(event),
-            location=writer,
-            own_location=location.own_location(event.stack),
-            by=_writer_of(event),
-            thread=thread,
-            thread_id=event.thread_id,
-            task=_task_name(event.thread_id),
-            pid=os.getpid(),
-            time_ns=time.time_ns(),
-            count=watchpoint.count + 1,
-            mechanism=event.mechanism,
-            exact=event.other is None,
-            between=between,
-            in_child=os.getpid() != self._pid,
-            places=event.stack,
-        )
+        due = self._keep(watchpoint, hit, event.frame)
+        if due is not None:
+            self._due.setdefault(event.thread_id, []).append(due)
 
     def _already(self, watchpoint: Watchpoint) -> DueHit | None:
         """Count the hit of a watchpoint that is true when it is armed."""
         watchpoint.count += 1
-        frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - there is no other way to it
-        while frame is not None and location.is_ours(frame.f_code.co_filename):
-            frame = frame.f_back
-        places = () if frame is None else ((frame.f_code, frame.f_lasti),)
-        writer = None if frame is None else location.locate(*places[0])
-        seen = watchpoint.seen
-        assert seen is not None
-        hit = Hit(
-            watchpoint=watchpoint,
-            old=ABSENT,
-            new=True,
-            old_text=str(ABSENT),
-            new_text="True",
-            change=None,
-            location=writer,
-            own_location=writer,
-            by=None,
-            thread=_thread_name(get_ident()),
-            thread_id=get_ident(),
-            task=None,
-            pid=os.getpid(),
-            time_ns=time.time_ns(),
-            count=watchpoint.count,
-            mechanism="arming",
-            already=True,
-            places=places,
-        )
+        hit, frame = hits.already(watchpoint, watchpoint.count)
+        return self._keep(watchpoint, hit, frame)
+
+    def _keep(self, watchpoint: Watchpoint, hit: Hit, frame: FrameType | None) -> DueHit | None:
+        """Keep a hit that has been counted, if it acts; return what is due then."""
         rules = watchpoint.rules
         if rules.hit_condition is not None and not rules.hit_condition.holds(watchpoint.count):
             return None
@@ -442,7 +382,7 @@ class Session:
                 if callable(condition):
                     return bool(condition(hit))
                 return conditions.holds(condition, hit, frame)
-            except Exception as error:  # noqa: BLE001 - whatever the user's condition raises
+            except Exception as error:
                 if not watchpoint.condition_failed:
                     watchpoint.condition_failed = True
                     self.output.say(
@@ -464,7 +404,7 @@ class Session:
         for hit, frame in due:
             try:
                 self._act(hit, frame)
-            except BaseException as error:  # noqa: BLE001 - handed to the program
+            except BaseException as error:
                 offset = hit.places[0][1] if hit.places else 0
                 raised = Raise(error.with_traceback(None), frame, offset)
         return raised
@@ -484,7 +424,7 @@ class Session:
     def _call(self, action: Callable[[Hit], object], hit: Hit) -> None:
         try:
             action(hit)
-        except Exception as error:  # noqa: BLE001 - whatever the user's action raises
+        except Exception as error:
             self.output.say_once(
                 f"the action of {hit.watchpoint.expression.text!r} raised {_error_text(error)}; "
                 "the program goes on [action-error]"
@@ -503,7 +443,7 @@ class Session:
     # After fork the child goes on with what works there.
 
     def after_fork_in_child(self) -> None:
-        """Make a lock of the child's own, since another thread may have held ours; what such threads had begun is void."""
+        """Make a lock of the child's own: another thread may have held ours, and what it had begun is void."""
         self._lock = RLock()
         self._due.clear()
         self._acting &= {get_ident()}
@@ -522,7 +462,7 @@ class _Own:
 
     def __enter__(self) -> None:
         if env.core is not None:
-            env.core.own(True)  # noqa: FBT003 - C takes no keywords
+            env.core.own(True)
         self._session._acting.add(get_ident())  # noqa: SLF001
 
     def __exit__(self, *_error: object) -> None:
@@ -531,7 +471,7 @@ class _Own:
         finally:
             self._session._acting.discard(get_ident())  # noqa: SLF001
             if env.core is not None:
-                env.core.own(False)  # noqa: FBT003
+                env.core.own(False)
 
 
 _current: Session | None = None
@@ -570,23 +510,6 @@ def _pasts_of(events: list[Event]) -> Iterator[Mapping[Cell, Any]]:
         yield {cell: replaced[-1] for cell, replaced in to_come.items()}
 
 
-def _writer_of(event: Event) -> str | None:
-    """Return the C function that made the change; None for a store or operator, and where it is not certain."""
-    if not event.stack or event.one_of_several or event.other is not None:
-        return None
-    return location.writer_of(event.frame, *event.stack[0])
-
-
-def _change_of(event: Event) -> Change:
-    """Return what happened in words: for the first item of a list, what happened to the list, where that shows."""
-    cell, delta = event.cell, event.delta
-    if isinstance(cell, ListItem) and isinstance(delta, Rebound) and cell.index == 0 and cell.name.endswith("[0]"):
-        items = list.__getitem__(cell.owner, slice(2))
-        if len(items) > 1 and items[0] is delta.new and items[1] is delta.old:
-            return change.describe(Spliced(0, (), (delta.new,), list.__len__(cell.owner)), cell.name[: -len("[0]")])
-    return change.describe(delta, cell.name)
-
-
 def _as_own(event: Event) -> Event:
     return dataclasses.replace(event, own=True)
 
@@ -595,66 +518,5 @@ def _reads_local(reading: Reading) -> bool:
     return any(isinstance(cell, Local) for cell in reading.cells)
 
 
-def _thread_name(thread_id: int) -> str:
-    """Return the name that `threading` has for a thread, without making it known to `threading`."""
-    threading = sys.modules.get("threading")
-    thread = None if threading is None else threading._active.get(thread_id)  # noqa: SLF001 - enumerate() takes a lock
-    if thread is not None:
-        return text_of(thread._name) if type(thread._name) is not str else thread._name  # noqa: SLF001
-    return "MainThread" if threading is None else f"Thread-{thread_id}"
-
-
-def _task_name(thread_id: int) -> str | None:
-    """Return the name of the asyncio task that the writer, when it is this thread, runs."""
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is None or thread_id != get_ident():
-        return None
-    try:
-        task = asyncio.current_task()
-    except (RuntimeError, AttributeError):
-        return None
-    return None if task is None else str(task.get_name())
-
-
 def _error_text(error: BaseException) -> str:
     return f"{type(error).__name__}: {text_of(error.args[0]) if error.args else ''}".rstrip(": ")
-
-
-def _condition_of(condition: Any) -> CodeType | Callable[[Hit], object] | None:
-    if condition is None or callable(condition):
-        return condition  # type: ignore[no-any-return] # a callable of whatever kind
-    if type(condition) is str:
-        return conditions.compile_condition(condition)
-    raise UsageError(
-        f"condition is of type {type(condition).__name__!r}", slug="bad-condition", hint="give a text or a callable"
-    )
-
-
-def _action_of(action: Any) -> Action | Callable[[Hit], object]:
-    if isinstance(action, Action):
-        return action
-    if callable(action):
-        return action  # type: ignore[no-any-return] # a callable of whatever kind
-    if type(action) is str and action in {one.value for one in Action}:
-        return Action(action)
-    raise UsageError(
-        f"there is no action {text_of(action)}",
-        slug="unknown-action",
-        hint=f"one of {', '.join(one.value for one in Action)}, or a callable given the hit",
-    )
-
-
-def _depth_of(depth: Any) -> int | str:
-    if depth == "all" or (type(depth) is int and depth >= 0):
-        return depth  # type: ignore[no-any-return] # one of the two
-    raise UsageError(f"depth is {text_of(depth)}", slug="bad-depth", hint="0, 1, 2, ... or 'all'")
-
-
-def _patterns(name: str, given: Any) -> tuple[str, ...]:
-    if given is None:
-        return ()
-    patterns = (given,) if type(given) is str else tuple(given)
-    for pattern in patterns:
-        if type(pattern) is not str:
-            raise UsageError(f"{name} holds {text_of(pattern)}", slug="bad-pattern", hint="give texts such as '*/lib/*'")
-    return patterns

@@ -2,103 +2,27 @@
 
 from __future__ import annotations
 
-import fnmatch
-import re
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Self
 
-from stopwhen import location as locations
 from stopwhen import values
-from stopwhen.errors import BadExpression
 from stopwhen.texts import text_of
-from stopwhen.types import ABSENT, AccessType, Action
+from stopwhen.types import ABSENT, AccessType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import CodeType, TracebackType
+    from types import TracebackType
 
     from stopwhen.dependencies import Reading
     from stopwhen.expression import WatchExpression
     from stopwhen.hit import Hit
     from stopwhen.plan import Plan
+    from stopwhen.rules import Rules
     from stopwhen.scope import Scope
     from stopwhen.session import Session
 
 MOST_HITS = 1_000
 """How many hits a watchpoint keeps: the newest."""
-
-
-class HitCondition:
-    """A rule on the hit count: `3` (the third hit only), `>=3`, `>3`, `<=3`, `<3`, `==3`, `!=3`, `%10`."""
-
-    _FORM = re.compile(r"\s*(>=|<=|==|!=|>|<|%|)\s*(\d+)\s*")
-
-    def __init__(self, rule: str | int) -> None:
-        match = self._FORM.fullmatch(str(rule)) if type(rule) in (str, int) else None
-        if match is None or (match[1] == "%" and int(match[2]) == 0):
-            raise BadExpression(
-                f"the hit condition {rule!r} is no rule on a count",
-                slug="bad-hit-condition",
-                hint="write 3 (the third hit only), >=3, <3, !=3 or %10 (every tenth)",
-            )
-        self._operator, self._number = match[1], int(match[2])
-        self.text = str(rule)
-
-    def holds(self, count: int) -> bool:
-        """Return whether a hit with this count acts."""
-        number = self._number
-        match self._operator:
-            case ">=":
-                return count >= number
-            case ">":
-                return count > number
-            case "<=":
-                return count <= number
-            case "<":
-                return count < number
-            case "!=":
-                return count != number
-            case "%":
-                return count % number == 0
-        return count == number
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What a watchpoint asks of an event before it acts, and how it acts.
-
-    Attributes:
-        condition: compiled expression over `old`, `new`, `absent` and the writing frame's names, or a callable of the
-            hit; None for none.
-        hit_condition: rule on the count; None for none.
-        threads: patterns of names of the threads whose writes count; empty for all.
-        files: patterns of the files whose writes count; empty for all.
-        not_files: patterns of the files whose writes do not count.
-        action: what a hit does.
-    """
-
-    condition: CodeType | Callable[[Hit], object] | None = None
-    hit_condition: HitCondition | None = None
-    threads: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-    not_files: tuple[str, ...] = ()
-    action: Action | Callable[[Hit], object] = Action.STOP
-
-    def allow_writer(self, thread: str, filename: str | None) -> bool:
-        """Return whether the filters let a write of this thread in this file pass."""
-        if self.threads and not any(fnmatch.fnmatchcase(thread, pattern) for pattern in self.threads):
-            return False
-        if self.files and not _matches(filename, self.files):
-            return False
-        return not _matches(filename, self.not_files)
-
-
-def _matches(filename: str | None, patterns: tuple[str, ...]) -> bool:
-    if filename is None:
-        return False
-    names = (filename, locations.short_name(filename))
-    return any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in patterns)
 
 
 @dataclass(eq=False, slots=True)
@@ -178,7 +102,7 @@ class Watchpoint:
         """End this watchpoint; counts and hits stay readable. May be called twice."""
         self.session.remove(self)
 
-    def __enter__(self) -> Watchpoint:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

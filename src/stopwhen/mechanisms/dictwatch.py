@@ -61,7 +61,7 @@ class DictWatch:
                 case DictItem():
                     env.core.arm_dict(cell.owner, cell.key, Token(cell, self.name))
                 case Content():
-                    env.core.arm_dict(cell.owner, None, Token(cell, self.name), True)  # noqa: FBT003 - C takes no keywords
+                    env.core.arm_dict(cell.owner, None, Token(cell, self.name), True)
         except RuntimeError as error:
             self._drop_events()
             raise Unavailable(str(error), slug="no-dict-watcher") from None
@@ -73,7 +73,7 @@ class DictWatch:
             case DictItem():
                 env.core.disarm_dict(cell.owner, cell.key)
             case Content():
-                env.core.disarm_dict(cell.owner, None, True)  # noqa: FBT003
+                env.core.disarm_dict(cell.owner, None, True)
         self._armed.discard(cell)
         self._drop_events()
 

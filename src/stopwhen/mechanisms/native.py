@@ -38,7 +38,9 @@ def events_of(records: list[tuple[Any, ...]]) -> list[Event]:
     for token, kind, data, thread_id, frame, stack, other, several, own in records:
         delta = delta_of(token.cell, kind, data)
         if delta is not None:
-            events.append(Event(token.cell, delta, thread_id, frame, stack, other, token.mechanism, bool(own), bool(several)))
+            events.append(
+                Event(token.cell, delta, thread_id, frame, stack, other, token.mechanism, bool(own), bool(several))
+            )
     return events
 
 

@@ -102,7 +102,9 @@ class Recheck:
         ended = [cell for cell in self._snapshots if isinstance(cell, Local) and cell.owner is frame]
         if ended:
             place = places_of(frame)
-            self._report([Event(cell, Ended(), get_ident(), frame, place, None, self.name, own=False) for cell in ended])
+            self._report(
+                [Event(cell, Ended(), get_ident(), frame, place, None, self.name, own=False) for cell in ended]
+            )
 
     def forget_threads(self) -> None:
         """Forget all threads but this one, in a forked child."""
@@ -348,6 +350,8 @@ def has_changed(cell: Cell, seen: Any) -> bool:
     """Return whether `cell` differs from the snapshot `seen`. Objects are compared by identity."""
     if type(seen) is _Comparison:
         return seen.has_changed()
+    if isinstance(cell, Local) and is_borrowed(cell.owner.f_code, cell.owner.f_lasti, cell.variable):
+        return False
     now = snapshot(cell)
     if not isinstance(cell, Content):
         return now is not seen

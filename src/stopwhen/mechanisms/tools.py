@@ -1,7 +1,8 @@
-"""The tool id of `sys.monitoring` that the C mechanisms share: taken when needed, given back with nothing left behind."""
+"""The tool id of `sys.monitoring` that the C mechanisms share: taken when needed, given back with nothing left."""
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ def take_tool() -> tuple[int, Callable[[], None]] | None:
     for tool in OURS:
         if monitoring.get_tool(tool) is None:
             monitoring.use_tool_id(tool, "stopwhen")
-            return tool, lambda: _leave(tool)
+            return tool, functools.partial(_leave, tool)
     return None
 
 

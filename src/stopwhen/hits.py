@@ -1,0 +1,120 @@
+"""Makes the hit that an event is, once access type and filters have let it pass."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from _thread import get_ident
+from typing import TYPE_CHECKING
+
+from stopwhen import change, location
+from stopwhen.cells import ListItem
+from stopwhen.event import Event, Rebound, Spliced
+from stopwhen.hit import Hit
+from stopwhen.texts import text_of
+from stopwhen.types import ABSENT, AccessType
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from stopwhen.change import Change
+    from stopwhen.watchpoint import Seen, Watchpoint
+
+
+def hit_of(watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event, *, in_child: bool) -> Hit:
+    """Return the hit that `event` is: it took the watch expression from the state `seen` to `new`."""
+    wants_truth = watchpoint.access is AccessType.TRUE
+    writer = location.locate(*event.stack[0]) if event.stack else None
+    between = None
+    if event.other is not None and writer is not None:
+        between = (location.locate(*event.other), writer)
+    return Hit(
+        watchpoint=watchpoint,
+        old=seen.truth if wants_truth else seen.reading.value,
+        new=new.truth if wants_truth else new.reading.value,
+        old_text=str(seen.truth) if wants_truth else seen.value_text,
+        new_text=str(new.truth) if wants_truth else text_of(new.reading.value),
+        change=_change_of(event),
+        location=writer,
+        own_location=location.own_location(event.stack),
+        by=_writer_of(event),
+        thread=thread_name(event.thread_id),
+        thread_id=event.thread_id,
+        task=_task_name(event.thread_id),
+        pid=os.getpid(),
+        time_ns=time.time_ns(),
+        count=watchpoint.count + 1,
+        mechanism=event.mechanism,
+        exact=event.other is None,
+        between=between,
+        in_child=in_child,
+        places=event.stack,
+    )
+
+
+def already(watchpoint: Watchpoint, count: int) -> tuple[Hit, FrameType | None]:
+    """Return the hit of a watchpoint that is true when it is armed, and the frame that armed it."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - there is no other way to it
+    while frame is not None and location.is_ours(frame.f_code.co_filename):
+        frame = frame.f_back
+    armed_at = None if frame is None else location.locate(frame.f_code, frame.f_lasti)
+    hit = Hit(
+        watchpoint=watchpoint,
+        old=ABSENT,
+        new=True,
+        old_text=str(ABSENT),
+        new_text="True",
+        change=None,
+        location=armed_at,
+        own_location=armed_at,
+        by=None,
+        thread=thread_name(get_ident()),
+        thread_id=get_ident(),
+        task=_task_name(get_ident()),
+        pid=os.getpid(),
+        time_ns=time.time_ns(),
+        count=count,
+        mechanism="arming",
+        already=True,
+        places=() if frame is None else ((frame.f_code, frame.f_lasti),),
+    )
+    return hit, frame
+
+
+def thread_name(thread_id: int) -> str:
+    """Return the name that `threading` has for a thread, without making it known to `threading`."""
+    threading = sys.modules.get("threading")
+    thread = None if threading is None else threading._active.get(thread_id)  # noqa: SLF001 - enumerate() takes a lock
+    if thread is not None:
+        return text_of(thread._name) if type(thread._name) is not str else thread._name  # noqa: SLF001
+    return "MainThread" if threading is None else f"Thread-{thread_id}"
+
+
+def _task_name(thread_id: int) -> str | None:
+    """Return the name of the asyncio task that the writer, when it is this thread, runs."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None or thread_id != get_ident():
+        return None
+    try:
+        task = asyncio.current_task()
+    except (RuntimeError, AttributeError):
+        return None
+    return None if task is None else str(task.get_name())
+
+
+def _writer_of(event: Event) -> str | None:
+    """Return the C function that made the change; None for a store or operator, and where it is not certain."""
+    if not event.stack or event.one_of_several or event.other is not None:
+        return None
+    return location.writer_of(event.frame, *event.stack[0])
+
+
+def _change_of(event: Event) -> Change:
+    """Return what happened in words: for the first item of a list, what happened to the list, where that shows."""
+    cell, delta = event.cell, event.delta
+    if isinstance(cell, ListItem) and isinstance(delta, Rebound) and cell.index == 0 and cell.name.endswith("[0]"):
+        items = list.__getitem__(cell.owner, slice(2))
+        if len(items) > 1 and items[0] is delta.new and items[1] is delta.old:
+            return change.describe(Spliced(0, (), (delta.new,), list.__len__(cell.owner)), cell.name[: -len("[0]")])
+    return change.describe(delta, cell.name)
