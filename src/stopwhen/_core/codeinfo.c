@@ -5,7 +5,8 @@
  *     by the instruction that stands statically before it, or by the one that jumps there (EFFECT_JUMPS).
  * I2. Of several calls in one straight run on one line only the last is followed by a check, unless the line names a
  *     function that changes data, such as `append`. The line blamed is right all the same. Missed would be a change
- *     undone on its very line by two functions under other names: `f(1); g()` with `f, g = L.append, L.pop`.
+ *     undone on its very line by two functions under other names: `f(1); g()` with `f, g = L.append, L.pop`; and one
+ *     made by an operator and undone behind it: `L += [1]; del L[-1]`.
  */
 #include "codeinfo.h"
 
@@ -102,7 +103,7 @@ code_line_names_mutator(const CodeInfo *info, Py_ssize_t unit)
 static Py_ssize_t
 can_wait_for(const CodeInfo *info, Py_ssize_t unit)
 {
-    if (!(info->effect[unit] & EFFECT_CALL) || (info->effect[unit] & EFFECT_BREAKS)) {
+    if (!(info->effect[unit] & EFFECT_CALL) || (info->effect[unit] & (EFFECT_BREAKS | EFFECT_DIRECT))) {
         return -1;
     }
     for (Py_ssize_t i = unit + 1; i < info->length; i++) {
