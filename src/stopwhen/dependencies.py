@@ -169,7 +169,7 @@ class _Reader:
         return self.record.made(slice(*bounds))
 
     def call(self, node: ast.Call, bound: Bound) -> Any:
-        function = self.value_of(node.func, bound)
+        function = self.function_of(node, bound)
         arguments: list[Any] = []
         names: list[str] = []
         for argument in node.args:
@@ -186,6 +186,15 @@ class _Reader:
             options=options,
             names=tuple(names),
         )
+
+    def function_of(self, node: ast.Call, bound: Bound) -> Any:
+        try:
+            return self.value_of(node.func, bound)
+        except Absence:
+            # All names of functions known to be pure are builtins': one that is not there yet will be no such name.
+            if isinstance(node.func, ast.Name) and not self.record.allow_calls:
+                self.record.call(f"it calls {node.func.id}()", lambda: ABSENT)
+            raise
 
     def options_of(self, node: ast.Call, bound: Bound) -> dict[str, Any]:
         options: dict[str, Any] = {}

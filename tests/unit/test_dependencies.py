@@ -769,6 +769,11 @@ class TestCalls:
         after = repr(names["a"]) + repr(names["d"]) + repr(names["s"]) + repr(names["b"]) + repr(names["q"])
         assert after == before
 
+    def test_a_call_of_a_name_that_is_not_there_yet_is_refused_at_once(self):
+        """Only builtins are known to be pure, and those are there."""
+        assert refusal("later(x)").slug == "call"
+        assert reading("later(x)", {}, allow_calls=True).value is ABSENT
+
     @pytest.mark.parametrize(
         "text", ["f()", "t.method()", "T()", "print(1)", "open('x')", "t.helper()", "input()", "iter(a)"]
     )
