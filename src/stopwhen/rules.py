@@ -86,7 +86,7 @@ class Rules:
 
 
 def _matches(filename: str | None, patterns: tuple[str, ...]) -> bool:
-    if filename is None:
+    if filename is None or not patterns:
         return False
     names = (filename, locations.short_name(filename))
     return any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in patterns)
