@@ -11,6 +11,7 @@ import collections
 import opcode
 import sys
 from _thread import get_ident
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from stopwhen import deltas, env, scope, static, values
@@ -208,7 +209,6 @@ class TraceSource:
     def __init__(self, recheck: Recheck) -> None:
         self._recheck = recheck
         self._threading: Any = None
-        self._frames: list[FrameType] = []
 
     def reason(self) -> str | None:
         """Return why there is none here."""
@@ -220,7 +220,6 @@ class TraceSource:
         while frame is not None:
             frame.f_trace = self._trace
             frame.f_trace_opcodes = True
-            self._frames.append(frame)
             frame = frame.f_back
         import threading  # noqa: PLC0415 - it is the only way to reach threads to come
 
@@ -234,10 +233,13 @@ class TraceSource:
         if self._threading is not None:
             self._threading.settrace(None)
             self._threading = None
-        while self._frames:
-            frame = self._frames.pop()
-            frame.f_trace = None
-            frame.f_trace_opcodes = False
+        for innermost in sys._current_frames().values():  # noqa: SLF001 - there is no other way to it
+            frame: FrameType | None = innermost
+            while frame is not None:
+                if type(frame.f_trace) is MethodType and frame.f_trace.__self__ is self:
+                    frame.f_trace = None
+                    frame.f_trace_opcodes = False
+                frame = frame.f_back
 
     def _trace(self, frame: FrameType, kind: str, argument: object) -> Any:
         if self._threading is None:

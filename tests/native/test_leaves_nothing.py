@@ -1,0 +1,340 @@
+"""After `remove()`, or the end of `with`, nothing of ours holds the program's objects, and nothing is armed."""
+
+from __future__ import annotations
+
+import array
+import collections
+import gc
+import sys
+import types
+import weakref
+
+import pytest
+
+import stopwhen
+from stopwhen import env, session
+
+ROUNDS = 1_000
+MOST_BLOCKS = 100
+"""Memory blocks that 1,000 rounds may add: caches inside the interpreter, not one block for each round."""
+
+
+class List(list):
+    pass
+
+
+class Dict(dict):
+    pass
+
+
+class Ordered(collections.OrderedDict):
+    pass
+
+
+class Set(set):
+    pass
+
+
+class Deque(collections.deque):
+    pass
+
+
+class Bytes(bytearray):
+    pass
+
+
+class Array(array.array):
+    pass
+
+
+class Plain:
+    pass
+
+
+class Slots:
+    __slots__ = ("__weakref__", "value")
+
+
+def plain(value):
+    made = Plain()
+    made.value = value
+    return made
+
+
+def slots(value):
+    made = Slots()
+    made.value = value
+    return made
+
+
+def set_value(owner):
+    owner.value = object()
+
+
+CASES = {
+    "list": (lambda: List([object()]), "x", lambda x: x.append(1)),
+    "list item": (lambda: List([object()]), "x[0]", lambda x: x.__setitem__(0, object())),
+    "list length": (lambda: List([object()]), "len(x)", lambda x: x.append(1)),
+    "dict": (lambda: Dict(a=object()), "x", lambda x: x.update(b=object())),
+    "dict item": (lambda: Dict(a=object()), "x['a']", lambda x: x.update(a=object())),
+    "ordered dict": (lambda: Ordered(a=object()), "x", lambda x: x.update(b=object())),
+    "set": (lambda: Set([object()]), "x", lambda x: x.add(object())),
+    "deque": (lambda: Deque([object()]), "x", lambda x: x.append(object())),
+    "bytearray": (lambda: Bytes(b"ab"), "x", lambda x: x.extend(b"c")),
+    "array": (lambda: Array("i", [1]), "x", lambda x: x.append(2)),
+    "instance": (lambda: plain(object()), "x", set_value),
+    "attribute": (lambda: plain(object()), "x.value", set_value),
+    "slot": (lambda: slots(object()), "x.value", set_value),
+    "nested": (lambda: plain(List([Dict(a=slots(1))])), "x.value[0]['a'].value", lambda x: set_value(x.value[0]["a"])),
+    "call": (lambda: plain(object()), "identity(x)", set_value),
+}
+LEAKING_WOULD_SHOW = ("list", "dict item", "instance", "slot", "nested", "call")
+"""Enough for every mechanism and every way it notes and lets go."""
+
+
+def identity(owner):
+    return id(owner.value)
+
+
+@pytest.fixture(params=CASES)
+def case(request):
+    return CASES[request.param]
+
+
+@pytest.fixture(params=LEAKING_WOULD_SHOW)
+def repeated(request):
+    return CASES[request.param]
+
+
+def watch(expression, owner, **options):
+    scope = {"x": owner, "identity": identity}
+    return stopwhen.changes(expression, scope=scope, action="count", allow_calls=True, **options)
+
+
+def test_watched_data_is_freed_once_the_watchpoint_is_removed(mechanism, case):
+    """The watchpoint and its hits may live on: they hold texts only."""
+    make, expression, change = case
+    owner = make()
+    references = sys.getrefcount(owner)
+    watchpoint = watch(expression, owner)
+    change(owner)
+    assert watchpoint.count == 1
+    watchpoint.remove()
+    gc.collect()
+    assert sys.getrefcount(owner) == references
+    gone = weakref.ref(owner)
+    del owner
+    gc.collect()
+    assert gone() is None
+    assert len(watchpoint.hits) == 1
+
+
+def test_nothing_refers_to_watched_data_after_with(mechanism):
+    """Not a snapshot, not a cell, not a scope, not a hit."""
+    item = Plain()
+    owner = List([item])
+    namespace = {"x": owner}
+    with stopwhen.changes("x", scope=namespace, depth="all", action="count") as watchpoint:
+        owner.append(item)
+        item.value = 1
+    assert watchpoint.count == 2
+    gc.collect()
+    assert referrers(owner, namespace) == []
+    assert referrers(item, owner) == []
+
+
+def referrers(target, known):
+    """Return what refers to `target`, but for `known`, frames and the variables that this test shares."""
+    expected = (types.FrameType, types.CellType)
+    return [one for one in gc.get_referrers(target) if one is not known and type(one) not in expected]
+
+
+def test_values_replaced_or_removed_are_freed_while_watched(mechanism):
+    """Only what is last seen is held, and the program holds that too."""
+    owner = plain(Plain())
+    old = weakref.ref(owner.value)
+    with watch("x.value", owner) as watchpoint:
+        owner.value = Plain()
+        gc.collect()
+        assert old() is None
+        now = weakref.ref(owner.value)
+        del owner.value
+        gc.collect()
+        assert now() is None
+        assert watchpoint.count == 2
+
+
+def test_items_taken_from_a_container_are_freed_while_it_is_watched(mechanism):
+    """A snapshot follows its container, and so do the texts of hits."""
+    for kind, add in ((List, "append"), (Set, "add"), (Deque, "append")):
+        owner = kind()
+        with watch("x", owner) as watchpoint:
+            item = Plain()
+            getattr(owner, add)(item)
+            gone = weakref.ref(item)
+            del item
+            owner.clear()
+            gc.collect()
+            assert gone() is None
+            assert watchpoint.count == 2
+
+
+def test_a_frame_and_its_locals_are_freed_when_it_ends(mechanism):
+    """Watching a local must not keep alive what ends with the call."""
+
+    def call():
+        value = Plain()
+        freed.append(weakref.ref(value))
+        watchpoints.append(stopwhen.changes("value", action="count"))
+        value = Plain()
+        freed.append(weakref.ref(value))
+        return 1
+
+    freed, watchpoints = [], []
+    call()
+    gc.collect()
+    assert [one() for one in freed] == [None, None]
+    assert watchpoints[0].count == 1
+    assert stopwhen.watchpoints() == []
+
+
+def test_a_removed_watchpoint_lets_go_of_the_frame_it_was_made_in(mechanism):
+    """Its scope is the frame while it is armed."""
+
+    def call():
+        value = Plain()
+        freed.append(weakref.ref(value))
+        with stopwhen.changes("value", action="count") as watchpoint:
+            value.x = 1
+        return watchpoint
+
+    freed = []
+    watchpoint = call()
+    gc.collect()
+    assert freed[0]() is None
+    assert watchpoint.count == 1
+
+
+def test_a_shared_variable_is_let_go_of(mechanism):
+    """The cell object of a closure is a thing of the program's as well."""
+    value = Plain()
+    gone = weakref.ref(value)
+
+    def rebind():
+        nonlocal value
+        value = None
+
+    with stopwhen.changes("value", action="count") as watchpoint:
+        rebind()
+    gc.collect()
+    assert gone() is None
+    assert watchpoint.count == 1
+
+
+def test_an_exception_in_the_writer_holds_the_data_no_longer_than_it_lives(mechanism):
+    """`action="raise"` gives the hit with the objects to the exception alone."""
+    owner = List()
+    watchpoint = stopwhen.changes("x", scope={"x": owner}, action="raise")
+    with pytest.raises(stopwhen.DataChanged) as caught:
+        owner.append(1)
+    watchpoint.remove()
+    del caught
+    gone = weakref.ref(owner)
+    del owner
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_refused_watchpoint_leaves_nothing(mechanism, monkeypatch):
+    """What has been armed of it is disarmed again."""
+    if env.core is not None and env.HAS_DICT_WATCHERS:
+        monkeypatch.setenv("STOPWHEN_MECHANISM", "dictwatch")
+    else:
+        monkeypatch.setattr(session.current(), "_mechanisms", ())
+    owner = plain([1])
+    references = sys.getrefcount(owner), sys.getrefcount(owner.value)
+    with pytest.raises(stopwhen.Refused):
+        watch("x.value", owner)
+    gc.collect()
+    assert (sys.getrefcount(owner), sys.getrefcount(owner.value)) == references
+    assert session.current()._readers == {}
+    assert session.current()._armed == {}
+
+
+@pytest.mark.skipif(env.core is None or not env.HAS_DICT_WATCHERS, reason="needs dict watchers")
+def test_a_watchpoint_that_can_be_armed_no_longer_leaves_nothing(monkeypatch, capfd):
+    """The value becomes one that no allowed mechanism sees: what was armed for it meanwhile is disarmed, too."""
+    monkeypatch.setenv("STOPWHEN_MECHANISM", "dictwatch")
+    owner = plain(1)
+    watchpoint = watch("x", owner, depth="all")
+    owner.value = {1: {2: []}}
+    assert watchpoint.removed
+    assert session.current()._readers == {}
+    assert session.current()._armed == {}
+    assert env.core.armed() == 0
+
+
+def test_a_watchpoint_that_cannot_be_enabled_stays_disabled(mechanism, monkeypatch):
+    """Then it can be enabled later."""
+    owner = List()
+    with watch("x", owner) as watchpoint:
+        watchpoint.disable()
+        monkeypatch.setattr(session.current(), "_mechanisms", ())
+        with pytest.raises(stopwhen.Refused):
+            watchpoint.enable()
+        monkeypatch.undo()
+        assert not watchpoint.enabled
+        assert session.current()._readers == {}
+        watchpoint.enable()
+        owner.append(1)
+        assert watchpoint.count == 1
+
+
+def blocks():
+    gc.collect()
+    return sys.getallocatedblocks()
+
+
+def rounds(mechanism):
+    """Pure Python looks at every instruction, its own user's included."""
+    return ROUNDS if mechanism == "best" else ROUNDS // 40
+
+
+def test_arming_and_disarming_leaks_nothing(mechanism, repeated):
+    """Not a block, not a reference to anything used."""
+    make, expression, _ = repeated
+    owner = make()
+
+    def arm_and_disarm(count):
+        for _ in range(count):
+            watch(expression, owner).remove()
+
+    arm_and_disarm(20)
+    before = blocks()
+    references = sys.getrefcount(owner), sys.getrefcount(type(owner))
+    arm_and_disarm(rounds(mechanism))
+    assert blocks() - before < MOST_BLOCKS
+    assert (sys.getrefcount(owner), sys.getrefcount(type(owner))) == references
+
+
+def test_hits_leak_nothing(mechanism, repeated):
+    """Once as many hits are kept as are ever kept, a hit more costs nothing."""
+    make, expression, change = repeated
+    owner = make()
+
+    def hit(count):
+        for _ in range(count):
+            change(owner)
+            if type(owner) is List:
+                owner.pop()
+
+    with watch(expression, owner) as watchpoint:
+        watchpoint.kept = collections.deque(maxlen=20)
+        hit(30)
+        before = blocks()
+        references, nones, hits = sys.getrefcount(owner), sys.getrefcount(None), watchpoint.count
+        hit(rounds(mechanism))
+        assert blocks() - before < MOST_BLOCKS
+        assert sys.getrefcount(owner) == references
+        assert sys.getrefcount(None) - nones < MOST_BLOCKS
+        assert watchpoint.count - hits >= rounds(mechanism)
