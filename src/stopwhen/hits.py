@@ -34,7 +34,7 @@ def hit_of(watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event, *, in_ch
         old=seen.truth if wants_truth else seen.reading.value,
         new=new.truth if wants_truth else new.reading.value,
         old_text=str(seen.truth) if wants_truth else seen.value_text,
-        new_text=str(new.truth) if wants_truth else text_of(new.reading.value),
+        new_text=str(new.truth) if wants_truth else new.value_text,
         change=_change_of(event),
         location=writer,
         own_location=location.own_location(event.stack),
