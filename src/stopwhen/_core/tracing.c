@@ -15,6 +15,7 @@
 #if !HAS_MONITORING
 
 #include <internal/pycore_frame.h>
+#include <opcode.h>
 
 struct Traced {
     PyThreadState *thread;         /* Borrowed; compared with the living ones before it is followed. */
@@ -201,13 +202,17 @@ grain_of(CoreState *state, CodeInfo *info, Py_ssize_t unit)
     if (info->grain[unit] == 0) {
         int checked = 0;
         int direct = 0;
+        int returns = 0;
         for (Py_ssize_t i = 0; i < info->length; i++) {
             if (info->line[i] == info->line[unit] && is_checked(info, i, interest)) {
                 checked++;
                 direct += (info->effect[i] & EFFECT_DIRECT) != 0;
             }
+            returns |= info->line[i] == info->line[unit] && _Py_OPCODE(_PyCode_CODE(info->code)[i]) == RETURN_VALUE;
         }
         int fine = direct > 1 || (checked > 1 && code_line_names_mutator(info, unit));
+        /* What an action raises at the event of the return, no `try` of this frame would catch. */
+        fine |= returns && checked > 0 && PyBytes_GET_SIZE(info->code->co_exceptiontable) > 0;
         info->grain[unit] = fine ? GRAIN_OPCODE : checked > 1 ? GRAIN_LINE_OF_SEVERAL : GRAIN_LINE;
     }
     return info->grain[unit];
