@@ -11,8 +11,6 @@ from stopwhen.types import ABSENT
 if TYPE_CHECKING:
     from types import CodeType, FrameType
 
-    from stopwhen.hit import Hit
-
 FILENAME = "<stopwhen condition>"
 
 
@@ -50,9 +48,9 @@ class _Names(dict[str, Any]):
         return value
 
 
-def holds(condition: CodeType, hit: Hit, frame: FrameType | None) -> bool:
-    """Return the truth of `condition` for `hit`. What it raises is the caller's to handle."""
-    names = _Names({"old": hit.old, "new": hit.new, "absent": ABSENT, "hit": hit}, frame)
+def holds(condition: CodeType, old: Any, new: Any, frame: FrameType | None) -> bool:
+    """Return the truth of `condition` for a change from `old` to `new`. What it raises is the caller's to handle."""
+    names = _Names({"old": old, "new": new, "absent": ABSENT}, frame)
     # A copy, since eval() would add __builtins__ to the program's own globals where they lack them.
     outer = {} if frame is None else dict(frame.f_globals)
     return bool(eval(condition, outer, names))

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from _thread import get_ident
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stopwhen import change, location
 from stopwhen.cells import ListItem
@@ -25,14 +25,15 @@ if TYPE_CHECKING:
 def hit_of(watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event, *, in_child: bool) -> Hit:
     """Return the hit that `event` is: it took the watch expression from the state `seen` to `new`."""
     wants_truth = watchpoint.access is AccessType.TRUE
+    old, value = values_of(watchpoint.access, seen, new)
     writer = location.locate(*event.stack[0]) if event.stack else None
     between = None
     if event.other is not None and writer is not None:
         between = (location.locate(*event.other), writer)
     return Hit(
         watchpoint=watchpoint,
-        old=seen.truth if wants_truth else seen.reading.value,
-        new=new.truth if wants_truth else new.reading.value,
+        old=old,
+        new=value,
         old_text=str(seen.truth) if wants_truth else seen.value_text,
         new_text=str(new.truth) if wants_truth else new.value_text,
         change=_change_of(event),
@@ -53,7 +54,14 @@ def hit_of(watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event, *, in_ch
     )
 
 
-def already(watchpoint: Watchpoint, count: int) -> tuple[Hit, FrameType | None]:
+def values_of(access: AccessType, seen: Seen, new: Seen) -> tuple[Any, Any]:
+    """Return old and new value, as hits and conditions have them: of a wait for truth, the truth."""
+    if access is AccessType.TRUE:
+        return seen.truth, new.truth
+    return seen.reading.value, new.reading.value
+
+
+def already(watchpoint: Watchpoint) -> tuple[Hit, FrameType | None]:
     """Return the hit of a watchpoint that is true when it is armed, and the frame that armed it."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - there is no other way to it
     while frame is not None and location.is_ours(frame.f_code.co_filename):
@@ -74,7 +82,7 @@ def already(watchpoint: Watchpoint, count: int) -> tuple[Hit, FrameType | None]:
         task=_task_name(get_ident()),
         pid=os.getpid(),
         time_ns=time.time_ns(),
-        count=count,
+        count=watchpoint.count + 1,
         mechanism="arming",
         already=True,
         places=() if frame is None else ((frame.f_code, frame.f_lasti),),

@@ -349,8 +349,11 @@ class Session:
         writer = location.locate(*event.stack[0]) if event.stack else None
         if not watchpoint.rules.allow_writer(thread, None if writer is None else writer.filename):
             return
+        old_value, new_value = hits.values_of(watchpoint.access, seen, new)
+        if not self._expression_holds(watchpoint, old_value, new_value, event.frame):
+            return
         hit = hits.hit_of(watchpoint, seen, new, event, in_child=os.getpid() != self._pid)
-        if not self._condition_holds(watchpoint, hit, event.frame):
+        if not self._callable_holds(watchpoint, hit):
             return
         watchpoint.count += 1
         due = self._keep(watchpoint, hit, event.frame)
@@ -358,9 +361,11 @@ class Session:
             self._due.setdefault(event.thread_id, []).append(due)
 
     def _already(self, watchpoint: Watchpoint) -> DueHit | None:
-        """Count the hit of a watchpoint that is true when it is armed."""
+        """Consider the hit of a watchpoint that is true when it is armed."""
+        hit, frame = hits.already(watchpoint)
+        if not self._expression_holds(watchpoint, hit.old, hit.new, frame) or not self._callable_holds(watchpoint, hit):
+            return None
         watchpoint.count += 1
-        hit, frame = hits.already(watchpoint, watchpoint.count)
         return self._keep(watchpoint, hit, frame)
 
     def _keep(self, watchpoint: Watchpoint, hit: Hit, frame: FrameType | None) -> DueHit | None:
@@ -373,15 +378,25 @@ class Session:
 
     # The user's code: conditions and actions.
 
-    def _condition_holds(self, watchpoint: Watchpoint, hit: Hit, frame: FrameType | None) -> bool:
+    def _expression_holds(self, watchpoint: Watchpoint, old: Any, new: Any, frame: FrameType | None) -> bool:
+        """Return whether a condition that is an expression is true; so is none, or one of another kind."""
         condition = watchpoint.rules.condition
-        if condition is None:
+        if condition is None or callable(condition):
             return True
+        return self._ask(watchpoint, lambda: conditions.holds(condition, old, new, frame))
+
+    def _callable_holds(self, watchpoint: Watchpoint, hit: Hit) -> bool:
+        """Return whether a condition that is a callable returns true for `hit`; so is none, or one of another kind."""
+        condition = watchpoint.rules.condition
+        if not callable(condition):
+            return True
+        return self._ask(watchpoint, lambda: bool(condition(hit)))
+
+    def _ask(self, watchpoint: Watchpoint, condition: Callable[[], bool]) -> bool:
+        """Return what a condition says; one that raises counts as true, which is said once."""
         with _Own(self):
             try:
-                if callable(condition):
-                    return bool(condition(hit))
-                return conditions.holds(condition, hit, frame)
+                return condition()
             except Exception as error:
                 if not watchpoint.condition_failed:
                     watchpoint.condition_failed = True
