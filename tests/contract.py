@@ -76,7 +76,7 @@ class Case:
     setup: str
     watch: str | Sequence[str]
     program: str
-    hits: Sequence[Expected] = ()
+    hits: list[Expected] = field(default_factory=list)
     dicts: bool = False
     trigger: str = "changes"
     options: dict[str, Any] = field(default_factory=dict)
@@ -149,3 +149,7 @@ def _run(module: Module, source: str, raises: type[BaseException] | None) -> Non
         return
     with pytest.raises(raises):
         module.run(source)
+
+
+every_mechanism = pytest.mark.parametrize("mechanism", mechanism_sets())
+"""Runs a test, which watches nothing but items of dicts, under each mechanism."""

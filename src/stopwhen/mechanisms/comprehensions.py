@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import dis
+    from collections.abc import Iterator
     from types import CodeType
 
 SAVE = opcode.opmap.get("LOAD_FAST_AND_CLEAR")
@@ -25,22 +26,39 @@ def borrowed_ranges(code: CodeType, variable: str) -> tuple[tuple[int, int], ...
     ranges = []
     for index, instruction in enumerate(instructions):
         if instruction.opname == "LOAD_FAST_AND_CLEAR" and instruction.argval == variable:
-            end = _put_back(instructions[index + 1 :], variable)
-            ranges.append((instruction.offset, end))
+            loop = next(one for one in instructions[index:] if one.opname in ("FOR_ITER", "END_ASYNC_FOR"))
+            behind = loop.argval if loop.opname == "FOR_ITER" else loop.offset
+            ranges.append((instruction.offset, _put_back(instructions, behind, variable)))
+            # An error in the comprehension goes to a handler that puts it back as well, and so does one in the
+            # handlers of comprehensions inside it.
+            handler = next((target for start, end, target in protected(code) if start <= loop.offset <= end), None)
+            if handler is not None:
+                ranges += [(start, end) for start, end, target in protected(code) if target == handler]
+                ranges.append((handler, _put_back(instructions, handler, variable)))
     return tuple(ranges)
 
 
-def _put_back(instructions: list[dis.Instruction], variable: str) -> int:
-    """Return the offset of the first store to `variable` behind the comprehension's loop."""
-    behind = -1
-    for instruction in instructions:
-        if behind < 0 and instruction.opname == "FOR_ITER":
-            behind = instruction.argval
-        elif behind < 0 and instruction.opname == "END_ASYNC_FOR":
-            behind = instruction.offset
-        elif 0 <= behind <= instruction.offset and _stores(instruction, variable):
-            return instruction.offset
-    return instructions[-1].offset
+def _put_back(instructions: list[dis.Instruction], start: int, variable: str) -> int:
+    """Return the offset of the first store to `variable` from `start` on."""
+    stores = (one.offset for one in instructions if one.offset >= start and _stores(one, variable))
+    return next(stores, instructions[-1].offset)
+
+
+def protected(code: CodeType) -> Iterator[tuple[int, int, int]]:
+    """Yield first and last offset of each range of instructions that has a handler, and the handler's offset."""
+    numbers = _numbers(code.co_exceptiontable)
+    for start, length, target, _depth in zip(numbers, numbers, numbers, numbers, strict=True):
+        yield 2 * start, 2 * (start + length - 1), 2 * target
+
+
+def _numbers(table: bytes) -> Iterator[int]:
+    """Yield the numbers of an exception table: six bits a byte, the most significant first, bit 6 where more follow."""
+    number = 0
+    for byte in table:
+        number = number << 6 | (byte & 63)
+        if not byte & 64:
+            yield number
+            number = 0
 
 
 def _stores(instruction: dis.Instruction, variable: str) -> bool:

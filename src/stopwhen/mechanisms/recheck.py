@@ -209,6 +209,7 @@ class TraceSource:
     def __init__(self, recheck: Recheck) -> None:
         self._recheck = recheck
         self._threading: Any = None
+        self._failing: dict[int, FrameType] = {}
 
     def reason(self) -> str | None:
         """Return why there is none here."""
@@ -230,6 +231,7 @@ class TraceSource:
     def stop(self) -> None:
         """Call no more."""
         sys.settrace(None)
+        self._failing.clear()
         if self._threading is not None:
             self._threading.settrace(None)
             self._threading = None
@@ -246,12 +248,16 @@ class TraceSource:
             return None
         frame.f_trace_opcodes = True
         self._recheck.look(frame)
+        # None is returned both by `yield None` and by an error, which has an event of its own just before.
+        fails = self._failing.pop(get_ident(), None) is frame
         if kind == "return":
-            if argument is None or opcode.opname[frame.f_code.co_code[frame.f_lasti]] != "YIELD_VALUE":
+            if fails or opcode.opname[frame.f_code.co_code[frame.f_lasti]] != "YIELD_VALUE":
                 self._recheck.end(frame)
             self._recheck.move_to_caller(frame)
         else:
             self._recheck.move(frame.f_code, max(frame.f_lasti, 0))
+        if kind == "exception":
+            self._failing[get_ident()] = frame
         return self._trace
 
 
