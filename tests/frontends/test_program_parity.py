@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from helpers import PROGRAMS, Result, run_python
+from stopwhen import env
 
 PARITY = PROGRAMS / "parity"
 WATCHING = ("-m", "stopwhen", "run", "--changes", "no_such_name_", "--action", "log")
@@ -250,6 +251,15 @@ def test_a_program_may_have_modules_named_like_standard_ones(tmp_path):
     (tmp_path / "app" / "app.py").write_text("import ast, dataclasses, pkgutil, runpy\nprint(ast.__file__)\n")
     result = assert_same("app/app.py", cwd=tmp_path)
     assert "own dataclasses" in result.stdout
+
+
+@pytest.mark.skipif(
+    not env.HAS_MONITORING and env.core is None,
+    reason="needs sys.monitoring or the C module: recheck is a trace function",
+)
+def test_there_is_no_trace_function():
+    """`sys.gettrace()` is what the program made it."""
+    assert_same("-c", "import sys; print(sys.gettrace())", cwd=PARITY)
 
 
 def test_the_environment_is_unchanged():

@@ -9,4 +9,4 @@ for key, value in list(vars(main).items()):
         print(key, re.sub("0x[0-9a-f]+", "", repr(value)))
 print(sys.argv, sys.orig_argv, sys.path, sys.flags, sys.warnoptions, sys._xoptions, sep="\n")
 print(sys._getframe().f_code.co_filename, sys._getframe().f_code.co_name, __debug__)
-print(sys.gettrace(), sys.getprofile(), sys.getrecursionlimit(), sys.excepthook is sys.__excepthook__)
+print(sys.getprofile(), sys.getrecursionlimit(), sys.excepthook is sys.__excepthook__)
