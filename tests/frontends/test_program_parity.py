@@ -255,7 +255,7 @@ def test_a_program_may_have_modules_named_like_standard_ones(tmp_path):
 
 @pytest.mark.skipif(
     not env.HAS_MONITORING and env.core is None,
-    reason="needs sys.monitoring or the C module: recheck is a trace function",
+    reason="needs sys.monitoring or the C module",
 )
 def test_there_is_no_trace_function():
     """`sys.gettrace()` is what the program made it."""
