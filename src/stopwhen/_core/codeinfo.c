@@ -31,6 +31,8 @@ code_info_free(void *pointer)
     PyMem_Free(info->due);
     PyMem_Free(info->culprit);
     PyMem_Free(info->line);
+    PyMem_Free(info->loop);
+    PyMem_Free(info->depth);
     PyMem_Free(info->mutates);
     PyMem_Free(info->merged);
     PyMem_Free(info->grain);
@@ -212,6 +214,11 @@ make_info(CoreState *state, PyCodeObject *code)
     const unsigned char *bytes = (const unsigned char *)PyBytes_AS_STRING(bytecode);
     find_effects(state, info, bytes, code->co_names);
     find_checks(state, info, bytes);
+#if HAS_MONITORING
+    if (loops_find(state, info, code, bytes) < 0) {
+        goto failed;
+    }
+#endif
     Py_DECREF(bytecode);
     return info;
 

@@ -13,6 +13,10 @@
 #define EFFECT_BREAKS 32 /* the next instruction need not be the one behind it */
 #define EFFECT_SETS 64   /* EFFECT_CALL for the operators by which only sets and dicts change themselves */
 #define EFFECT_CACHE 128 /* not an instruction but a cache of the one before, whose effects it repeats */
+/* In `due` only, where EFFECT_JUMPS and EFFECT_BREAKS have no meaning (loops.c): */
+#define DUE_LOOP_STARTS 16 /* a `for` loop takes its iterator here */
+#define DUE_LOOP_TURNS 32  /* the check is due for the loop's iterator alone */
+
 #define EFFECT_ANY (EFFECT_CALL | EFFECT_STORE | EFFECT_LOCAL | EFFECT_SETS)
 
 #define NO_NAME 255 /* in the table of name shifts: the argument is no index of co_names */
@@ -26,6 +30,9 @@ struct CodeInfo {
     unsigned char *merged;  /* The check after this unit's instruction is that of earlier ones on its line as well. */
     unsigned char *grain;   /* tracing.c: how fine the events of the line that starts at a unit must be; 0: not known. */
     int grain_interest;     /* tracing.c: for which effects of interest `grain` holds. */
+    int *loop;              /* loops.c */
+    int *depth;             /* loops.c */
+    int loop_era;           /* loops.c: `state->era` for which `loop` holds. */
     int *line;              /* Of a unit; -1 for none. */
     PyCodeObject *code;      /* Borrowed: the code owns its information. */
     Py_ssize_t local_checks; /* Armed checks on locals of frames of this code. */
@@ -39,6 +46,12 @@ struct CodeInfo {
 CodeInfo *code_info(CoreState *state, PyCodeObject *code);
 
 void code_info_free(void *info);
+
+/* loops.c: note where loops start and turn; -1 with an exception set. */
+int loops_find(CoreState *state, CodeInfo *info, PyCodeObject *code, const unsigned char *bytes);
+
+/* loops.c: what of `due` is due at a unit where a loop starts or turns, in the running frame. */
+int loops_due(CoreState *state, CodeInfo *info, int unit, int due);
 
 /* True when the instruction at `offset` (bytes, of it or of one of its caches) can have an effect of `effects`. */
 int code_may(CoreState *state, PyCodeObject *code, int offset, int effects);

@@ -20,6 +20,28 @@ compat_fast_local(PyFrameObject *frame, Py_ssize_t index)
 #endif
 }
 
+#if HAS_MONITORING
+PyObject *
+compat_stack_item(int depth)
+{
+#if PY_VERSION_HEX >= 0x030E0000
+    (void)depth;
+    _PyStackRef item = PyThreadState_Get()->current_frame->stackpointer[-1];
+    return PyStackRef_IsNull(item) ? NULL : PyStackRef_AsPyObjectBorrow(item);
+#else
+#if PY_VERSION_HEX >= 0x030D0000
+    _PyInterpreterFrame *frame = PyThreadState_Get()->current_frame;
+#else
+    _PyInterpreterFrame *frame = PyThreadState_Get()->cframe->current_frame;
+#endif
+    if (depth <= 0) {
+        return NULL;
+    }
+    return _PyFrame_Stackbase(frame)[depth - 1];
+#endif
+}
+#endif
+
 int
 compat_has_only_str_keys(PyObject *dict)
 {

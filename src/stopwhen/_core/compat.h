@@ -74,6 +74,14 @@ resume_collector(int was_on)
  * For a cell or free variable that is the cell object itself. */
 PyObject *compat_fast_local(PyFrameObject *frame, Py_ssize_t index);
 
+#if HAS_MONITORING
+/* Return what is on top of the running frame's stack, borrowed; NULL when that is not known.
+ *
+ * Only while an INSTRUCTION event of that frame is handled. `depth` is how deep the stack is, which 3.12 and 3.13 do
+ * not tell; negative when it is not known. */
+PyObject *compat_stack_item(int depth);
+#endif
+
 /* True when looking up an exact str in `dict` compares it with other exact str only. */
 int compat_has_only_str_keys(PyObject *dict);
 

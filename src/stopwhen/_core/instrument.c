@@ -211,6 +211,7 @@ instrument_set_level(PyObject *module, PyObject *effects)
     }
     /* Where an instruction was of no interest before, its event has been disabled. */
     int again = (level & ~state->level) != 0;
+    state->era += state->level == 0 && level != 0;
     state->level = (int)level;
     int failed = instrument_all(state, again) < 0 || (level != 0 && instrument_running(state) < 0);
     return failed ? NULL : Py_NewRef(Py_None);

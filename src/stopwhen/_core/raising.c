@@ -10,26 +10,7 @@
  *     event): nothing of the program has run in between.
  */
 #include "codeinfo.h"
-
-typedef struct {
-    unsigned int start; /* All in code units. */
-    unsigned int size;
-    unsigned int target;
-    unsigned int depth; /* Stack depth shifted left by one, and whether to push the offset. */
-} Entry;
-
-/* The numbers of the table: six bits a byte, the most significant first, 64 marks that more follow, 128 an entry. */
-
-static const unsigned char *
-read_number(const unsigned char *byte, unsigned int *number)
-{
-    *number = *byte & 63;
-    while (*byte & 64) {
-        byte++;
-        *number = *number << 6 | (*byte & 63);
-    }
-    return byte + 1;
-}
+#include "exctable.h"
 
 static unsigned char *
 write_number(unsigned char *byte, unsigned int number, unsigned char mark)
@@ -46,17 +27,8 @@ write_number(unsigned char *byte, unsigned int number, unsigned char mark)
     return byte;
 }
 
-static const unsigned char *
-read_entry(const unsigned char *byte, Entry *entry)
-{
-    byte = read_number(byte, &entry->start);
-    byte = read_number(byte, &entry->size);
-    byte = read_number(byte, &entry->target);
-    return read_number(byte, &entry->depth);
-}
-
 static unsigned char *
-write_entry(unsigned char *byte, const Entry *entry)
+write_entry(unsigned char *byte, const ExceptionEntry *entry)
 {
     byte = write_number(byte, entry->start, 128);
     byte = write_number(byte, entry->size, 0);
@@ -66,12 +38,12 @@ write_entry(unsigned char *byte, const Entry *entry)
 
 /* Find the entry that covers `unit`; 0 when there is none. */
 static int
-find_entry(PyObject *table, unsigned int unit, Entry *found)
+find_entry(PyObject *table, unsigned int unit, ExceptionEntry *found)
 {
     const unsigned char *byte = (const unsigned char *)PyBytes_AS_STRING(table);
     const unsigned char *end = byte + PyBytes_GET_SIZE(table);
     while (byte < end) {
-        byte = read_entry(byte, found);
+        byte = read_exception_entry(byte, found);
         if (found->start <= unit && unit < found->start + found->size) {
             return 1;
         }
@@ -81,7 +53,7 @@ find_entry(PyObject *table, unsigned int unit, Entry *found)
 
 /* Return `table` with `unit` covered by `handler`, or by nothing when that is NULL, as a new bytes object. */
 static PyObject *
-table_with(PyObject *table, unsigned int unit, const Entry *handler)
+table_with(PyObject *table, unsigned int unit, const ExceptionEntry *handler)
 {
     const unsigned char *byte = (const unsigned char *)PyBytes_AS_STRING(table);
     const unsigned char *end = byte + PyBytes_GET_SIZE(table);
@@ -93,28 +65,28 @@ table_with(PyObject *table, unsigned int unit, const Entry *handler)
     unsigned char *out = bytes;
     int placed = handler == NULL;
     while (byte < end) {
-        Entry entry;
-        byte = read_entry(byte, &entry);
+        ExceptionEntry entry;
+        byte = read_exception_entry(byte, &entry);
         unsigned int stop = entry.start + entry.size;
         if (entry.start < unit) {
-            Entry before = entry;
+            ExceptionEntry before = entry;
             before.size = (stop < unit ? stop : unit) - entry.start;
             out = write_entry(out, &before);
         }
         if (!placed && stop > unit) {
-            Entry ours = {unit, 1, handler->target, handler->depth};
+            ExceptionEntry ours = {unit, 1, handler->target, handler->depth};
             out = write_entry(out, &ours);
             placed = 1;
         }
         if (stop > unit + 1) {
-            Entry after = entry;
+            ExceptionEntry after = entry;
             after.start = entry.start > unit ? entry.start : unit + 1;
             after.size = stop - after.start;
             out = write_entry(out, &after);
         }
     }
     if (!placed) {
-        Entry ours = {unit, 1, handler->target, handler->depth};
+        ExceptionEntry ours = {unit, 1, handler->target, handler->depth};
         out = write_entry(out, &ours);
     }
     PyObject *result = PyBytes_FromStringAndSize((char *)bytes, out - bytes);
@@ -123,7 +95,7 @@ table_with(PyObject *table, unsigned int unit, const Entry *handler)
 }
 
 static int
-same_handler(const Entry *one, const Entry *other)
+same_handler(const ExceptionEntry *one, const ExceptionEntry *other)
 {
     return one->target == other->target && one->depth == other->depth;
 }
@@ -132,7 +104,7 @@ same_handler(const Entry *one, const Entry *other)
 static int
 lend_handler(CoreState *state, PyCodeObject *code, int writer, int next)
 {
-    Entry wanted, present;
+    ExceptionEntry wanted, present;
     PyObject *table = code->co_exceptiontable; /* Borrowed from code. */
     int is_wanted = find_entry(table, (unsigned int)writer / 2, &wanted);
     int is_present = find_entry(table, (unsigned int)next / 2, &present);

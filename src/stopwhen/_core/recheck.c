@@ -116,16 +116,16 @@ copy_table(unsigned char *table, Py_ssize_t size, Py_buffer *from)
     return result;
 }
 
-/* set_opcodes(caches, effects, operators, name shifts, mutators, EXTENDED_ARG, YIELD_VALUE, BINARY_OP,
+/* set_opcodes(caches, effects, operators, name shifts, jumps, mutators, EXTENDED_ARG, YIELD_VALUE, BINARY_OP, GET_ITER,
  * FOR_ITER, skip): mechanisms/opcodes.py. */
 PyObject *
 recheck_set_opcodes(PyObject *module, PyObject *args)
 {
     CoreState *state = PyModule_GetState(module);
-    Py_buffer caches, effects, operators, name_shift;
+    Py_buffer caches, effects, operators, name_shift, jumps;
     PyObject *mutators; /* Borrowed from args. */
-    if (!PyArg_ParseTuple(args, "y*y*y*y*O!bbbbb", &caches, &effects, &operators, &name_shift, &PyFrozenSet_Type,
-                          &mutators, &state->extended_arg, &state->yield_value, &state->binary_op,
+    if (!PyArg_ParseTuple(args, "y*y*y*y*y*O!bbbbbb", &caches, &effects, &operators, &name_shift, &jumps, &PyFrozenSet_Type,
+                          &mutators, &state->extended_arg, &state->yield_value, &state->binary_op, &state->get_iter,
                           &state->for_iter, &state->for_skip)) {
         return NULL;
     }
@@ -133,6 +133,7 @@ recheck_set_opcodes(PyObject *module, PyObject *args)
     failed |= copy_table(state->effects, 256, &effects);
     failed |= copy_table(state->operators, 32, &operators);
     failed |= copy_table(state->name_shift, 256, &name_shift);
+    failed |= copy_table(state->jump_kind, 256, &jumps);
     Py_XSETREF(state->mutators, Py_NewRef(mutators));
     return failed ? NULL : Py_NewRef(Py_None);
 }
@@ -254,7 +255,11 @@ recheck_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t count
     }
     int offset = offset_of(args[1]);
     int interest = state->level | (info->local_checks > 0 ? EFFECT_LOCAL : 0);
-    int is_due = (info->due[offset / 2] & interest) != 0;
+    int due = info->due[offset / 2];
+    if (due & (DUE_LOOP_STARTS | DUE_LOOP_TURNS)) {
+        due = loops_due(state, info, offset / 2, due);
+    }
+    int is_due = (due & interest) != 0;
     if (is_due) {
         look(state, code, offset, AFTER_INSTRUCTION);
     }

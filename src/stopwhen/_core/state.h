@@ -59,8 +59,11 @@ typedef struct {
     unsigned char extended_arg;
     unsigned char yield_value;
     unsigned char binary_op;
+    unsigned char get_iter;
     unsigned char for_iter;
+    unsigned char jump_kind[256]; /* loops.c: JUMP_... of mechanisms/opcodes.py. */
     unsigned char for_skip; /* Units behind its target that an exhausted FOR_ITER skips. */
+    int era;   /* Counts how often `level` has come from 0. */
     int level; /* Effects (codeinfo.h) after which checks are due, in any code. */
 
     /* Local events (instrument.c). */

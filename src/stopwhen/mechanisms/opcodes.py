@@ -17,6 +17,9 @@ LOCAL = 4
 DIRECT = 8
 JUMPS = 16
 BREAKS = 32
+JUMP_AHEAD = 1
+JUMP_AWAY = 2
+JUMP_GENERATOR = 4
 SETS = 64
 NO_NAME = 255
 
@@ -93,16 +96,29 @@ def caches_of(name: str) -> int:
     return int(count)
 
 
-def tables() -> tuple[bytes, bytes, bytes, bytes, frozenset[str], int, int, int, int, int]:
+def jump_kind(name: str, *, is_jump: bool) -> int:
+    """Return whether an instruction jumps ahead, whether the next one runs after it, and what it leaves on the stack."""
+    if name == "RETURN_GENERATOR":
+        return JUMP_GENERATOR
+    if name in LEAVING - {"YIELD_VALUE"} or "JUMP_BACKWARD" in name:
+        return JUMP_AWAY
+    if name == "JUMP_FORWARD":
+        return JUMP_AHEAD | JUMP_AWAY
+    return JUMP_AHEAD if is_jump else 0
+
+
+def tables() -> tuple[bytes, bytes, bytes, bytes, bytes, frozenset[str], int, int, int, int, int, int]:
     """Return what `_core.set_opcodes` takes: the tables for this interpreter."""
     caches = bytearray(256)
     effects = bytearray(256)
     shifts = bytearray([NO_NAME]) * 256
+    kinds = bytearray(256)
     jumps = {*opcode.hasjrel, *opcode.hasjabs}
     for name, number in opcode.opmap.items():
         if number < len(caches):
             caches[number] = caches_of(name)
             effects[number] = EFFECTS.get(name, 0) | (BREAKS if number in jumps or name in LEAVING else 0)
+            kinds[number] = jump_kind(name, is_jump=number in jumps)
             shifts[number] = NAME_SHIFTS.get(name, NO_NAME)
     operators = bytes(INPLACE_EFFECTS.get(symbol, 0) for _, symbol in opcode._nb_ops)  # type: ignore[attr-defined] # noqa: SLF001
     return (
@@ -110,10 +126,12 @@ def tables() -> tuple[bytes, bytes, bytes, bytes, frozenset[str], int, int, int,
         bytes(effects),
         operators.ljust(32, b"\0"),
         bytes(shifts),
+        bytes(kinds),
         MUTATORS,
         opcode.opmap["EXTENDED_ARG"],
         opcode.opmap["YIELD_VALUE"],
         opcode.opmap["BINARY_OP"],
+        opcode.opmap["GET_ITER"],
         opcode.opmap["FOR_ITER"],
         FOR_SKIP,
     )
