@@ -12,6 +12,7 @@ import dataclasses
 import itertools
 import os
 from _thread import RLock, get_ident
+from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stopwhen import actions, conditions, deltas, env, hits, location, values
@@ -32,7 +33,7 @@ from stopwhen.types import ABSENT, AccessType, Action
 from stopwhen.watchpoint import Seen, Watchpoint, seen_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import FrameType
 
     from stopwhen.cells import Cell
@@ -65,6 +66,8 @@ class Session:
         self._readers: dict[Cell, dict[Watchpoint, None]] = {}
         self._armed: dict[Cell, PlannedCell] = {}
         self._mechanisms = all_mechanisms(self._handle)
+        self._waiting = _Waiting()
+        self._processing = False
         self._due: dict[int, list[DueHit]] = {}
         self._acting: set[int] = set()
         self._pid = os.getpid()
@@ -285,8 +288,9 @@ class Session:
         Returns:
             What the C module is to raise in the program, so that no frame of ours is in the traceback.
         """
-        while records := env.core.take():
-            self._process_all(events_of(records))
+        with self._lock:  # or threads would take records in one order, and process them in another
+            while records := env.core.take():
+                self._process_all(events_of(records))
         return self._run_due(self._take_due())
 
     def _handle(self, events: list[Event]) -> None:
@@ -302,21 +306,30 @@ class Session:
                 raise raised.error
 
     def _process_all(self, events: list[Event]) -> None:
+        """Process `events` behind those that wait already; when called by what that runs, leave them waiting."""
         with self._lock:
-            for event, past in zip(events, _pasts_of(events), strict=True):
-                for watchpoint in list(self._readers.get(event.cell, ())):
-                    self._process(watchpoint, event, past)
-            if env.core is not None:
-                env.core.set_due(len(self._due))
+            self._waiting.extend(events)
+            if self._processing:
+                return
+            self._processing = True
+            try:
+                while self._waiting:
+                    event = self._waiting.pop()
+                    for watchpoint in list(self._readers.get(event.cell, ())):
+                        self._process(watchpoint, event)
+            finally:
+                self._processing = False
+                if env.core is not None:
+                    env.core.set_due(len(self._due))
 
-    def _process(self, watchpoint: Watchpoint, event: Event, past: Mapping[Cell, Any]) -> None:
+    def _process(self, watchpoint: Watchpoint, event: Event) -> None:
         if isinstance(event.delta, Ended):
             self.remove(watchpoint)
             return
         seen = watchpoint.seen
         assert seen is not None
         try:
-            new, changed = self._look(watchpoint, seen, event, past)
+            new, changed = self._look(watchpoint, seen, event)
         except StopwhenError as error:
             self.output.say(f"no longer watching {watchpoint.expression.text!r}: {error}")
             self.remove(watchpoint)
@@ -326,14 +339,14 @@ class Session:
         if changed and not event.own:
             self._consider(watchpoint, seen, new, event)
 
-    def _look(self, watchpoint: Watchpoint, seen: Seen, event: Event, past: Mapping[Cell, Any]) -> tuple[Seen, bool]:
+    def _look(self, watchpoint: Watchpoint, seen: Seen, event: Event) -> tuple[Seen, bool]:
         """Return the state of `watchpoint` after `event`, and whether that is what its access type asks for."""
         if event.cell not in seen.reading.cells and watchpoint.depth == 1 and watchpoint.access is AccessType.CHANGE:
             # Content of the value alone: neither the value nor what it depends on is another.
             if not deltas.is_change(event.delta):
                 return seen, False
             return Seen(seen.reading, text=text_of(seen.reading.value)), True
-        reading = self._read(watchpoint, past)
+        reading = self._read_after(event, watchpoint)
         new = seen_of(reading, watchpoint.access)
         self._replan(watchpoint, reading)
         if watchpoint.access is AccessType.TRUE:
@@ -342,6 +355,18 @@ class Session:
             return new, deltas.is_change(event.delta)
         equal = values.same_structure if reading.fresh and seen.reading.fresh else values.same
         return new, not equal(seen.reading.value, reading.value)
+
+    def _read_after(self, event: Event, watchpoint: Watchpoint) -> Reading:
+        """Read `watchpoint` as it was right after `event`, before those that wait or arrive while it is read."""
+        while True:
+            past = self._waiting.past()
+            if isinstance(event.delta, Rebound):
+                past[event.cell] = event.delta.new
+            reading = self._read(watchpoint, past)
+            records = () if env.core is None else env.core.take()
+            if not records:
+                return reading
+            self._waiting.extend(events_of(records))
 
     def _consider(self, watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event) -> None:
         """Ask the rules in their order; what passes them all is due in the thread that wrote."""
@@ -449,8 +474,9 @@ class Session:
         """Take what an action or condition has changed as seen."""
         if env.core is not None:
             env.core.resync()
-            while records := env.core.take():
-                self._process_all(events_of(records))
+            with self._lock:
+                while records := env.core.take():
+                    self._process_all(events_of(records))
         for mechanism in self._mechanisms:
             if isinstance(mechanism, Recheck):
                 self._process_all(mechanism.resync(own=True))
@@ -477,6 +503,7 @@ class _Own:
 
     def __enter__(self) -> None:
         if env.core is not None:
+            env.core.resync()  # what other threads have changed meanwhile is not its work
             env.core.own(True)
         self._session._acting.add(get_ident())  # noqa: SLF001
 
@@ -511,18 +538,36 @@ def _close_at_exit() -> None:
 atexit.register(_close_at_exit)
 
 
-def _pasts_of(events: list[Event]) -> Iterator[Mapping[Cell, Any]]:
-    """Yield, for each event, what each cell that changed again after it held between the two."""
-    to_come: dict[Cell, list[Any]] = {}  # what each rebinding still to come replaces, the next one last
-    for event in reversed(events):
+class _Waiting:
+    """Events to be processed, in the order in which they happened."""
+
+    def __init__(self) -> None:
+        self._events: deque[Event] = deque()
+        self._replaced: dict[Cell, deque[Any]] = {}  # by cell, what each rebinding that waits replaces
+
+    def __bool__(self) -> bool:
+        return bool(self._events)
+
+    def extend(self, events: list[Event]) -> None:
+        """Add `events`, which happened after all that wait."""
+        for event in events:
+            self._events.append(event)
+            if isinstance(event.delta, Rebound):
+                self._replaced.setdefault(event.cell, deque()).append(event.delta.old)
+
+    def pop(self) -> Event:
+        """Take the first."""
+        event = self._events.popleft()
         if isinstance(event.delta, Rebound):
-            to_come.setdefault(event.cell, []).append(event.delta.old)
-    for event in events:
-        if isinstance(event.delta, Rebound):
-            to_come[event.cell].pop()
-            if not to_come[event.cell]:
-                del to_come[event.cell]
-        yield {cell: replaced[-1] for cell, replaced in to_come.items()}
+            replaced = self._replaced[event.cell]
+            replaced.popleft()
+            if not replaced:
+                del self._replaced[event.cell]
+        return event
+
+    def past(self) -> dict[Cell, Any]:
+        """Return, for each cell that changes in what waits, what it held before."""
+        return {cell: replaced[0] for cell, replaced in self._replaced.items()}
 
 
 def _as_own(event: Event) -> Event:

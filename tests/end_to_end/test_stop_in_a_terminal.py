@@ -10,6 +10,9 @@ import pytest
 if sys.platform == "win32":
     pytest.skip("needs pseudo terminals", allow_module_level=True)
 
+# pexpect forks, with whatever threads other tests have left in the pool of the standard library.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
 PROJECT = Path(__file__).parents[2] / "demo" / "project"
 PROMPT = r"\(Pdb\) "
 
@@ -23,9 +26,7 @@ def terminal():
         environment = dict(os.environ, TERM="dumb", NO_COLOR="1", PYTHON_COLORS="0")
         environment.pop("PYTHONBREAKPOINT", None)
         command = ["-m", "stopwhen", "run", *options]
-        child = pexpect.spawn(
-            sys.executable, command, cwd=str(PROJECT), env=environment, encoding="utf-8", timeout=60
-        )
+        child = pexpect.spawn(sys.executable, command, cwd=str(PROJECT), env=environment, encoding="utf-8", timeout=60)
         started.append(child)
         return child
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import textwrap
-
 import pytest
 
-from contract import ANY, Case, Module, choose, described, hit, parametrized, run_case
-from recorder import Recorder
+from contract import ANY, Case, choose, hit, parametrized, run_case
 
 
 def appends(name: str, program: str, *marks: str, setup: str = "L = []", by: str | None = "list.append", **more) -> Case:

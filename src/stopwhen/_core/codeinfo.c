@@ -7,6 +7,8 @@
  *     function that changes data, such as `append`. The line blamed is right all the same. Missed would be a change
  *     undone on its very line by two functions under other names: `f(1); g()` with `f, g = L.append, L.pop`; and one
  *     made by an operator and undone behind it: `L += [1]; del L[-1]`.
+ * I3. A thread lets another one run after a call and at a jump backwards. Where there are several, a check is due right
+ *     after both, so that of two threads only one has done anything since the last check.
  */
 #include "codeinfo.h"
 
@@ -78,6 +80,18 @@ find_effects(CoreState *state, CodeInfo *info, const unsigned char *bytes, PyObj
     }
 }
 
+/* Mark `unit` as one before which the interpreter may let another thread run (I3). */
+static void
+mark_switch(CoreState *state, CodeInfo *info, const unsigned char *bytes, Py_ssize_t unit)
+{
+    for (; unit < info->length; unit++) {
+        info->due[unit] |= DUE_SWITCH;
+        if (bytes[2 * unit] != state->extended_arg) {
+            break;
+        }
+    }
+}
+
 static int
 is_effect(const CodeInfo *info, Py_ssize_t unit)
 {
@@ -134,6 +148,8 @@ find_checks(CoreState *state, CodeInfo *info, const unsigned char *bytes)
         Py_ssize_t later = is_effect(info, unit) ? can_wait_for(info, unit) : -1;
         if (later >= 0) {
             info->merged[later] = 1;
+            mark_switch(state, info, bytes, next);
+            info->culprit[next] = (int)unit;
         }
         else if (is_effect(info, unit)) {
             mark_due(state, info, bytes, next, unit);
@@ -144,6 +160,9 @@ find_checks(CoreState *state, CodeInfo *info, const unsigned char *bytes)
                     mark_due(state, info, bytes, target, unit);
                 }
             }
+        }
+        if ((state->jump_kind[opcode] & JUMP_BACK) && next >= (Py_ssize_t)argument) {
+            mark_switch(state, info, bytes, next - (Py_ssize_t)argument);
         }
         unit = next;
     }

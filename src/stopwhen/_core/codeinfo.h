@@ -13,11 +13,18 @@
 #define EFFECT_BREAKS 32 /* the next instruction need not be the one behind it */
 #define EFFECT_SETS 64   /* EFFECT_CALL for the operators by which only sets and dicts change themselves */
 #define EFFECT_CACHE 128 /* not an instruction but a cache of the one before, whose effects it repeats */
-/* In `due` only, where EFFECT_JUMPS and EFFECT_BREAKS have no meaning (loops.c): */
+/* In `due` only, where EFFECT_DIRECT, EFFECT_JUMPS and EFFECT_BREAKS have no meaning (codeinfo.c, loops.c): */
+#define DUE_SWITCH 8       /* another thread may have run just before: due where there are several */
 #define DUE_LOOP_STARTS 16 /* a `for` loop takes its iterator here */
 #define DUE_LOOP_TURNS 32  /* the check is due for the loop's iterator alone */
 
 #define EFFECT_ANY (EFFECT_CALL | EFFECT_STORE | EFFECT_LOCAL | EFFECT_SETS)
+
+/* Kinds of jumps; the same values in mechanisms/opcodes.py. */
+#define JUMP_AHEAD 1     /* may jump forward by its argument */
+#define JUMP_AWAY 2      /* the next instruction does not run after it */
+#define JUMP_GENERATOR 4 /* makes a generator; the next instruction runs on a stack of one */
+#define JUMP_BACK 8      /* jumps backward by its argument, and may let another thread run */
 
 #define NO_NAME 255 /* in the table of name shifts: the argument is no index of co_names */
 

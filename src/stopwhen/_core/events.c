@@ -121,7 +121,8 @@ events_note(CoreState *state, PyObject *token, DeltaKind kind, PyObject *data, c
     }
     PyObject *frame = blame->frame == NULL ? Py_None : (PyObject *)blame->frame; /* Borrowed. */
     PyObject *tuple = Py_BuildValue("OiOkOOOii", token, (int)kind, data, blame->thread->thread_id, frame, stack, other,
-                                    blame->one_of_several, events_is_own());
+                                    blame->one_of_several,
+                                    events_is_own() && blame->thread == PyThreadState_Get());
     if (tuple == NULL || reserve_record(state) < 0) {
         Py_XDECREF(tuple);
         goto done;
@@ -180,8 +181,11 @@ events_drain(CoreState *state)
     collecting = PyGC_IsEnabled();
     set_collecting(0);
     PyObject *handler = Py_NewRef(state->handler);
+    /* This thread has compared what it did; until it goes on, whatever changes is another thread's work. */
+    state->last_thread = NULL;
     PyObject *result = PyObject_CallNoArgs(handler);
     Py_DECREF(handler);
+    recheck_catch_up(state);
     set_collecting(1);
     draining = 0;
     int outcome = result == NULL ? -1 : raise_result(state, result);
@@ -219,6 +223,9 @@ events_take(PyObject *module, PyObject *Py_UNUSED(unused))
     }
     for (Py_ssize_t i = 0; i < state->queued; i++) {
         PyList_SET_ITEM(records, i, state->queue[i].tuple); /* Steals the queue's reference. */
+    }
+    if (state->queued > 0 && state->due == 0) {
+        state->due = 1; /* Actions may be, once these are processed: until set_due() each thread waits for that. */
     }
     state->queued = 0;
     return records;

@@ -200,6 +200,17 @@ instrument_use_tool(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* Once there are several threads, have the checks that these need (codeinfo.c, I3). -1 with an exception set. */
+int
+instrument_see_threads(CoreState *state)
+{
+    if (state->several_threads || PyThreadState_Next(PyInterpreterState_ThreadHead(PyInterpreterState_Get())) == NULL) {
+        return 0;
+    }
+    state->several_threads = 1;
+    return instrument_all(state, 1);
+}
+
 /* set_level(effects): after which instructions, in any code, checks are due; 0 for none. */
 PyObject *
 instrument_set_level(PyObject *module, PyObject *effects)
@@ -213,7 +224,8 @@ instrument_set_level(PyObject *module, PyObject *effects)
     int again = (level & ~state->level) != 0;
     state->era += state->level == 0 && level != 0;
     state->level = (int)level;
-    int failed = instrument_all(state, again) < 0 || (level != 0 && instrument_running(state) < 0);
+    int failed = instrument_all(state, again) < 0 ||
+                 (level != 0 && (instrument_running(state) < 0 || instrument_see_threads(state) < 0));
     return failed ? NULL : Py_NewRef(Py_None);
 }
 

@@ -17,11 +17,6 @@
 #define LOOP_HARMLESS 1
 #define LOOP_ANY (-1)
 
-/* Same values in mechanisms/opcodes.py. */
-#define JUMP_AHEAD 1     /* may jump forward by its argument */
-#define JUMP_AWAY 2      /* the next instruction does not run after it */
-#define JUMP_GENERATOR 4 /* makes a generator; the next instruction runs on a stack of one */
-
 #define NOT_KNOWN (-1)
 
 /* Note in `depth` how deep the stack is before each unit, as the compiler had it; NOT_KNOWN where nothing tells.

@@ -153,16 +153,30 @@ recheck_set_level(PyObject *module, PyObject *effects)
 }
 #endif
 
-/* resync(): note what has changed since the last check, blaming the caller's thread. */
+/* Note what has changed since the last check, blaming the thread that had the last event, if it was another one. */
+void
+recheck_catch_up(CoreState *state)
+{
+    if (recheck_finds_change(state)) {
+        PendingError error = take_pending_error();
+        Blame blame;
+        if (!recheck_blame_other_thread(state, &blame)) {
+            blame_current(&blame);
+        }
+        recheck_report_all(state, &blame);
+        blame_release(&blame);
+        put_back_pending_error(error);
+    }
+    state->last_thread = PyThreadState_Get();
+}
+
+/* resync(): note what has changed since the last check; what no other thread did, the caller's thread did. */
 PyObject *
 recheck_resync(PyObject *module, PyObject *Py_UNUSED(unused))
 {
     CoreState *state = PyModule_GetState(module);
-    Blame blame;
-    blame_current(&blame);
-    recheck_report_all(state, &blame);
-    state->last_thread = blame.thread;
-    blame_release(&blame);
+    recheck_catch_up(state);
+    state->last_thread = NULL; /* It is about to run more code without events. */
     Py_RETURN_NONE;
 }
 
@@ -256,10 +270,11 @@ recheck_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t count
     int offset = offset_of(args[1]);
     int interest = state->level | (info->local_checks > 0 ? EFFECT_LOCAL : 0);
     int due = info->due[offset / 2];
+    int is_due = state->several_threads && (due & DUE_SWITCH);
     if (due & (DUE_LOOP_STARTS | DUE_LOOP_TURNS)) {
         due = loops_due(state, info, offset / 2, due);
     }
-    int is_due = (due & interest) != 0;
+    is_due |= (due & interest) != 0;
     if (is_due) {
         look(state, code, offset, AFTER_INSTRUCTION);
     }
@@ -284,6 +299,9 @@ recheck_on_start(CoreState *state, PyObject *const *args, Py_ssize_t count)
     CodeInfo *info = latest_info(state, code);
     if (info == NULL || (info->events == 0 && instrument_code(state, info, 0) < 0)) {
         PyErr_Clear(); /* Counted as lost by what finds the change later. */
+    }
+    if (instrument_see_threads(state) < 0) {
+        PyErr_Clear();
     }
     look(state, code, offset_of(args[1]), AT_START);
     return none_unless(drain_own(state));

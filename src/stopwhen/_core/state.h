@@ -63,6 +63,7 @@ typedef struct {
     unsigned char for_iter;
     unsigned char jump_kind[256]; /* loops.c: JUMP_... of mechanisms/opcodes.py. */
     unsigned char for_skip; /* Units behind its target that an exhausted FOR_ITER skips. */
+    int several_threads; /* There has been more than one thread while checks were armed. */
     int era;   /* Counts how often `level` has come from 0. */
     int level; /* Effects (codeinfo.h) after which checks are due, in any code. */
 
@@ -128,6 +129,7 @@ int instrument_end_stop(CoreState *state, CodeInfo *info);
 void instrument_unlink(CoreState *state, CodeInfo *info);
 PyObject *instrument_use_tool(PyObject *module, PyObject *args);
 PyObject *instrument_set_level(PyObject *module, PyObject *effects);
+int instrument_see_threads(CoreState *state);
 void instrument_clear(CoreState *state);
 
 /* raising.c */
@@ -156,6 +158,7 @@ int recheck_add(CoreState *state, Check *check);
 void recheck_remove(CoreState *state, Check *check);
 int recheck_finds_change(CoreState *state);
 void recheck_report_all(CoreState *state, const Blame *blame);
+void recheck_catch_up(CoreState *state);
 int recheck_blame_other_thread(CoreState *state, Blame *blame);
 int recheck_end_locals(CoreState *state);
 PyObject *recheck_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t count);

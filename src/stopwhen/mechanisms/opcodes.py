@@ -20,6 +20,7 @@ BREAKS = 32
 JUMP_AHEAD = 1
 JUMP_AWAY = 2
 JUMP_GENERATOR = 4
+JUMP_BACK = 8
 SETS = 64
 NO_NAME = 255
 
@@ -100,8 +101,10 @@ def jump_kind(name: str, *, is_jump: bool) -> int:
     """Return whether an instruction jumps ahead, whether the next one runs after it, and what it leaves on the stack."""
     if name == "RETURN_GENERATOR":
         return JUMP_GENERATOR
-    if name in LEAVING - {"YIELD_VALUE"} or "JUMP_BACKWARD" in name:
+    if name in LEAVING - {"YIELD_VALUE"}:
         return JUMP_AWAY
+    if "JUMP_BACKWARD" in name:
+        return JUMP_AWAY | JUMP_BACK
     if name == "JUMP_FORWARD":
         return JUMP_AHEAD | JUMP_AWAY
     return JUMP_AHEAD if is_jump else 0

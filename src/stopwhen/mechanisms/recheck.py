@@ -14,7 +14,7 @@ from _thread import get_ident
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
-from stopwhen import deltas, env, scope, static, values
+from stopwhen import deltas, env, location, scope, static, values
 from stopwhen.cells import Cell, Closure, Content, DictItem, ListItem, Local, Opaque, Slot
 from stopwhen.comparing import is_plain
 from stopwhen.event import Delta, Ended, Event, Place, Rebound, Unknown
@@ -165,7 +165,7 @@ class MonitoringSource:
         tool, self._leave = taken
         monitoring = sys.monitoring
         events = monitoring.events
-        callbacks: dict[int, Callable[..., None]] = {
+        callbacks: dict[int, Callable[..., object]] = {
             events.INSTRUCTION: self._on_instruction,
             events.PY_START: self._on_instruction,
             events.PY_RESUME: self._on_instruction,
@@ -184,9 +184,12 @@ class MonitoringSource:
             self._leave()
             self._leave = None
 
-    def _on_instruction(self, code: CodeType, offset: int) -> None:
+    def _on_instruction(self, code: CodeType, offset: int) -> object:
+        if location.is_ours(code.co_filename):
+            return sys.monitoring.DISABLE
         self._recheck.look(sys._getframe(1))  # noqa: SLF001
         self._recheck.move(code, offset)
+        return None
 
     def _on_throw(self, code: CodeType, offset: int, _exception: BaseException) -> None:
         self._on_instruction(code, offset)
@@ -244,7 +247,7 @@ class TraceSource:
                 frame = frame.f_back
 
     def _trace(self, frame: FrameType, kind: str, argument: object) -> Any:
-        if self._threading is None:
+        if self._threading is None or location.is_ours(frame.f_code.co_filename):
             return None
         frame.f_trace_opcodes = True
         self._recheck.look(frame)

@@ -1,0 +1,140 @@
+"""Threads that write one piece of data as fast as they can: every write is seen, with the line and thread that made it."""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+import pytest
+
+from contract import Module, choose, mechanism_sets
+from helpers import marked_lines
+from recorder import Recorder
+
+THREADS = 4
+WRITES = 500
+
+NATIVE = [name for name in mechanism_sets() if name != "recheck"]
+"""Pure Python is too slow to be given so many."""
+
+
+@pytest.fixture
+def switching():
+    """Let threads take turns as often as possible."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
+def program(write: str) -> str:
+    """Return a program in which each thread has a function of its own, with a line of its own that writes."""
+    functions = [
+        f"def work_{n}():\n    barrier.wait()\n    for i in range({WRITES}):\n        item = ({n}, i)\n        {write.replace('N', str(n))}  # @line_{n}\n"
+        f"        other = [i]\n        other.append(item)\n"
+        for n in range(THREADS)
+    ]
+    return "\n".join(functions)
+
+
+def run_threads(module: Module) -> None:
+    """Run all the functions at once."""
+    threads = [threading.Thread(target=getattr(module, f"work_{n}"), name=f"thread {n}") for n in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def written_by(hits: Recorder, module: Module) -> list[tuple[int, int]]:
+    """Return the items written, in order, after checking that each hit names the line and the thread of its item."""
+    lines = marked_lines(module.path)
+    written = []
+    for one in hits.hits:
+        (item,) = one.change.inserted
+        number = item[0]
+        assert (one.location.lineno, one.thread) == (lines[f"line_{number}"], f"thread {number}"), one
+        assert one.location.function == f"work_{number}"
+        assert one.exact
+        written.append(item)
+    return written
+
+
+EVERY_WRITE = sorted((n, i) for n in range(THREADS) for i in range(WRITES))
+
+
+@pytest.mark.parametrize("mechanism", [name for name in NATIVE if name != "dictwatch"])
+@pytest.mark.parametrize(
+    "write", ["L.append(item)", "same = L; same += [item]", "L.insert(0, item)", "push(item)", "list(map(push, [item]))"]
+)
+def test_appending_threads(write, mechanism, tmp_path, monkeypatch, switching):
+    """The item tells which thread it came from."""
+    choose(monkeypatch, mechanism)
+    module = Module(tmp_path)
+    module.barrier = threading.Barrier(THREADS)
+    module.run("L = []\npush = L.append\n" + program(write))
+    with Recorder() as hits:
+        watchpoint = hits.changes("L", scope=module)
+        run_threads(module)
+    assert sorted(written_by(hits, module)) == EVERY_WRITE
+    assert watchpoint.count == THREADS * WRITES
+
+
+@pytest.mark.parametrize("mechanism", NATIVE)
+@pytest.mark.parametrize("write", ["d[item] = item", "d.update({item: item})", "d.setdefault(item, item)"])
+def test_threads_that_fill_a_dict(write, mechanism, tmp_path, monkeypatch, switching):
+    """Likewise with the items of a dict."""
+    choose(monkeypatch, mechanism)
+    module = Module(tmp_path)
+    module.barrier = threading.Barrier(THREADS)
+    module.run("d = {'first': 0}\n" + program(write))
+    with Recorder() as hits:
+        watchpoint = hits.changes("d", scope=module)
+        run_threads(module)
+    assert sorted(written_by(hits, module)) == EVERY_WRITE
+    assert watchpoint.count == THREADS * WRITES
+
+
+@pytest.mark.parametrize("mechanism", NATIVE)
+@pytest.mark.parametrize("write", ["x = item", "globals()['x'] = item", "globals().update(x=item)"])
+def test_threads_that_rebind_a_global(write, mechanism, tmp_path, monkeypatch, switching):
+    """The old value of each hit is the new one of the hit before."""
+    choose(monkeypatch, mechanism)
+    module = Module(tmp_path)
+    module.barrier = threading.Barrier(THREADS)
+    source = program(write)
+    module.run("x = None\n" + (source.replace("    barrier.wait()", "    global x\n    barrier.wait()")))
+    with Recorder() as hits:
+        hits.changes("x", scope=module)
+        run_threads(module)
+    assert sorted(written_by(hits, module)) == EVERY_WRITE
+    in_order = sorted(hits.hits, key=lambda one: one.count)
+    assert [one.old for one in in_order[1:]] == [one.new for one in in_order[:-1]]
+
+
+@pytest.mark.parametrize("mechanism", [name for name in NATIVE if name != "dictwatch"])
+def test_threads_that_set_an_attribute(mechanism, tmp_path, monkeypatch, switching):
+    """Likewise with an attribute and with a slot, each watched on its own."""
+    choose(monkeypatch, mechanism)
+    module = Module(tmp_path)
+    module.barrier = threading.Barrier(THREADS)
+    module.run("class C: __slots__ = 'v'\no = C(); o.v = None\n" + program("o.v = item"))
+    with Recorder() as hits:
+        hits.changes("o.v", scope=module)
+        run_threads(module)
+    assert sorted(written_by(hits, module)) == EVERY_WRITE
+
+
+@pytest.mark.parametrize("mechanism", NATIVE)
+def test_threads_that_do_not_write_have_no_hits(mechanism, tmp_path, monkeypatch, switching):
+    """Busy bystanders are never blamed."""
+    choose(monkeypatch, mechanism)
+    module = Module(tmp_path)
+    module.barrier = threading.Barrier(THREADS)
+    source = program("if N == 0: d[item] = item\n        mine = [item]; mine.append(1); mine.pop(); mine[0] = i")
+    module.run("d = {'first': 0}\n" + source)
+    with Recorder() as hits:
+        hits.changes("d", scope=module)
+        run_threads(module)
+    assert {one.thread for one in hits.hits} == {"thread 0"}
+    assert len(hits.hits) == WRITES
