@@ -17,7 +17,9 @@ from recorder import Recorder
 from stopwhen import Hit, env
 from stopwhen.mechanisms import VARIABLE
 
-ANY: Any = type("Any", (), {"__eq__": lambda _self, _other: True, "__hash__": object.__hash__, "__repr__": lambda _self: "..."})()
+ANY: Any = type(
+    "Any", (), {"__eq__": lambda _self, _other: True, "__hash__": object.__hash__, "__repr__": lambda _self: "..."}
+)()
 """Equal to everything: what a case does not say."""
 
 

@@ -62,7 +62,9 @@ NAMES = table(
 )
 
 MODULE_LEVEL = [
-    Case(f"module level: {statement}", "x = 1", "x", f"{statement}  # @a\nafter = 1\n", [hit("a", "1", new)], dicts=True)
+    Case(
+        f"module level: {statement}", "x = 1", "x", f"{statement}  # @a\nafter = 1\n", [hit("a", "1", new)], dicts=True
+    )
     for statement, new in [
         ("x = 2", "2"),
         ("x += 4", "5"),
@@ -178,14 +180,24 @@ DICT_ITEMS = [
         "int key",
         "d = {1: 'one'}",
         "d[1]",
-        [("d[1] = 2", "2", None), ("d[True] = 2", "2", None), ("d[1.0] = 2", "2", None), ("del d[1.0]", "absent", None)],
+        [
+            ("d[1] = 2", "2", None),
+            ("d[True] = 2", "2", None),
+            ("d[1.0] = 2", "2", None),
+            ("del d[1.0]", "absent", None),
+        ],
         dicts=True,
     ),
     *table(
         "int key stored as another type",
         "d = {True: 'one', 'a': 0, 2: 2}",
         "d[1]",
-        [("d[1] = 2", "2", None), ("d[True] = 2", "2", None), ("d[1.0] = 2", "2", None), ("del d[1.0]", "absent", None)],
+        [
+            ("d[1] = 2", "2", None),
+            ("d[True] = 2", "2", None),
+            ("d[1.0] = 2", "2", None),
+            ("del d[1.0]", "absent", None),
+        ],
         dicts=True,
     ),
     *table(
@@ -494,7 +506,10 @@ OTHERS = [
         "default dict",
         "import collections; d = collections.defaultdict(list)",
         "d",
-        [("d['b'] = 1", "defaultdict({'b': 1})", None), ("d.setdefault('a', 1)", "defaultdict({'a': 1})", "dict.setdefault")],
+        [
+            ("d['b'] = 1", "defaultdict({'b': 1})", None),
+            ("d.setdefault('a', 1)", "defaultdict({'a': 1})", "dict.setdefault"),
+        ],
         dicts=True,
     ),
 ]

@@ -21,7 +21,9 @@ def module(mechanism, tmp_path, monkeypatch):
     """A module whose watchpoints are armed by the mechanism; `x` is 0, `inc` adds one to it."""
     choose(monkeypatch, mechanism)
     made = Module(tmp_path)
-    made.run("x = 0\ndef put(value):\n    global x\n    x = value  # @put\ndef inc():\n    global x\n    x += 1  # @inc\n")
+    made.run(
+        "x = 0\ndef put(value):\n    global x\n    x = value  # @put\ndef inc():\n    global x\n    x += 1  # @inc\n"
+    )
     return made
 
 
@@ -126,7 +128,14 @@ TRIGGERS = [
             dicts=True,
             options={"hit_condition": rule},
         )
-        for rule, numbers in [(3, [3]), ("3", [3]), (">=5", [5, 6]), ("<3", [1, 2]), ("%2", [2, 4, 6]), ("!=1", [2, 3, 4, 5, 6])]
+        for rule, numbers in [
+            (3, [3]),
+            ("3", [3]),
+            (">=5", [5, 6]),
+            ("<3", [1, 2]),
+            ("%2", [2, 4, 6]),
+            ("!=1", [2, 3, 4, 5, 6]),
+        ]
     ),
     Case(
         "the condition comes before the count",
@@ -436,8 +445,13 @@ def test_raise_raises_in_the_writer(function, mark, value, raising):
 @pytest.mark.parametrize("mechanism", AS_THE_INSTRUCTION)
 @pytest.mark.parametrize(
     ("function", "mark"),
-    [("in_body", "body"), ("at_end_of_body", "end"), ("at_end_of_function", "last"), ("in_loop", "loop"),
-     ("with_finally", "finally")],
+    [
+        ("in_body", "body"),
+        ("at_end_of_body", "end"),
+        ("at_end_of_function", "last"),
+        ("in_loop", "loop"),
+        ("with_finally", "finally"),
+    ],
 )
 def test_raise_raises_as_if_the_writing_instruction_had(function, mark, raising):
     """The `try` around the write catches it even when it is the last thing there; the traceback ends at the write."""

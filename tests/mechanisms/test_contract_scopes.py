@@ -86,7 +86,9 @@ def test_a_caller_scope_at_module_level_is_the_module(mechanism, tmp_path, monke
     module = Module(tmp_path)
     with Recorder() as hits:
         module.record = hits
-        module.run("import stopwhen\nx = 1\nstopwhen.changes('x', action=record)\nx = 2  # @first\ndef f():\n    global x\n    x = 3  # @second\n")
+        module.run(
+            "import stopwhen\nx = 1\nstopwhen.changes('x', action=record)\nx = 2  # @first\ndef f():\n    global x\n    x = 3  # @second\n"
+        )
         module.f()
     assert described(hits.hits, module.path) == [hit("first", "1", "2"), hit("second", "2", "3")]
 
@@ -123,9 +125,15 @@ LOCALS = {
     "def": ("def x(): pass  # @a\nafter = 1", [hit("a", "1", ANY)]),
     "class": ("class x: pass  # @a\nafter = 1", [hit("a", "1", ANY)]),
     "annotated": ("x: int = 5  # @a\nafter = 1", [hit("a", "1", "5")]),
-    "several on a line": ("x = 2; x = 3; x = 3; x = 1  # @a", [hit("a", "1", "2"), hit("a", "2", "3"), hit("a", "3", "1")]),
+    "several on a line": (
+        "x = 2; x = 3; x = 3; x = 1  # @a",
+        [hit("a", "1", "2"), hit("a", "2", "3"), hit("a", "3", "1")],
+    ),
     "equal value": ("x = 1\nx = int('1')\ny = x", []),
-    "content": ("x = []  # @a\nx.append(1)  # @b\nx = None  # @c", [hit("a"), hit("b", "[]", "[1]", "list.append"), hit("c")]),
+    "content": (
+        "x = []  # @a\nx.append(1)  # @b\nx = None  # @c",
+        [hit("a"), hit("b", "[]", "[1]", "list.append"), hit("c")],
+    ),
     "content by another function": (
         "x = []  # @a\ndef g(y):\n    y.append(1)  # @b\ng(x)",
         [hit("a"), hit("b", "[]", "[1]", "list.append")],
@@ -155,7 +163,10 @@ LOCALS = {
         "try:\n    y = [[1 / x for z in (x, 0)] for x in (1, 0) for w in (x,)]\nexcept ZeroDivisionError:\n    after = 1\nx = 2  # @a",
         [hit("a", "1", "2")],
     ),
-    "walrus in a comprehension": ("y = [(x := i) for i in (5, 6)]  # @a\nafter = 1", [hit("a", "1", "5"), hit("a", "5", "6")]),
+    "walrus in a comprehension": (
+        "y = [(x := i) for i in (5, 6)]  # @a\nafter = 1",
+        [hit("a", "1", "5"), hit("a", "5", "6")],
+    ),
     "recursion has locals of its own": (
         "def g(x):\n    x += 1\n    return x if x > 3 else g(x)\ng(1)\nx = 2  # @a",
         [hit("a", "1", "2")],
@@ -183,7 +194,14 @@ CLOSURES = {
     ),
     "bound in every way, shared": (
         "def g(): return x\nx = 2  # @a\nx += 1  # @b\nfor x in (4,): pass  # @c\n(x := 5)  # @d\nx, y = 6, 7  # @e\ndel x  # @f",
-        [hit("a", "1", "2"), hit("b", "2", "3"), hit("c", "3", "4"), hit("d", "4", "5"), hit("e", "5", "6"), hit("f", "6", "absent")],
+        [
+            hit("a", "1", "2"),
+            hit("b", "2", "3"),
+            hit("c", "3", "4"),
+            hit("d", "4", "5"),
+            hit("e", "5", "6"),
+            hit("f", "6", "absent"),
+        ],
     ),
     "comprehension variable of that name, shared": (
         "g = lambda: x\ny = [lambda: x for x in (5, 6)]\nz = [x for x in (5, 6)]\nafter = 1\nx = 2  # @a",

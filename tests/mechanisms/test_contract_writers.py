@@ -7,7 +7,9 @@ import pytest
 from contract import ANY, Case, choose, hit, parametrized, run_case
 
 
-def appends(name: str, program: str, *marks: str, setup: str = "L = []", by: str | None = "list.append", **more) -> Case:
+def appends(
+    name: str, program: str, *marks: str, setup: str = "L = []", by: str | None = "list.append", **more
+) -> Case:
     """Return a case in which each mark appends to a list once."""
     return Case(name, setup, "L", program, [hit(mark, by=by) for mark in marks], **more)
 
@@ -442,7 +444,12 @@ FLOW = [
         "before",
         "expression",
     ),
-    appends("write and then an error that ends the program", "L.append(1)  # @write\n1 / 0\n", "write", raises=ZeroDivisionError),
+    appends(
+        "write and then an error that ends the program",
+        "L.append(1)  # @write\n1 / 0\n",
+        "write",
+        raises=ZeroDivisionError,
+    ),
     appends("last statement of the program", "L.append(1)  # @write", "write"),
     appends("last statement of a function", "def f():\n    L.append(1)  # @write\nf()", "write"),
     appends("returned", "def f():\n    return L.append(1)  # @write\nf()", "write"),

@@ -165,7 +165,7 @@ folders = itertools.count()
 
 @pytest.mark.parametrize("mechanism", [one for one in mechanism_sets() if one not in ("recheck", "dictwatch")])
 @settings(
-    max_examples=PROGRAMS or 50,
+    max_examples=PROGRAMS or 25,
     derandomize=not PROGRAMS,
     database=None,
     deadline=None,

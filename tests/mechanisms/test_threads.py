@@ -65,7 +65,8 @@ EVERY_WRITE = sorted((n, i) for n in range(THREADS) for i in range(WRITES))
 
 @pytest.mark.parametrize("mechanism", [name for name in NATIVE if name != "dictwatch"])
 @pytest.mark.parametrize(
-    "write", ["L.append(item)", "same = L; same += [item]", "L.insert(0, item)", "push(item)", "list(map(push, [item]))"]
+    "write",
+    ["L.append(item)", "same = L; same += [item]", "L.insert(0, item)", "push(item)", "list(map(push, [item]))"],
 )
 def test_appending_threads(write, mechanism, tmp_path, monkeypatch, switching):
     """The item tells which thread it came from."""

@@ -70,7 +70,8 @@ find_effects(CoreState *state, CodeInfo *info, const unsigned char *bytes, PyObj
         }
         unsigned char shift = state->name_shift[opcode];
         if (shift != NO_NAME && (Py_ssize_t)(argument >> shift) < PyTuple_GET_SIZE(names)) {
-            info->mutates[unit] = (unsigned char)PySet_Contains(state->mutators, PyTuple_GET_ITEM(names, argument >> shift));
+            info->mutates[unit] =
+                (unsigned char)PySet_Contains(state->mutators, PyTuple_GET_ITEM(names, argument >> shift));
         }
         info->effect[unit] = effect;
         for (Py_ssize_t cache = unit + 1; effect && cache < next && cache < info->length; cache++) {

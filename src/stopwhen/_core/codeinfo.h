@@ -35,17 +35,17 @@ struct CodeInfo {
     int *culprit;           /* Unit of that instruction; -1 where `due` is 0. */
     unsigned char *mutates; /* The instruction loads the name of a function that changes data, such as `append`. */
     unsigned char *merged;  /* The check after this unit's instruction is that of earlier ones on its line as well. */
-    unsigned char *grain;   /* tracing.c: how fine the events of the line that starts at a unit must be; 0: not known. */
-    int grain_interest;     /* tracing.c: for which effects of interest `grain` holds. */
-    int *loop;              /* loops.c */
-    int *depth;             /* loops.c */
-    int loop_era;           /* loops.c: `state->era` for which `loop` holds. */
-    int *line;              /* Of a unit; -1 for none. */
-    PyCodeObject *code;      /* Borrowed: the code owns its information. */
+    unsigned char *grain; /* tracing.c: how fine the events of the line that starts at a unit must be; 0: not known. */
+    int grain_interest; /* tracing.c: for which effects of interest `grain` holds. */
+    int *loop; /* loops.c */
+    int *depth; /* loops.c */
+    int loop_era; /* loops.c: `state->era` for which `loop` holds. */
+    int *line; /* Of a unit; -1 for none. */
+    PyCodeObject *code; /* Borrowed: the code owns its information. */
     Py_ssize_t local_checks; /* Armed checks on locals of frames of this code. */
-    long events;             /* instrument.c: local events of our tool that are on. */
-    int awaited;             /* instrument.c: a one-shot stop waits for a frame of this code. */
-    CodeInfo *next;   /* instrument.c: list of those with events on. */
+    long events; /* instrument.c: local events of our tool that are on. */
+    int awaited; /* instrument.c: a one-shot stop waits for a frame of this code. */
+    CodeInfo *next; /* instrument.c: list of those with events on. */
     CodeInfo *previous;
 };
 

@@ -22,8 +22,7 @@ read_dict_item(PyObject *dict, PyObject *key)
     PyObject *candidate, *value;
     Py_ssize_t position = 0;
     while (PyDict_Next(dict, &position, &candidate, &value)) {
-        if (candidate == key ||
-            (keys_is_plain(candidate) && PyObject_RichCompareBool(candidate, key, Py_EQ) == 1)) {
+        if (candidate == key || (keys_is_plain(candidate) && PyObject_RichCompareBool(candidate, key, Py_EQ) == 1)) {
             return Py_NewRef(value);
         }
     }
@@ -265,7 +264,8 @@ is_borrowed(Check *check)
     long offset = PyFrame_GetLasti((PyFrameObject *)check->owner);
     for (Py_ssize_t i = 1; i < count; i++) {
         PyObject *range = PyTuple_GET_ITEM(check->extra, i);
-        if (PyLong_AsLong(PyTuple_GET_ITEM(range, 0)) <= offset && offset <= PyLong_AsLong(PyTuple_GET_ITEM(range, 1))) {
+        if (PyLong_AsLong(PyTuple_GET_ITEM(range, 0)) <= offset &&
+            offset <= PyLong_AsLong(PyTuple_GET_ITEM(range, 1))) {
             return 1;
         }
     }
@@ -538,8 +538,8 @@ static int
 report_one(CoreState *state, Check *check, const Blame *blame)
 {
     PyObject *now = read_one(check); /* Owned, NULL for absent. */
-    PyObject *data = Py_BuildValue("OO", check->seen == NULL ? state->absent : check->seen,
-                                   now == NULL ? state->absent : now);
+    PyObject *data =
+        Py_BuildValue("OO", check->seen == NULL ? state->absent : check->seen, now == NULL ? state->absent : now);
     int result = events_note(state, check->token, DELTA_REBOUND, data, blame);
     Py_XSETREF(check->seen, now);
     return result;
@@ -558,8 +558,8 @@ check_report(CoreState *state, Check *check, const Blame *blame)
         if (content == NULL) {
             return -1;
         }
-        int result = report_spliced_items(state, check, blame, ((PyListObject *)content)->ob_item,
-                                          PyList_GET_SIZE(content));
+        int result =
+            report_spliced_items(state, check, blame, ((PyListObject *)content)->ob_item, PyList_GET_SIZE(content));
         Py_DECREF(content);
         return result;
     }

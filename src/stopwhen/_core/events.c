@@ -121,8 +121,7 @@ events_note(CoreState *state, PyObject *token, DeltaKind kind, PyObject *data, c
     }
     PyObject *frame = blame->frame == NULL ? Py_None : (PyObject *)blame->frame; /* Borrowed. */
     PyObject *tuple = Py_BuildValue("OiOkOOOii", token, (int)kind, data, blame->thread->thread_id, frame, stack, other,
-                                    blame->one_of_several,
-                                    events_is_own() && blame->thread == PyThreadState_Get());
+                                    blame->one_of_several, events_is_own() && blame->thread == PyThreadState_Get());
     if (tuple == NULL || reserve_record(state) < 0) {
         Py_XDECREF(tuple);
         goto done;
@@ -204,7 +203,8 @@ events_own(PyObject *Py_UNUSED(module), PyObject *flag)
     assert(begins || own > 0);
     own += begins ? 1 : -1;
     if (draining && own == begins) { /* The outermost begins, or has ended. */
-        collecting = begins ? collecting : PyGC_IsEnabled(); /* The user's code may have turned it on or off for good. */
+        collecting =
+            begins ? collecting : PyGC_IsEnabled(); /* The user's code may have turned it on or off for good. */
         set_collecting(begins);
     }
     Py_RETURN_NONE;

@@ -57,8 +57,8 @@ static PyType_Slot callback_slots[] = {
 static PyType_Spec callback_spec = {
     .name = "stopwhen._core.Callback",
     .basicsize = sizeof(Callback),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_IMMUTABLETYPE |
-             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .flags =
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = callback_slots,
 };
 

@@ -32,8 +32,7 @@ recheck_remove(CoreState *state, Check *check)
     for (Py_ssize_t i = 0; i < state->check_count; i++) {
         if (state->checks[i] == check) {
             state->check_count--;
-            memmove(&state->checks[i], &state->checks[i + 1],
-                    (size_t)(state->check_count - i) * sizeof(Check *));
+            memmove(&state->checks[i], &state->checks[i + 1], (size_t)(state->check_count - i) * sizeof(Check *));
             return;
         }
     }
@@ -124,9 +123,9 @@ recheck_set_opcodes(PyObject *module, PyObject *args)
     CoreState *state = PyModule_GetState(module);
     Py_buffer caches, effects, operators, name_shift, jumps;
     PyObject *mutators; /* Borrowed from args. */
-    if (!PyArg_ParseTuple(args, "y*y*y*y*y*O!bbbbbb", &caches, &effects, &operators, &name_shift, &jumps, &PyFrozenSet_Type,
-                          &mutators, &state->extended_arg, &state->yield_value, &state->binary_op, &state->get_iter,
-                          &state->for_iter, &state->for_skip)) {
+    if (!PyArg_ParseTuple(args, "y*y*y*y*y*O!bbbbbb", &caches, &effects, &operators, &name_shift, &jumps,
+                          &PyFrozenSet_Type, &mutators, &state->extended_arg, &state->yield_value, &state->binary_op,
+                          &state->get_iter, &state->for_iter, &state->for_skip)) {
         return NULL;
     }
     int failed = copy_table(state->caches, 256, &caches);

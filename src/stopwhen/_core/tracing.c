@@ -274,8 +274,7 @@ end_opcodes(PyFrameObject *frame)
 static void
 choose_grain(CoreState *state, Traced *traced, PyFrameObject *frame)
 {
-    CodeInfo *info = state->latest_code == traced->code ? state->latest_info
-                                                        : code_info(state, frame->f_frame->f_code);
+    CodeInfo *info = state->latest_code == traced->code ? state->latest_info : code_info(state, frame->f_frame->f_code);
     int unit = traced->offset / 2;
     if (info == NULL || unit >= info->length) {
         PyErr_Clear();

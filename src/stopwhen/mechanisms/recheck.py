@@ -246,7 +246,7 @@ class TraceSource:
                     frame.f_trace_opcodes = False
                 frame = frame.f_back
 
-    def _trace(self, frame: FrameType, kind: str, argument: object) -> Any:
+    def _trace(self, frame: FrameType, kind: str, _argument: object) -> Any:
         if self._threading is None or location.is_ours(frame.f_code.co_filename):
             return None
         frame.f_trace_opcodes = True
