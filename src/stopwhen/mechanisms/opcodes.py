@@ -98,7 +98,7 @@ def caches_of(name: str) -> int:
 
 
 def jump_kind(name: str, *, is_jump: bool) -> int:
-    """Return whether an instruction jumps ahead, whether the next one runs after it, and what it leaves on the stack."""
+    """Return whether an instruction jumps ahead, whether the next one runs after it, and how deep the stack is."""
     if name == "RETURN_GENERATOR":
         return JUMP_GENERATOR
     if name in LEAVING - {"YIELD_VALUE"}:
