@@ -33,7 +33,7 @@ from stopwhen.types import ABSENT, AccessType, Action
 from stopwhen.watchpoint import Seen, Watchpoint, seen_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import FrameType
 
     from stopwhen.cells import Cell
@@ -130,9 +130,16 @@ class Session:
             )
         where = FrameScope(frame) if frame is not None else resolve(scope)
         with self._lock:
-            self._mechanisms_in_use()
             watchpoint = Watchpoint(
-                next(self._numbers), expression, access, where, depth_of(depth), allow_calls, rules, self
+                next(self._numbers),
+                expression,
+                access,
+                where,
+                depth_of(depth),
+                allow_calls,
+                rules,
+                self,
+                self._usable(),
             )
             self._arm(watchpoint)
             self._watchpoints[watchpoint.number] = watchpoint
@@ -209,9 +216,6 @@ class Session:
     def _usable(self) -> tuple[Mechanism, ...]:
         return chosen(self._mechanisms)
 
-    def _mechanisms_in_use(self) -> tuple[Mechanism, ...]:
-        return self._usable()
-
     def _read(self, watchpoint: Watchpoint, past: Mapping[Cell, Any] | None = None) -> Reading:
         return read(
             watchpoint.expression,
@@ -242,7 +246,7 @@ class Session:
 
     def _add_reader(self, cell: Cell, watchpoint: Watchpoint) -> None:
         if cell not in self._readers:
-            self._armed[cell] = self._arm_cell(cell)
+            self._armed[cell] = self._arm_cell(cell, watchpoint.mechanisms)
         self._readers.setdefault(cell, {})[watchpoint] = None
 
     def _drop_reader(self, cell: Cell, watchpoint: Watchpoint) -> None:
@@ -254,8 +258,8 @@ class Session:
             del self._readers[cell]
             self._armed.pop(cell).mechanism.disarm(cell)
 
-    def _arm_cell(self, cell: Cell) -> PlannedCell:
-        for planned in choose(cell, self._usable()):
+    def _arm_cell(self, cell: Cell, mechanisms: Sequence[Mechanism]) -> PlannedCell:
+        for planned in choose(cell, mechanisms):
             try:
                 planned.mechanism.arm(cell)
             except Unavailable:

@@ -11,11 +11,13 @@ from stopwhen.texts import text_of
 from stopwhen.types import ABSENT, AccessType
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     from stopwhen.dependencies import Reading
     from stopwhen.expression import WatchExpression
     from stopwhen.hit import Hit
+    from stopwhen.mechanisms import Mechanism
     from stopwhen.plan import Plan
     from stopwhen.rules import Rules
     from stopwhen.scope import Scope
@@ -61,6 +63,7 @@ class Watchpoint:
         enabled: False while the user has switched it off.
         count: hits so far, those that the hit condition kept from acting included.
         hits: those that acted, the newest 1,000, without a hold on the program's objects.
+        mechanisms: those that it may be planned with, now and later.
         was_present: its expression had a value at some time.
     """
 
@@ -72,6 +75,7 @@ class Watchpoint:
     allow_calls: bool
     rules: Rules
     session: Session
+    mechanisms: Sequence[Mechanism]
     enabled: bool = True
     count: int = 0
     kept: deque[Hit] = field(default_factory=lambda: deque(maxlen=MOST_HITS))

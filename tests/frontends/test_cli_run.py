@@ -219,3 +219,14 @@ def test_doctor_says_how_to_get_the_c_module():
     found = stopwhen("doctor", env={"STOPWHEN_PURE": "1"})
     assert "pip install" in found.stdout
     assert not json.loads(stopwhen("doctor", "--json", env={"STOPWHEN_PURE": "1"}).stdout)["c_module"]
+
+
+def test_a_chosen_mechanism_stays_the_only_one():
+    """What a watch expression comes to depend on later is watched by it too."""
+    code = "x = []\nx.append(1)\n"
+    found = stopwhen("run", "--mechanism", "recheck", "--changes", "x", "--action", "log", "-c", code)
+    assert found.status == 0
+    assert [line.rsplit(maxsplit=2)[1:] for line in found.stderr.splitlines() if "changed" in line] == [
+        ["hit", "1"],
+        ["hit", "2"],
+    ]
