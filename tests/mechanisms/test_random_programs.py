@@ -50,6 +50,12 @@ def counted(n):
         yield i
         D[i] = i
 
+def turns_left():
+    global turns
+    turns -= 1
+    return turns >= 0
+
+turns = 50
 G = 0
 L = [3, 1, 2]
 D = {"a": 1}
@@ -84,7 +90,7 @@ BLOCKS = [
     "for i in list(D):",
     "try:",
     "with Guard():",
-    "while len(L) < {n} + 2 and not L.append({m}):",
+    "while len(L) < {n} + 2 and turns_left() and not L.append({m}):",  # its body may shorten L for ever
 ]
 
 

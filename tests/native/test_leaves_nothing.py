@@ -250,7 +250,7 @@ def test_a_refused_watchpoint_leaves_nothing(mechanism, monkeypatch):
     if env.core is not None and env.HAS_DICT_WATCHERS:
         monkeypatch.setenv("STOPWHEN_MECHANISM", "dictwatch")
     else:
-        monkeypatch.setattr(session.current(), "_mechanisms", ())
+        monkeypatch.setattr(watchpoint, "mechanisms", ())
     owner = plain([1])
     references = sys.getrefcount(owner), sys.getrefcount(owner.value)
     with pytest.raises(stopwhen.Refused):
@@ -279,7 +279,7 @@ def test_a_watchpoint_that_cannot_be_enabled_stays_disabled(mechanism, monkeypat
     owner = List()
     with watch("x", owner) as watchpoint:
         watchpoint.disable()
-        monkeypatch.setattr(session.current(), "_mechanisms", ())
+        monkeypatch.setattr(watchpoint, "mechanisms", ())
         with pytest.raises(stopwhen.Refused):
             watchpoint.enable()
         monkeypatch.undo()
