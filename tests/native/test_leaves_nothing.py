@@ -250,7 +250,7 @@ def test_a_refused_watchpoint_leaves_nothing(mechanism, monkeypatch):
     if env.core is not None and env.HAS_DICT_WATCHERS:
         monkeypatch.setenv("STOPWHEN_MECHANISM", "dictwatch")
     else:
-        monkeypatch.setattr(watchpoint, "mechanisms", ())
+        monkeypatch.setattr(session.current(), "_mechanisms", ())
     owner = plain([1])
     references = sys.getrefcount(owner), sys.getrefcount(owner.value)
     with pytest.raises(stopwhen.Refused):
