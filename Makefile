@@ -1,5 +1,5 @@
 # make demo   the story of the README: names the line of nose that put project/lib on sys.path
-# make test   the tests; make test TESTS="tests/unit -k edges" for some of them
+# make test   the tests, on all processors; make test TESTS="tests/unit -k edges" for some of them
 # Each sets up what it needs in a virtual environment, once. PYTHON=python3.13 chooses another interpreter.
 
 PYTHON ?= python3
@@ -16,7 +16,7 @@ demo: $(VENV)/.demo
 	@sh demo/run "$(BIN)"
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest $(or $(TESTS),-n auto)
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/overhead.py

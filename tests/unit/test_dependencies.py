@@ -124,7 +124,8 @@ class TestNames:
         assert found.value == inner()
         assert all(isinstance(cell, Local | Closure) for cell in found.cells)
 
-    def test_the_imported_module_of_a_root_name(self):
+    def test_the_imported_module_of_a_root_name(self, monkeypatch):
+        monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
         found = read(parse("sys.path"), MainScope())
         assert found.value is sys.path
         assert found.cells[-2:] == (DictItem("sys", sys.modules, "sys"), DictItem("sys.path", vars(sys), "path"))
