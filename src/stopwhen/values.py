@@ -282,19 +282,25 @@ def _is_container(kind: type) -> bool:
 
 
 def _has_buffer(value: Any) -> bool:
-    """Tell whether `value` is memory that can be written to, offered by C code: a ctypes object, say."""
+    return not _is_container(type(value)) and memory_base(value) is not None
+
+
+def memory_base(value: Any) -> type | None:
+    """Return the class whose C code gives out the memory of `value`, where that can be written to; else None."""
     kind = type(value)
-    if _is_container(kind) or static.has_base(kind, bytes):
-        return False
+    base: type | None = kind
+    if static.has_base(kind, bytes):
+        return None
     if sys.version_info >= (3, 12):  # a class may define `__buffer__` in Python
         found = static.find(kind, "__buffer__")
-        if found is None or type(found[1]) is not types.WrapperDescriptorType:
-            return False
+        base = found[0] if found is not None and type(found[1]) is types.WrapperDescriptorType else None
+    if base is None:
+        return None
     try:
         with memoryview(value) as memory:
-            return not memory.readonly
+            return None if memory.readonly else base
     except Exception:
-        return False
+        return None
 
 
 def _wrapped(value: Any) -> Iterator[Any]:

@@ -118,7 +118,8 @@ def _content_kind(owner: Any) -> tuple[int, Any, Any] | None:
     for base, kind in kinds:
         if issubclass(type(owner), base):
             return kind, owner, base
-    return None
+    memory = values.memory_base(owner)
+    return None if memory is None else (CHECK_BUFFER, owner, memory)
 
 
 def comparing(evaluate: Callable[[], Any]) -> Callable[[], bool]:

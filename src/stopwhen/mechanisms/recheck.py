@@ -325,8 +325,10 @@ def content_of(owner: Any) -> Any:
         return bytes(bytearray.__getitem__(owner, slice(None)))
     if issubclass(kind, array.array):
         return array.array.tobytes(owner)
-    assert issubclass(kind, collections.deque), "no other content is claimed"
-    return tuple(collections.deque.__iter__(owner))
+    if issubclass(kind, collections.deque):
+        return tuple(collections.deque.__iter__(owner))
+    with memoryview(owner) as memory:
+        return memory.tobytes()
 
 
 def slot_of(cell: Slot) -> Any:
