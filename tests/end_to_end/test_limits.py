@@ -1,9 +1,10 @@
 """docs/explanation/limits.md: each of its programs shows what the page says.
 
-How to add one to the page: a heading that says what cannot be seen, a few sentences, and two fenced blocks. The first, `python`, is a whole program
-and begins with its name, as `# name.py`. The second, `text`, is all that it prints, on stdout and stderr, and the same
-on every version. Where the program needs something, its second line is `# needs: ` and an expression of `sys`, `os` and
-`env` (stopwhen.env), such as `# needs: env.core and sys.version_info >= (3, 12)`; elsewhere it is skipped.
+How to add one to the page: a heading that says what cannot be seen, a few sentences, and two fenced blocks. The first,
+`python`, is a whole program and begins with its name, as `# name.py`. The second, `text`, is all that it prints, on
+stdout and stderr, and the same on every version. Where the program needs something, its second line is `# needs: ` and
+an expression of `sys`, `os` and `env` (stopwhen.env), such as `# needs: env.core and sys.version_info >= (3, 12)`;
+elsewhere it is skipped.
 """
 
 from __future__ import annotations
