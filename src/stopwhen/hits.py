@@ -18,8 +18,9 @@ from stopwhen.types import ABSENT, AccessType
 if TYPE_CHECKING:
     from types import FrameType
 
+    from stopwhen.activation import Seen
     from stopwhen.change import Change
-    from stopwhen.watchpoint import Seen, Watchpoint
+    from stopwhen.watchpoint import Watchpoint
 
 
 def hit_of(watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event, *, in_child: bool) -> Hit:

@@ -11,48 +11,36 @@ import atexit
 import dataclasses
 import itertools
 import os
-from _thread import RLock, get_ident
-from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from _thread import RLock
+from typing import TYPE_CHECKING, Any
 
-from stopwhen import actions, conditions, deltas, env, hits, location, values
+from stopwhen import actions, deltas, env, hits, location, values
+from stopwhen.acting import Acting, DueHit, Raise
+from stopwhen.activation import Activation, Seen, seen_of
+from stopwhen.arming import ArmedCells
 from stopwhen.cells import Local
 from stopwhen.dependencies import Reading, read
-from stopwhen.errors import Refused, StopwhenError, Unavailable
+from stopwhen.errors import Refused, StopwhenError
 from stopwhen.event import Ended, Event, Rebound
 from stopwhen.expression import parse
 from stopwhen.hit import Hit
 from stopwhen.mechanisms import all_mechanisms, chosen
 from stopwhen.mechanisms.native import events_of
 from stopwhen.mechanisms.recheck import Recheck
-from stopwhen.plan import Plan, PlannedCell, cells_of, choose, plan_for
+from stopwhen.plan import Plan, cells_of, plan_for
 from stopwhen.rules import HitCondition, Rules, action_of, condition_of, depth_of, patterns_of
-from stopwhen.scope import FrameScope, NoScope, resolve
+from stopwhen.scope import FrameScope, NoScope, Scope, resolve
 from stopwhen.texts import text_of
 from stopwhen.types import ABSENT, AccessType, Action
-from stopwhen.watchpoint import Seen, Watchpoint, seen_of
+from stopwhen.waiting import Waiting
+from stopwhen.watchpoint import Watchpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
     from types import FrameType
 
     from stopwhen.cells import Cell
     from stopwhen.mechanisms import Mechanism
-
-
-class DueHit(NamedTuple):
-    """A hit whose action waits for the thread that wrote."""
-
-    hit: Hit
-    frame: FrameType | None
-
-
-class Raise(NamedTuple):
-    """An exception to raise in a frame as if its instruction at `offset` had raised it."""
-
-    error: BaseException
-    frame: FrameType | None
-    offset: int
 
 
 class Session:
@@ -63,13 +51,11 @@ class Session:
         self._lock = RLock()
         self._numbers = itertools.count(1)
         self._watchpoints: dict[int, Watchpoint] = {}
-        self._readers: dict[Cell, dict[Watchpoint, None]] = {}
-        self._armed: dict[Cell, PlannedCell] = {}
+        self._armed = ArmedCells()
         self._mechanisms = all_mechanisms(self._handle)
-        self._waiting = _Waiting()
+        self._waiting = Waiting()
         self._processing = False
-        self._due: dict[int, list[DueHit]] = {}
-        self._acting: set[int] = set()
+        self._acting = Acting(self.output, self.absorb)
         self._pid = os.getpid()
         if env.core is not None:
             env.core.open(self._drain, ABSENT)
@@ -143,13 +129,10 @@ class Session:
             )
             self._arm(watchpoint)
             self._watchpoints[watchpoint.number] = watchpoint
-            seen = watchpoint.seen
-            assert seen is not None, "an armed watchpoint has been read"
-            already = self._already(watchpoint) if seen.truth else None
-        if already is not None:
-            raised = self._run_due([already])
-            if raised is not None:
-                raise raised.error
+            due = [self._already(one) for one in watchpoint.activations.values() if one.seen.truth]
+        raised = self._acting.run([one for one in due if one is not None])
+        if raised is not None:
+            raise raised.error
         return watchpoint
 
     def watchpoints(self) -> list[Watchpoint]:
@@ -178,13 +161,15 @@ class Session:
     def plan_of(self, watchpoint: Watchpoint) -> Plan:
         """Return how each cell of `watchpoint` is watched now."""
         with self._lock:
-            seen = watchpoint.seen
-            if seen is None or watchpoint.removed:
+            activation = next(iter(watchpoint.activations.values()), None)
+            if activation is None:
                 return Plan(watchpoint.expression.text, "not watched any more", ())
-            cells = tuple(self._armed[cell] for cell in cells_of(seen.reading) if cell in self._armed)
+            seen = activation.seen
             because = seen.reading.absent_because
             return Plan(
-                watchpoint.expression.text, seen.value_text if because is None else f"absent ({because})", cells
+                watchpoint.expression.text,
+                seen.value_text if because is None else f"absent ({because})",
+                self._armed.planned(cells_of(seen.reading)),
             )
 
     def enable(self, watchpoint: Watchpoint) -> None:
@@ -207,7 +192,6 @@ class Session:
             if not watchpoint.removed:
                 watchpoint.removed = True
                 self._disarm(watchpoint)
-                watchpoint.seen = None
                 watchpoint.scope = NoScope()
                 self._watchpoints.pop(watchpoint.number, None)
 
@@ -216,73 +200,29 @@ class Session:
     def _usable(self) -> tuple[Mechanism, ...]:
         return chosen(self._mechanisms)
 
-    def _read(self, watchpoint: Watchpoint, past: Mapping[Cell, Any] | None = None) -> Reading:
-        return read(
-            watchpoint.expression,
-            watchpoint.scope,
-            depth=watchpoint.depth,
-            allow_calls=watchpoint.allow_calls,
-            past=past,
-        )
+    def _read(self, activation: Activation, past: Mapping[Cell, Any] | None = None) -> Reading:
+        return _reading(activation.watchpoint, activation.scope, past)
 
     def _arm(self, watchpoint: Watchpoint) -> None:
         """Read and plan `watchpoint`, and arm all its cells or none."""
-        reading = self._read(watchpoint)
-        watchpoint.seen = seen_of(reading, watchpoint.access)
-        try:
-            for cell in cells_of(reading):
-                self._add_reader(cell, watchpoint)
-        except BaseException:
-            self._disarm(watchpoint)
-            raise
+        scope = watchpoint.scope
+        activation = self._begin(watchpoint, scope)
+        if isinstance(scope, FrameScope) and not _reads_local(activation.seen.reading):
+            scope.let_go()
+
+    def _begin(self, watchpoint: Watchpoint, scope: Scope) -> Activation:
+        """Read the expression of `watchpoint` in `scope`, and arm all cells that it reads there or none."""
+        reading = _reading(watchpoint, scope)
+        activation = Activation(watchpoint, scope, seen_of(reading, watchpoint.access))
+        self._armed.add(activation, cells_of(reading))
+        watchpoint.activations[scope] = activation
         watchpoint.was_present |= reading.value is not ABSENT
-        if isinstance(watchpoint.scope, FrameScope) and not _reads_local(reading):
-            watchpoint.scope.let_go()
+        return activation
 
     def _disarm(self, watchpoint: Watchpoint) -> None:
-        if watchpoint.seen is not None:
-            for cell in cells_of(watchpoint.seen.reading):
-                self._drop_reader(cell, watchpoint)
-
-    def _add_reader(self, cell: Cell, watchpoint: Watchpoint) -> None:
-        if cell not in self._readers:
-            self._armed[cell] = self._arm_cell(cell, watchpoint.mechanisms)
-        self._readers.setdefault(cell, {})[watchpoint] = None
-
-    def _drop_reader(self, cell: Cell, watchpoint: Watchpoint) -> None:
-        readers = self._readers.get(cell)
-        if readers is None or watchpoint not in readers:
-            return
-        del readers[watchpoint]
-        if not readers:
-            del self._readers[cell]
-            self._armed.pop(cell).mechanism.disarm(cell)
-
-    def _arm_cell(self, cell: Cell, mechanisms: Sequence[Mechanism]) -> PlannedCell:
-        for planned in choose(cell, mechanisms):
-            try:
-                planned.mechanism.arm(cell)
-            except Unavailable:
-                continue
-            return planned
-        raise AssertionError("choose() raises when it runs out of mechanisms")
-
-    def _replan(self, watchpoint: Watchpoint, reading: Reading) -> None:
-        """Arm what `reading` depends on, and then only let go of what it no longer does."""
-        assert watchpoint.seen is not None
-        before = cells_of(watchpoint.seen.reading)
-        now = cells_of(reading)
-        try:
-            for cell in now:
-                self._add_reader(cell, watchpoint)
-        except BaseException:
-            for cell in now:
-                if cell not in before:
-                    self._drop_reader(cell, watchpoint)
-            raise
-        for cell in before:
-            if cell not in now:
-                self._drop_reader(cell, watchpoint)
+        for activation in watchpoint.activations.values():
+            self._armed.drop(activation, cells_of(activation.seen.reading))
+        watchpoint.activations.clear()
 
     # Events.
 
@@ -295,17 +235,16 @@ class Session:
         with self._lock:  # or threads would take records in one order, and process them in another
             while records := env.core.take():
                 self._process_all(events_of(records))
-        return self._run_due(self._take_due())
+        return self._acting.run(self._take_due())
 
     def _handle(self, events: list[Event]) -> None:
         """Take events of a mechanism in Python."""
         if events:
-            thread_id = get_ident()
-            if thread_id in self._acting:
+            if self._acting.is_acting():
                 events = [event if event.own else _as_own(event) for event in events]
             self._process_all(events)
-        if self._due:
-            raised = self._run_due(self._take_due())
+        if self._acting:
+            raised = self._acting.run(self._take_due())
             if raised is not None:
                 raise raised.error
 
@@ -319,40 +258,44 @@ class Session:
             try:
                 while self._waiting:
                     event = self._waiting.pop()
-                    for watchpoint in list(self._readers.get(event.cell, ())):
-                        self._process(watchpoint, event)
+                    for activation in self._armed.readers(event.cell):
+                        if activation.is_live:  # what ran for those before it may have ended it
+                            self._process(activation, event)
             finally:
                 self._processing = False
                 if env.core is not None:
-                    env.core.set_due(len(self._due))
+                    env.core.set_due(len(self._acting))
 
-    def _process(self, watchpoint: Watchpoint, event: Event) -> None:
+    def _process(self, activation: Activation, event: Event) -> None:
+        watchpoint = activation.watchpoint
         if isinstance(event.delta, Ended):
             self.remove(watchpoint)
             return
-        seen = watchpoint.seen
-        assert seen is not None
+        seen = activation.seen
         try:
-            new, changed = self._look(watchpoint, seen, event)
+            new, changed = self._look(activation, event)
         except StopwhenError as error:
             self.output.say(f"no longer watching {watchpoint.expression.text!r}: {error}")
             self.remove(watchpoint)
             return
-        watchpoint.seen = new
+        activation.seen = new
         watchpoint.was_present |= new.reading.value is not ABSENT
         if changed and not event.own:
             self._consider(watchpoint, seen, new, event)
 
-    def _look(self, watchpoint: Watchpoint, seen: Seen, event: Event) -> tuple[Seen, bool]:
-        """Return the state of `watchpoint` after `event`, and whether that is what its access type asks for."""
+    def _look(self, activation: Activation, event: Event) -> tuple[Seen, bool]:
+        """Return the state of `activation` after `event`, and whether that is what its access type asks for."""
+        watchpoint, seen = activation.watchpoint, activation.seen
         if event.cell not in seen.reading.cells and watchpoint.depth == 1 and watchpoint.access is AccessType.CHANGE:
             # Content of the value alone: neither the value nor what it depends on is another.
             if not deltas.is_change(event.delta):
                 return seen, False
             return Seen(seen.reading, text=text_of(seen.reading.value)), True
-        reading = self._read_after(event, watchpoint)
+        reading = self._read_after(event, activation)
+        if not activation.is_live:  # a call that the user allows has ended it
+            return seen, False
         new = seen_of(reading, watchpoint.access)
-        self._replan(watchpoint, reading)
+        self._armed.replace(activation, cells_of(seen.reading), cells_of(reading))
         if watchpoint.access is AccessType.TRUE:
             return new, new.truth and not seen.truth
         if event.cell in seen.reading.content and reading.value is seen.reading.value:
@@ -360,13 +303,13 @@ class Session:
         equal = values.same_structure if reading.fresh and seen.reading.fresh else values.same
         return new, not equal(seen.reading.value, reading.value)
 
-    def _read_after(self, event: Event, watchpoint: Watchpoint) -> Reading:
-        """Read `watchpoint` as it was right after `event`, before those that wait or arrive while it is read."""
+    def _read_after(self, event: Event, activation: Activation) -> Reading:
+        """Read `activation` as it was right after `event`, before those that wait or arrive while it is read."""
         while True:
             past = self._waiting.past()
             if isinstance(event.delta, Rebound):
                 past[event.cell] = event.delta.new
-            reading = self._read(watchpoint, past)
+            reading = self._read(activation, past)
             records = () if env.core is None else env.core.take()
             if not records:
                 return reading
@@ -379,20 +322,23 @@ class Session:
         if not watchpoint.rules.allow_writer(thread, None if writer is None else writer.filename):
             return
         old_value, new_value = hits.values_of(watchpoint.access, seen, new)
-        if not self._expression_holds(watchpoint, old_value, new_value, event.frame):
+        if not self._acting.expression_holds(watchpoint, old_value, new_value, event.frame):
             return
         hit = hits.hit_of(watchpoint, seen, new, event, in_child=os.getpid() != self._pid)
-        if not self._callable_holds(watchpoint, hit):
+        if not self._acting.callable_holds(watchpoint, hit):
             return
         watchpoint.count += 1
         due = self._keep(watchpoint, hit, event.frame)
         if due is not None:
-            self._due.setdefault(event.thread_id, []).append(due)
+            self._acting.add(event.thread_id, due)
 
-    def _already(self, watchpoint: Watchpoint) -> DueHit | None:
-        """Consider the hit of a watchpoint that is true when it is armed."""
+    def _already(self, activation: Activation) -> DueHit | None:
+        """Consider the hit of an expression that is true when it is armed."""
+        watchpoint = activation.watchpoint
         hit, frame = hits.already(watchpoint)
-        if not self._expression_holds(watchpoint, hit.old, hit.new, frame) or not self._callable_holds(watchpoint, hit):
+        if not self._acting.expression_holds(watchpoint, hit.old, hit.new, frame) or not self._acting.callable_holds(
+            watchpoint, hit
+        ):
             return None
         watchpoint.count += 1
         return self._keep(watchpoint, hit, frame)
@@ -405,74 +351,12 @@ class Session:
         watchpoint.kept.append(hit.kept())
         return None if rules.action is Action.COUNT else DueHit(hit, frame)
 
-    # The user's code: conditions and actions.
-
-    def _expression_holds(self, watchpoint: Watchpoint, old: Any, new: Any, frame: FrameType | None) -> bool:
-        """Return whether a condition that is an expression is true; so is none, or one of another kind."""
-        condition = watchpoint.rules.condition
-        if condition is None or callable(condition):
-            return True
-        return self._ask(watchpoint, lambda: conditions.holds(condition, old, new, frame))
-
-    def _callable_holds(self, watchpoint: Watchpoint, hit: Hit) -> bool:
-        """Return whether a condition that is a callable returns true for `hit`; so is none, or one of another kind."""
-        condition = watchpoint.rules.condition
-        if not callable(condition):
-            return True
-        return self._ask(watchpoint, lambda: bool(condition(hit)))
-
-    def _ask(self, watchpoint: Watchpoint, condition: Callable[[], bool]) -> bool:
-        """Return what a condition says; one that raises counts as true, which is said once."""
-        with _Own(self):
-            try:
-                return condition()
-            except Exception as error:
-                if not watchpoint.condition_failed:
-                    watchpoint.condition_failed = True
-                    self.output.say(
-                        f"the condition of {watchpoint.expression.text!r} raised {_error_text(error)}, "
-                        "which counts as true [condition-error]"
-                    )
-                return True
-
     def _take_due(self) -> list[DueHit]:
         with self._lock:
-            due = self._due.pop(get_ident(), [])
+            due = self._acting.take()
             if env.core is not None:
-                env.core.set_due(len(self._due))
+                env.core.set_due(len(self._acting))
             return due
-
-    def _run_due(self, due: list[DueHit]) -> Raise | None:
-        """Run the actions of `due`; return the last exception that is meant for the program, when all have run."""
-        raised = None
-        for hit, frame in due:
-            try:
-                self._act(hit, frame)
-            except BaseException as error:
-                offset = hit.places[0][1] if hit.places else 0
-                raised = Raise(error.with_traceback(None), frame, offset)
-        return raised
-
-    def _act(self, hit: Hit, frame: FrameType | None) -> None:
-        action = hit.watchpoint.rules.action  # type: ignore[attr-defined] # the hit's watchpoint is a Watchpoint
-        if action is Action.RAISE:
-            actions.raise_changed(hit)
-        with _Own(self):
-            if action is Action.LOG:
-                actions.log(hit, self.output)
-            elif action is Action.STOP:
-                actions.stop(hit, frame, self.output)
-            else:
-                self._call(action, hit)
-
-    def _call(self, action: Callable[[Hit], object], hit: Hit) -> None:
-        try:
-            action(hit)
-        except Exception as error:
-            self.output.say_once(
-                f"the action of {hit.watchpoint.expression.text!r} raised {_error_text(error)}; "
-                "the program goes on [action-error]"
-            )
 
     def absorb(self) -> None:
         """Take what an action or condition has changed as seen."""
@@ -490,34 +374,12 @@ class Session:
     def after_fork_in_child(self) -> None:
         """Make a lock of the child's own: another thread may have held ours, and what it had begun is void."""
         self._lock = RLock()
-        self._due.clear()
-        self._acting &= {get_ident()}
+        self._acting.forget_threads()
         if env.core is not None:
             env.core.forget_threads()
         for mechanism in self._mechanisms:
             if isinstance(mechanism, Recheck):
                 mechanism.forget_threads()
-
-
-class _Own:
-    """While it is entered, what this thread changes is the work of a condition or action, and no hit."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def __enter__(self) -> None:
-        if env.core is not None:
-            env.core.resync()  # what other threads have changed meanwhile is not its work
-            env.core.own(True)
-        self._session._acting.add(get_ident())  # noqa: SLF001
-
-    def __exit__(self, *_error: object) -> None:
-        try:
-            self._session.absorb()
-        finally:
-            self._session._acting.discard(get_ident())  # noqa: SLF001
-            if env.core is not None:
-                env.core.own(False)
 
 
 _current: Session | None = None
@@ -542,36 +404,8 @@ def _close_at_exit() -> None:
 atexit.register(_close_at_exit)
 
 
-class _Waiting:
-    """Events to be processed, in the order in which they happened."""
-
-    def __init__(self) -> None:
-        self._events: deque[Event] = deque()
-        self._replaced: dict[Cell, deque[Any]] = {}  # by cell, what each rebinding that waits replaces
-
-    def __bool__(self) -> bool:
-        return bool(self._events)
-
-    def extend(self, events: list[Event]) -> None:
-        """Add `events`, which happened after all that wait."""
-        for event in events:
-            self._events.append(event)
-            if isinstance(event.delta, Rebound):
-                self._replaced.setdefault(event.cell, deque()).append(event.delta.old)
-
-    def pop(self) -> Event:
-        """Take the first."""
-        event = self._events.popleft()
-        if isinstance(event.delta, Rebound):
-            replaced = self._replaced[event.cell]
-            replaced.popleft()
-            if not replaced:
-                del self._replaced[event.cell]
-        return event
-
-    def past(self) -> dict[Cell, Any]:
-        """Return, for each cell that changes in what waits, what it held before."""
-        return {cell: replaced[0] for cell, replaced in self._replaced.items()}
+def _reading(watchpoint: Watchpoint, scope: Scope, past: Mapping[Cell, Any] | None = None) -> Reading:
+    return read(watchpoint.expression, scope, depth=watchpoint.depth, allow_calls=watchpoint.allow_calls, past=past)
 
 
 def _as_own(event: Event) -> Event:
@@ -580,7 +414,3 @@ def _as_own(event: Event) -> Event:
 
 def _reads_local(reading: Reading) -> bool:
     return any(isinstance(cell, Local) for cell in reading.cells)
-
-
-def _error_text(error: BaseException) -> str:
-    return f"{type(error).__name__}: {text_of(error.args[0]) if error.args else ''}".rstrip(": ")

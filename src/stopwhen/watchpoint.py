@@ -6,15 +6,13 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
-from stopwhen import values
-from stopwhen.texts import text_of
-from stopwhen.types import ABSENT, AccessType
+from stopwhen.types import AccessType
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from stopwhen.dependencies import Reading
+    from stopwhen.activation import Activation
     from stopwhen.expression import WatchExpression
     from stopwhen.hit import Hit
     from stopwhen.mechanisms import Mechanism
@@ -25,30 +23,6 @@ if TYPE_CHECKING:
 
 MOST_HITS = 1_000
 """How many hits a watchpoint keeps: the newest."""
-
-
-@dataclass(eq=False, slots=True)
-class Seen:
-    """The state of a watch expression when it was last looked at."""
-
-    reading: Reading
-    truth: bool = False
-    text: str | None = None  # None for a value whose text can be made later just as well
-
-    @property
-    def value_text(self) -> str:
-        """The bounded text of the value as it was."""
-        return text_of(self.reading.value) if self.text is None else self.text
-
-
-def seen_of(reading: Reading, access: AccessType) -> Seen:
-    """Return the state to compare the next one with.
-
-    Raises:
-        Refused: the truth of the value is wanted and cannot be had without running user code.
-    """
-    truth = values.truth(reading.value) if access is AccessType.TRUE else False
-    return Seen(reading, truth, None if values.is_simple(reading.value) else text_of(reading.value))
 
 
 @dataclass(eq=False, repr=False)
@@ -65,6 +39,7 @@ class Watchpoint:
         hits: those that acted, the newest 1,000, without a hold on the program's objects.
         mechanisms: those that it may be planned with, now and later.
         was_present: its expression had a value at some time.
+        activations: its expression in each scope that it is read in now; none while it is disarmed.
     """
 
     number: int
@@ -82,7 +57,7 @@ class Watchpoint:
     was_present: bool = False
     removed: bool = False
     condition_failed: bool = False
-    seen: Seen | None = None
+    activations: dict[Scope, Activation] = field(default_factory=dict)
 
     @property
     def hits(self) -> list[Hit]:
@@ -117,7 +92,3 @@ class Watchpoint:
     def __repr__(self) -> str:
         state = "removed" if self.removed else "enabled" if self.enabled else "disabled"
         return f"<Watchpoint {self.number}: {self.access.value} {self.expression.text!r}, {self.count} hits, {state}>"
-
-    def has_value(self) -> bool:
-        """Return whether the expression had a value when it was last looked at."""
-        return self.seen is not None and self.seen.reading.value is not ABSENT

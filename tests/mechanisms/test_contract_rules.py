@@ -305,6 +305,19 @@ def test_an_action_may_remove_disable_and_arm(module):
 
 
 @every_mechanism
+def test_a_condition_may_remove_another_watchpoint_on_the_same_data(module):
+    """What is removed hears no more of the change that is being looked at, and nothing of it stays armed."""
+    module.x = 1
+    with Recorder() as hits:
+        hits.changes("x", scope=module, condition=lambda _hit: second.remove() or True)
+        second = hits.changes("x", scope=module)
+        module.x = 2
+        module.x = 3
+    assert hits.texts == [("1", "2"), ("2", "3")]
+    assert second.count == 0
+
+
+@every_mechanism
 def test_disabled_and_removed_watchpoints_are_silent(module):
     """Enabling takes the value then as the last one seen, in silence; removing may be done twice."""
     with Recorder() as hits:

@@ -1,0 +1,87 @@
+"""The cells that are armed, and who reads them: armed with the first reader, disarmed with the last."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stopwhen.errors import Unavailable
+from stopwhen.plan import PlannedCell, choose
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from stopwhen.activation import Activation
+    from stopwhen.cells import Cell
+    from stopwhen.mechanisms import Mechanism
+
+
+class ArmedCells:
+    """Each cell that somebody reads, with the mechanism that watches it."""
+
+    def __init__(self) -> None:
+        self._readers: dict[Cell, dict[Activation, None]] = {}
+        self._planned: dict[Cell, PlannedCell] = {}
+
+    def __len__(self) -> int:
+        return len(self._planned)
+
+    def readers(self, cell: Cell) -> list[Activation]:
+        """Return who reads `cell`, in the order in which they began to."""
+        return list(self._readers.get(cell, ()))
+
+    def planned(self, cells: Collection[Cell]) -> tuple[PlannedCell, ...]:
+        """Return how those of `cells` that are armed are watched."""
+        return tuple(self._planned[cell] for cell in cells if cell in self._planned)
+
+    def add(self, reader: Activation, cells: Collection[Cell]) -> None:
+        """Let `reader` read all of `cells`, or, when one cannot be armed, none that it did not read before.
+
+        Raises:
+            Refused: no mechanism is to be had for one.
+        """
+        added: list[Cell] = []
+        try:
+            for cell in cells:
+                if reader not in self._readers.get(cell, ()):
+                    self._add(reader, cell)
+                    added.append(cell)
+        except BaseException:
+            self.drop(reader, added)
+            raise
+
+    def drop(self, reader: Activation, cells: Collection[Cell]) -> None:
+        """Let `reader` read none of `cells` any more."""
+        for cell in cells:
+            readers = self._readers.get(cell)
+            if readers is None or reader not in readers:
+                continue
+            del readers[reader]
+            if not readers:
+                del self._readers[cell]
+                self._planned.pop(cell).mechanism.disarm(cell)
+
+    def replace(self, reader: Activation, before: Collection[Cell], now: Collection[Cell]) -> None:
+        """Arm what `reader` reads `now`, and then only let go of what it no longer does.
+
+        Raises:
+            Refused: no mechanism is to be had for a cell; all is as before then.
+        """
+        self.add(reader, now)
+        kept = set(now)
+        self.drop(reader, [cell for cell in before if cell not in kept])
+
+    def _add(self, reader: Activation, cell: Cell) -> None:
+        if cell not in self._readers:
+            self._planned[cell] = _arm(cell, reader.watchpoint.mechanisms)
+            self._readers[cell] = {}
+        self._readers[cell][reader] = None
+
+
+def _arm(cell: Cell, mechanisms: Sequence[Mechanism]) -> PlannedCell:
+    for planned in choose(cell, mechanisms):
+        try:
+            planned.mechanism.arm(cell)
+        except Unavailable:
+            continue
+        return planned
+    raise AssertionError("choose() raises when it runs out of mechanisms")

@@ -1,0 +1,43 @@
+"""Events that wait to be processed, and what the cells held before them."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from stopwhen.event import Event, Rebound
+
+if TYPE_CHECKING:
+    from stopwhen.cells import Cell
+
+
+class Waiting:
+    """Events to be processed, in the order in which they happened."""
+
+    def __init__(self) -> None:
+        self._events: deque[Event] = deque()
+        self._replaced: dict[Cell, deque[Any]] = {}  # by cell, what each rebinding that waits replaces
+
+    def __bool__(self) -> bool:
+        return bool(self._events)
+
+    def extend(self, events: list[Event]) -> None:
+        """Add `events`, which happened after all that wait."""
+        for event in events:
+            self._events.append(event)
+            if isinstance(event.delta, Rebound):
+                self._replaced.setdefault(event.cell, deque()).append(event.delta.old)
+
+    def pop(self) -> Event:
+        """Take the first."""
+        event = self._events.popleft()
+        if isinstance(event.delta, Rebound):
+            replaced = self._replaced[event.cell]
+            replaced.popleft()
+            if not replaced:
+                del self._replaced[event.cell]
+        return event
+
+    def past(self) -> dict[Cell, Any]:
+        """Return, for each cell that changes in what waits, what it held before."""
+        return {cell: replaced[0] for cell, replaced in self._replaced.items()}
