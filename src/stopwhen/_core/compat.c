@@ -3,6 +3,7 @@
 #include "compat.h"
 
 #if PY_VERSION_HEX >= 0x030E0000
+#include <internal/pycore_instruments.h>
 #include <internal/pycore_interpframe.h>
 #endif
 #include <internal/pycore_dict.h>
@@ -39,6 +40,23 @@ compat_stack_item(int depth)
     }
     return _PyFrame_Stackbase(frame)[depth - 1];
 #endif
+}
+
+int
+compat_keep_instruction_tool(PyCodeObject *code, long tool)
+{
+    _PyCoMonitoringData *data = code->_co_monitoring;
+    if (data == NULL || data->per_instruction_tools != NULL) {
+        return 0;
+    }
+    /* Freed with the code, by PyMem_Free. Where an event is disabled it does no harm that the table has the tool. */
+    data->per_instruction_tools = PyMem_Malloc((size_t)Py_SIZE(code));
+    if (data->per_instruction_tools == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    memset(data->per_instruction_tools, 1 << tool, (size_t)Py_SIZE(code));
+    return 0;
 }
 #endif
 

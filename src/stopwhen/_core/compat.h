@@ -80,6 +80,15 @@ PyObject *compat_fast_local(PyFrameObject *frame, Py_ssize_t index);
  * Only while an INSTRUCTION event of that frame is handled. `depth` is how deep the stack is, which 3.12 and 3.13 do
  * not tell; negative when it is not known. */
 PyObject *compat_stack_item(int depth);
+
+/* Let `code`, whose INSTRUCTION events the tool `tool` has just turned on, keep a table of the tools that want them.
+ * -1 with an exception set.
+ *
+ * CPython makes that table when a second tool comes, and then forgets the first one:
+ *
+ *     set_local_events(3, f.__code__, INSTRUCTION); sys.settrace(debugger); f()    # no event for tool 3 in f any more
+ */
+int compat_keep_instruction_tool(PyCodeObject *code, long tool);
 #endif
 
 /* True when looking up an exact str in `dict` compares it with other exact str only. */

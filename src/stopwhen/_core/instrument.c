@@ -3,9 +3,7 @@
  *
  * INSTRUCTION events are always local to a code object, never global. An instruction of no interest has its event
  * disabled when it first comes; turning the local events off and on again, which takes effect at the very next
- * instruction, brings all back. Global events would need restart_events(), which disturbs other tools. And a second
- * tool of ours would not do: where two tools have INSTRUCTION events on one code object, the first one's are lost when
- * the second one's go (CPython 3.12 and 3.13: `per_instruction_tools` starts as zeros).
+ * instruction, brings all back. Global events would need restart_events(), which disturbs other tools.
  *
  * I1. `state->instrumented` lists exactly the CodeInfo whose `events` is not 0; `events` are the local events that are
  *     on for our tool.
@@ -71,10 +69,12 @@ set_events(CoreState *state, CodeInfo *info, long events)
     Py_DECREF(result);
     instrument_unlink(state, info); /* I1 */
     info->events = events;
-    if (events != 0) {
-        link_info(state, info);
+    if (events == 0) {
+        return 0;
     }
-    return 0;
+    link_info(state, info);
+    /* Or the events would be lost as soon as another tool comes: a debugger, or coverage. */
+    return events & state->instruction_event ? compat_keep_instruction_tool(info->code, PyLong_AsLong(state->tool)) : 0;
 }
 
 static long

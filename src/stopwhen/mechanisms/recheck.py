@@ -20,7 +20,7 @@ from stopwhen.comparing import is_plain
 from stopwhen.event import Delta, Ended, Event, Place, Rebound, Unknown
 from stopwhen.mechanisms import opcodes
 from stopwhen.mechanisms.comprehensions import is_borrowed
-from stopwhen.mechanisms.tools import has_free_tool, take_tool
+from stopwhen.mechanisms.tools import SPARE, has_free_tool, take_tool
 from stopwhen.types import ABSENT
 
 if TYPE_CHECKING:
@@ -153,6 +153,7 @@ class MonitoringSource:
     def __init__(self, recheck: Recheck) -> None:
         self._recheck = recheck
         self._leave: Callable[[], None] | None = None
+        self._leave_second: Callable[[], None] | None = None
 
     def reason(self) -> str | None:
         """Return why there is none here."""
@@ -164,6 +165,7 @@ class MonitoringSource:
         assert taken is not None, "reason() was asked first"
         tool, self._leave = taken
         monitoring = sys.monitoring
+        self._enter_table(tool)
         events = monitoring.events
         callbacks: dict[int, Callable[..., object]] = {
             events.INSTRUCTION: self._on_instruction,
@@ -176,13 +178,27 @@ class MonitoringSource:
         }
         for event, callback in callbacks.items():
             monitoring.register_callback(tool, event, callback)
-        monitoring.set_events(tool, sum(callbacks))
+        monitoring.set_events(tool, monitoring.get_events(tool) | sum(callbacks))
+
+    def _enter_table(self, tool: int) -> None:
+        """Have each code object, when its events are turned on, make a table of the tools that want them.
+
+        It does where two tools share some event. A table that is made later, for another tool's sake, has not got ours
+        (CPython up to 3.15): `sys.settrace(debugger)` would end our INSTRUCTION events in all code that has run.
+        """
+        second = take_tool(SPARE)
+        if second is not None:
+            rare = sys.monitoring.events.STOP_ITERATION
+            sys.monitoring.set_events(second[0], rare)
+            sys.monitoring.set_events(tool, rare)
+            self._leave_second = second[1]
 
     def stop(self) -> None:
         """Call no more."""
-        if self._leave is not None:
-            self._leave()
-            self._leave = None
+        for leave in (self._leave, self._leave_second):
+            if leave is not None:
+                leave()
+        self._leave = self._leave_second = None
 
     def _on_instruction(self, code: CodeType, offset: int) -> object:
         if location.is_ours(code.co_filename):

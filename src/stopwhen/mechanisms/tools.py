@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 OURS = (3, 4)
 """The ids without a conventional owner: 0, 1, 2 and 5 are the debugger's, coverage's, profiler's and optimizer's."""
 
+SPARE = (*OURS, sys.monitoring.OPTIMIZER_ID) if env.HAS_MONITORING else ()
+"""The ids to take a second one from, under which nothing is called."""
+
 NO_TOOL_ID = "the tool ids 3 and 4 of sys.monitoring are in use by other tools"
 
 
@@ -24,10 +27,10 @@ def has_free_tool() -> bool:
     return any(sys.monitoring.get_tool(tool) is None for tool in OURS)
 
 
-def take_tool() -> tuple[int, Callable[[], None]] | None:
-    """Take an id and return it with the function that gives it back; None when both are in use."""
+def take_tool(ids: tuple[int, ...] = OURS) -> tuple[int, Callable[[], None]] | None:
+    """Take one of `ids` and return it with the function that gives it back; None when all are in use."""
     monitoring = sys.monitoring
-    for tool in OURS:
+    for tool in ids:
         if monitoring.get_tool(tool) is None:
             monitoring.use_tool_id(tool, "stopwhen")
             return tool, functools.partial(_leave, tool)
@@ -44,7 +47,7 @@ def _leave(tool: int) -> None:
 
 
 class SharedTool:
-    """One tool id for all mechanisms in C: two of ours would take each other's events away (_core/instrument.c)."""
+    """One tool id for all mechanisms in C: ids are few, and with two of ours each event would be handled twice."""
 
     def __init__(self) -> None:
         self._wanted: dict[str, int] = {}
