@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from stopwhen.api import changes, clear, reads, true, watchpoints, writes
+from stopwhen.api import changes, clear, forbid, reads, true, watchpoints, writes
 from stopwhen.change import Change
 from stopwhen.errors import BadExpression, DataChanged, Refused, StopwhenError, UsageError
+from stopwhen.guard import Guard
 from stopwhen.hit import Hit
 from stopwhen.location import Location
 from stopwhen.types import ABSENT
@@ -17,6 +18,7 @@ __all__ = [
     "BadExpression",
     "Change",
     "DataChanged",
+    "Guard",
     "Hit",
     "Location",
     "Refused",
@@ -25,6 +27,7 @@ __all__ = [
     "Watchpoint",
     "changes",
     "clear",
+    "forbid",
     "reads",
     "true",
     "watchpoints",

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, TextIO
 
 from stopwhen.errors import DataChanged
-from stopwhen.reports.text import format_hit, wants_color
+from stopwhen.reports.text import error_text, format_hit, wants_color
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -69,9 +69,7 @@ def raise_changed(hit: Hit) -> None:
     Raises:
         DataChanged: always.
     """
-    where = f" at {hit.location.filename}:{hit.location.lineno}" if hit.location is not None else ""
-    happened = hit.change.text if hit.change is not None else f"is {hit.new_text}"
-    raise DataChanged(hit, f"{hit.watchpoint.expression.text} {happened}{where}")
+    raise DataChanged(hit, error_text(hit))
 
 
 def stop(hit: Hit, frame: FrameType | None, output: Output) -> None:

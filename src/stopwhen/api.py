@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from stopwhen import session
+from stopwhen.guard import Guard, Terms
 from stopwhen.types import AccessType
 
 if TYPE_CHECKING:
@@ -166,6 +167,35 @@ def reads(
         allow_calls=allow_calls,
         frame=_caller(scope),
     )
+
+
+def forbid(
+    expression: str,
+    *,
+    scope: Any = None,
+    depth: int | str = 1,
+    condition: str | Callable[[Hit], object] | None = None,
+    hit_condition: str | int | None = None,
+    threads: str | Iterable[str] | None = None,
+    files: str | Iterable[str] | None = None,
+    not_files: str | Iterable[str] | None = None,
+    allow_calls: bool = False,
+) -> Guard:
+    """Forbid changes of `expression`: whoever changes it gets `DataChanged`, at the line that does, after the change.
+
+        stopwhen.forbid("settings")                        # from here on
+        with stopwhen.forbid("settings", depth="all"):     # in this block
+        @stopwhen.forbid("settings", scope="shop.config")  # while this function runs
+
+    Arguments and errors are those of `changes`; the changes that they let count are forbidden. The names of a
+    decorator's expression are those that the function reads: its arguments, the variables around it, its globals.
+
+    Returns:
+        The guard: a context manager that ends with its block, and a decorator of functions, methods, coroutine
+        functions and generators, which are guarded from the start of each call to its end.
+    """
+    terms = Terms(expression, scope, depth, condition, hit_condition, threads, files, not_files, allow_calls)
+    return Guard(terms, sys._getframe(1))  # noqa: SLF001 - there is no other way to it
 
 
 def watchpoints() -> list[Watchpoint]:

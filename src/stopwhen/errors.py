@@ -23,6 +23,20 @@ class StopwhenError(Exception):
         text = f"{self.args[0]} [{self.slug}]"
         return text if self.hint is None else f"{text}\n  hint: {self.hint}"
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # A worker process sends what it raises to the one that waits for it.
+        return _remade, (type(self), self.args, self.slug, self.hint), self._sent()
+
+    def _sent(self) -> dict[str, object]:
+        """Return the attributes that a copy in another process gets."""
+        return vars(self)
+
+
+def _remade(kind: type[StopwhenError], args: tuple[object, ...], slug: str, hint: str | None) -> StopwhenError:
+    error = kind.__new__(kind, *args)
+    error.slug, error.hint = slug, hint
+    return error
+
 
 class BadExpression(StopwhenError, ValueError):
     """The text of a watch expression, condition or hit condition cannot be understood."""
@@ -41,10 +55,10 @@ class UsageError(StopwhenError, ValueError):
 
 
 class DataChanged(StopwhenError):
-    """Raised in the writer by `action="raise"`.
+    """Raised in the writer by `action="raise"` and by `stopwhen.forbid`.
 
     Attributes:
-        hit: the Hit that raised it.
+        hit: the Hit that raised it; None in a copy that another process was sent.
     """
 
     def __init__(self, hit: object, message: str) -> None:
@@ -53,3 +67,6 @@ class DataChanged(StopwhenError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+    def _sent(self) -> dict[str, object]:
+        return {**vars(self), "hit": None}

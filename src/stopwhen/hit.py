@@ -38,6 +38,10 @@ class WatchpointOfHit(Protocol):
     def access(self) -> AccessType:
         """The access type."""
 
+    @property
+    def forbidden_at(self) -> Location | None:
+        """Where changes were forbidden, when that is what it is for."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Hit:

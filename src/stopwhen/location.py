@@ -24,6 +24,7 @@ from stopwhen.static import has_base, is_a, module_dict, mro
 from stopwhen.texts import own_entry, plain_str, short_class_name
 
 _OURS: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_FRONT_ENDS: Final = os.path.join(_OURS, "frontends", "")
 _STDLIB: Final = os.path.dirname(os.path.abspath(os.__file__))
 _INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
 _FROZEN: Final = "<frozen "
@@ -151,6 +152,11 @@ def _is_own(filename: str) -> bool:
 def is_ours(filename: str) -> bool:
     """Tell that a file belongs to stopwhen."""
     return filename.startswith(_OURS)
+
+
+def is_front_end(filename: str) -> bool:
+    """Tell that a file belongs to what of stopwhen runs programs."""
+    return filename.startswith(_FRONT_ENDS)
 
 
 def short_name(filename: str) -> str:

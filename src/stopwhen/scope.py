@@ -143,6 +143,22 @@ def _namespace_of(frame: FrameType) -> dict[str, Any] | None:
     return _storage_of(namespace, f"the locals of {_title_of_frame(frame)}")
 
 
+def frame_namespaces(frame: FrameType) -> tuple[tuple[dict[str, Any], ...], frozenset[str]]:
+    """Return where functions made in `frame` read names that are no variables, and the names that they do not see.
+
+    Those are the ones of a class body; text given to exec with locals of its own has them for a namespace.
+    """
+    outer = (frame.f_globals, frame.f_builtins)
+    if frame.f_code.co_flags & _OPTIMIZED:
+        return outer, frozenset()
+    own = _namespace_of(frame)
+    if own is None:
+        return outer, frozenset()
+    if frame.f_code.co_name == "<module>":
+        return (own, *outer), frozenset()
+    return outer, frozenset(name for name in dict.keys(own) if type(name) is str)
+
+
 def _storage_of(mapping: Any, title: str) -> dict[str, Any]:
     if static.is_a(mapping, dict):
         storage: dict[str, Any] = mapping

@@ -77,6 +77,7 @@ class Session:
         action: str | Action | Callable[[Hit], object] = Action.STOP,
         allow_calls: bool = False,
         frame: FrameType | None = None,
+        where: Scope | None = None,
     ) -> Watchpoint:
         """Make, plan and arm a watchpoint, and return it.
 
@@ -93,6 +94,7 @@ class Session:
             action: "stop", "log", "raise", "count", or a callable of the hit.
             allow_calls: evaluate calls that are not known to be free of side effects.
             frame: the frame whose names are read, instead of `scope`.
+            where: a scope as it is, instead of both.
 
         Raises:
             BadExpression: `text`, a condition or hit condition cannot be understood.
@@ -114,7 +116,8 @@ class Session:
                 slug="access-type",
                 hint="watch its changes",
             )
-        where = FrameScope(frame) if frame is not None else resolve(scope)
+        if where is None:
+            where = FrameScope(frame) if frame is not None else resolve(scope)
         with self._lock:
             watchpoint = Watchpoint(
                 next(self._numbers),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from stopwhen.activation import Activation
     from stopwhen.expression import WatchExpression
     from stopwhen.hit import Hit
+    from stopwhen.location import Location
     from stopwhen.mechanisms import Mechanism
     from stopwhen.plan import Plan
     from stopwhen.rules import Rules
@@ -40,6 +41,7 @@ class Watchpoint:
         mechanisms: those that it may be planned with, now and later.
         was_present: its expression had a value at some time.
         activations: its expression in each scope that it is read in now; none while it is disarmed.
+        forbidden_at: of a guard (`stopwhen.forbid`), where it was made; else None.
     """
 
     number: int
@@ -58,6 +60,7 @@ class Watchpoint:
     removed: bool = False
     condition_failed: bool = False
     activations: dict[Scope, Activation] = field(default_factory=dict)
+    forbidden_at: Location | None = None
 
     @property
     def hits(self) -> list[Hit]:

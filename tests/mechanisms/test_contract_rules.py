@@ -417,6 +417,14 @@ def in_suppress():
     with contextlib.suppress(DataChanged):
         x = 9  # @with
     log.append('suppressed')
+def leaving():
+    try:
+        leaves()
+    except DataChanged as error:
+        return error
+def leaves():
+    global x
+    x = 10  # @leaves
 def put(value):
     global x
     x = value  # @put
@@ -464,6 +472,7 @@ def test_raise_raises_in_the_writer(function, mark, value, raising):
         ("at_end_of_function", "last"),
         ("in_loop", "loop"),
         ("with_finally", "finally"),
+        ("leaving", "leaves"),
     ],
 )
 def test_raise_raises_as_if_the_writing_instruction_had(function, mark, raising):

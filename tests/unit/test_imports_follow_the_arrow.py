@@ -49,6 +49,7 @@ ORDER = (
     "stopwhen.actions",
     "stopwhen.acting",
     "stopwhen.session",
+    "stopwhen.guard",
     "stopwhen.api",
     "stopwhen",
     "stopwhen.frontends",

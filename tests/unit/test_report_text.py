@@ -18,7 +18,7 @@ from stopwhen.change import Change, describe
 from stopwhen.event import Items, Rebound, Spliced
 from stopwhen.hit import Hit
 from stopwhen.location import Location, locate, own_location
-from stopwhen.reports.text import format_hit, wants_color
+from stopwhen.reports.text import error_text, format_hit, wants_color
 from stopwhen.types import ABSENT, AccessType
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
@@ -93,7 +93,9 @@ def story(tmp_path, monkeypatch):
 
 def make_hit(places, *, expression="sys.path", access=AccessType.CHANGE, **fields):
     """Return a hit at the first of `places`."""
-    watchpoint = types.SimpleNamespace(number=1, expression=types.SimpleNamespace(text=expression), access=access)
+    watchpoint = types.SimpleNamespace(
+        number=1, expression=types.SimpleNamespace(text=expression), access=access, forbidden_at=None
+    )
     known = {
         "watchpoint": watchpoint,
         "old": ABSENT,
@@ -311,3 +313,19 @@ def test_colour_is_for_terminals_and_by_wish(monkeypatch, stream, environment, w
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert wants_color(stream) is wanted
+
+
+def test_the_text_of_an_exception_is_one_line(story):
+    """What the hit is, where and by whom, as the exception says it; and where it was forbidden."""
+    places = story.places["insert"]
+    hit = make_hit(places, by="list.insert", thread="worker")
+    said = "sys.path changed: inserted '/home/ned/project/lib' at 0"
+    assert error_text(hit) == f"{said}, at nose/importer.py:257 in add_path, by list.insert, in thread worker"
+    here = dataclasses.replace(hit, exact=False, between=(locate(*places[1]), locate(*places[0])))
+    assert "somewhere between nose/importer.py:263 in add_path and nose/importer.py:257 in add_path" in error_text(here)
+    assert error_text(make_hit((), location=None)) == f"{said}, in C code, no Python frame"
+    already = make_hit(places, access=AccessType.TRUE, expression="x > 1", change=None, already=True)
+    assert error_text(already) == "x > 1 is already true, at nose/importer.py:257 in add_path"
+    hit.watchpoint.forbidden_at = locate(*places[-1])
+    assert error_text(hit).startswith("sys.path may not change: inserted ")
+    assert error_text(hit).endswith(", in thread worker (forbidden at main.py:3)")

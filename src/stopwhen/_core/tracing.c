@@ -344,6 +344,23 @@ look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject 
     return result;
 }
 
+/* An exception raised as a frame is left gets no traceback entry of that frame: make the one that the write has. */
+static void
+add_traceback(CoreState *state, PyFrameObject *frame)
+{
+    PyObject *type, *value, *traceback; /* Owned. */
+    if (state->raising.exception == NULL || state->raising.code != frame->f_frame->f_code) {
+        return;
+    }
+    if (PyTraceBack_Here(frame) < 0) {
+        return; /* No memory for it; another exception is set now. */
+    }
+    PyErr_Fetch(&type, &value, &traceback);
+    raising_correct_traceback(state, value, traceback);
+    raising_end(state);
+    PyErr_Restore(type, value, traceback);
+}
+
 static int
 tracer(PyObject *object, PyFrameObject *frame, int what, PyObject *argument)
 {
@@ -364,6 +381,9 @@ tracer(PyObject *object, PyFrameObject *frame, int what, PyObject *argument)
         PyMem_Free(traced);
     }
     if (failed) {
+        if (what == PyTrace_RETURN) {
+            add_traceback(state, frame);
+        }
         return -1;
     }
     traced = state->tracing ? traced_of(state, me) : NULL; /* The handler may have disarmed everything. */

@@ -7,7 +7,7 @@ from typing import Final, TextIO
 
 from stopwhen.event import Place
 from stopwhen.hit import Hit
-from stopwhen.location import Location, filename_of, is_ours, is_own_code, locate, short_name, source_line
+from stopwhen.location import Location, filename_of, is_front_end, is_ours, is_own_code, locate, short_name, source_line
 from stopwhen.texts import clean
 from stopwhen.types import AccessType
 
@@ -50,6 +50,20 @@ def format_hit(hit: Hit, *, color: bool, width: int) -> str:
     if callers:
         lines.append(writer.paint("from", f"  from {_chain(callers)}"))
     return "".join(f"{line}\n" for line in lines)
+
+
+def error_text(hit: Hit) -> str:
+    """Return the line that the exception says which a hit raises: what happened, where, and where it was forbidden."""
+    name, forbidden_at = hit.watchpoint.expression.text, hit.watchpoint.forbidden_at
+    verb = "is already true" if hit.already else _VERBS[hit.watchpoint.access]
+    said = f"{_name(name)} {verb if forbidden_at is None else 'may not change'}"
+    if hit.change is not None:
+        part = "" if hit.change.name == name else f"{_name(hit.change.name)} "
+        said += f": {part}{clean(hit.change.text)}"
+    locations = [location for location in hit.between or (hit.location,) if location is not None]
+    where = _where_words(hit, locations)
+    said = ", ".join([said, f"at {where}" if hit.exact and locations else where, *_who(hit)])
+    return said if forbidden_at is None else f"{said} (forbidden at {_where(forbidden_at)})"
 
 
 class _Writer:
@@ -134,8 +148,9 @@ def _spot(location: Location, function: str) -> str:
 def _callers(hit: Hit) -> list[Place]:
     """Return the places that led to the writer, innermost first, without those of whoever started the program."""
     callers = list(hit.places[1:])
-    ours = (n for n, (code, _) in enumerate(callers) if is_ours(filename_of(code)))
-    del callers[next(ours, len(callers)) :]
+    starters = (n for n, (code, _) in enumerate(callers) if is_front_end(filename_of(code)))
+    del callers[next(starters, len(callers)) :]
+    callers = [place for place in callers if not is_ours(filename_of(place[0]))]  # of a guarded function
     own = [n for n, (code, _) in enumerate(callers) if is_own_code(filename_of(code))]
     if own:
         del callers[own[-1] + 1 :]
