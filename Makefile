@@ -55,23 +55,30 @@ $(VENV)/.made:
 
 # The stamps: each says that $(VENV) has the package as it is now, and what its target needs besides.
 $(VENV)/.demo: $(VENV)/.made $(BUILD)
+	@$(forget_module)
 	@$(PIP) -e . pynose
 	@$(call say_whether_compiled)
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.made $(BUILD)
+	@$(forget_module)
 	@$(PIP) -e '.[test]'
 	@$(call say_whether_compiled)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.made $(BUILD)
+	@$(forget_module)
 	@$(PIP) -e '.[dev]'
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.made $(BUILD)
+	@$(forget_module)
 	@$(PIP) -e '.[test]'
 	@$(PIP) watchpoints==0.2.5
 	@touch $@
+
+# The C module is optional: where it cannot be compiled any more, the old one must not stay.
+forget_module = rm -f src/stopwhen/_core$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
 
 say_whether_compiled = $(BIN)/python -c 'from stopwhen._core import __file__' 2>/dev/null || \
   echo "the C module could not be built (no C compiler?): stopwhen works in pure Python, slower" >&2

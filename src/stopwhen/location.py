@@ -23,8 +23,8 @@ from stopwhen.event import Place
 from stopwhen.static import has_base, is_a, module_dict, mro
 from stopwhen.texts import own_entry, plain_str, short_class_name
 
-_OURS: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
-_FRONT_ENDS: Final = os.path.join(_OURS, "frontends", "")
+FOLDER: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_FRONT_ENDS: Final = os.path.join(FOLDER, "frontends", "")
 _STDLIB: Final = os.path.dirname(os.path.abspath(os.__file__))
 _INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
 _FROZEN: Final = "<frozen "
@@ -151,7 +151,7 @@ def _is_own(filename: str) -> bool:
 
 def is_ours(filename: str) -> bool:
     """Tell that a file belongs to stopwhen."""
-    return filename.startswith(_OURS)
+    return filename.startswith(FOLDER)
 
 
 def is_front_end(filename: str) -> bool:

@@ -58,7 +58,7 @@ class Session:
         self._acting = Acting(self.output, self.absorb)
         self._pid = os.getpid()
         if env.core is not None:
-            env.core.open(self._drain, ABSENT)
+            env.core.open(self._drain, ABSENT, location.FOLDER)
 
     # What users ask for.
 
@@ -144,6 +144,7 @@ class Session:
 
     def clear(self) -> None:
         """Remove all watchpoints."""
+        self.catch_up()
         for watchpoint in self.watchpoints():
             self.remove(watchpoint)
 
@@ -152,7 +153,7 @@ class Session:
         self.clear()
         if env.core is not None:
             env.core.close()
-            env.core.open(self._drain, ABSENT)
+            env.core.open(self._drain, ABSENT, location.FOLDER)
 
     def explain(self, text: str, scope: Any = None, depth: int | str = 1, allow_calls: bool = False) -> Plan:
         """Return how `text` would be watched, without arming anything. Arguments and errors as for `watch`."""
@@ -360,6 +361,14 @@ class Session:
             if env.core is not None:
                 env.core.set_due(len(self._acting))
             return due
+
+    def catch_up(self) -> None:
+        """Take in what has changed unseen: large contents are compared whole only now and then (_core/large.c)."""
+        if env.core is not None and self._watchpoints and not self._acting.is_acting():
+            env.core.resync()
+            raised = self._drain()
+            if raised is not None:
+                raise raised.error
 
     def absorb(self) -> None:
         """Take what an action or condition has changed as seen."""

@@ -78,10 +78,12 @@ class Watchpoint:
 
     def disable(self) -> None:
         """Watch no more until `enable`."""
+        self.session.catch_up()
         self.session.disable(self)
 
     def remove(self) -> None:
         """End this watchpoint; counts and hits stay readable. May be called twice."""
+        self.session.catch_up()
         self.session.remove(self)
 
     def __enter__(self) -> Self:

@@ -35,6 +35,7 @@ code_info_free(void *pointer)
     PyMem_Free(info->line);
     PyMem_Free(info->loop);
     PyMem_Free(info->depth);
+    PyMem_Free(info->depth_after);
     PyMem_Free(info->mutates);
     PyMem_Free(info->merged);
     PyMem_Free(info->grain);
@@ -74,6 +75,9 @@ find_effects(CoreState *state, CodeInfo *info, const unsigned char *bytes, PyObj
                 (unsigned char)PySet_Contains(state->mutators, PyTuple_GET_ITEM(names, argument >> shift));
         }
         info->effect[unit] = effect;
+        if (effect & EFFECT_ANY) {
+            info->due[unit] |= DUE_OPERANDS;
+        }
         for (Py_ssize_t cache = unit + 1; effect && cache < next && cache < info->length; cache++) {
             info->effect[cache] = effect | EFFECT_CACHE;
         }
@@ -227,6 +231,13 @@ make_info(CoreState *state, PyCodeObject *code)
     }
     for (size_t unit = 0; unit <= length; unit++) {
         info->culprit[unit] = -1;
+    }
+    if (state->own_folder != NULL) {
+        Py_ssize_t ours = PyUnicode_Tailmatch(code->co_filename, state->own_folder, 0, PY_SSIZE_T_MAX, -1);
+        if (ours < 0) {
+            goto failed;
+        }
+        info->is_ours = (int)ours;
     }
     if (find_lines(info, code) < 0) {
         goto failed;

@@ -17,28 +17,31 @@
 #define DUE_SWITCH 8       /* another thread may have run just before: due where there are several */
 #define DUE_LOOP_STARTS 16 /* a `for` loop takes its iterator here */
 #define DUE_LOOP_TURNS 32  /* the check is due for the loop's iterator alone */
+#define DUE_OPERANDS 128 /* the instruction itself has an effect: what it takes matters to large contents (large.c) */
 
 #define EFFECT_ANY (EFFECT_CALL | EFFECT_STORE | EFFECT_LOCAL | EFFECT_SETS)
 
 /* Kinds of jumps; the same values in mechanisms/opcodes.py. */
-#define JUMP_AHEAD 1     /* may jump forward by its argument */
-#define JUMP_AWAY 2      /* the next instruction does not run after it */
+#define JUMP_AHEAD 1 /* may jump forward by its argument */
+#define JUMP_AWAY 2 /* the next instruction does not run after it */
 #define JUMP_GENERATOR 4 /* makes a generator; the next instruction runs on a stack of one */
-#define JUMP_BACK 8      /* jumps backward by its argument, and may let another thread run */
+#define JUMP_BACK 8 /* jumps backward by its argument, and may let another thread run */
 
 #define NO_NAME 255 /* in the table of name shifts: the argument is no index of co_names */
 
 struct CodeInfo {
-    Py_ssize_t length;      /* In code units of two bytes. */
-    unsigned char *effect;  /* Of the instruction that starts at a unit. */
-    unsigned char *due;     /* Effects of the instructions that can have run just before a unit. */
-    int *culprit;           /* Unit of that instruction; -1 where `due` is 0. */
+    Py_ssize_t length; /* In code units of two bytes. */
+    unsigned char *effect; /* Of the instruction that starts at a unit. */
+    unsigned char *due; /* Effects of the instructions that can have run just before a unit. */
+    int *culprit; /* Unit of that instruction; -1 where `due` is 0. */
     unsigned char *mutates; /* The instruction loads the name of a function that changes data, such as `append`. */
-    unsigned char *merged;  /* The check after this unit's instruction is that of earlier ones on its line as well. */
+    unsigned char *merged; /* The check after this unit's instruction is that of earlier ones on its line as well. */
     unsigned char *grain; /* tracing.c: how fine the events of the line that starts at a unit must be; 0: not known. */
     int grain_interest; /* tracing.c: for which effects of interest `grain` holds. */
     int *loop; /* loops.c */
-    int *depth; /* loops.c */
+    int *depth; /* depths.c: of the stack before a unit; NULL as long as nobody needs it. */
+    int *depth_after; /* depths.c: of the stack after the unit's instruction, where it does not jump. */
+    int is_ours; /* Code of stopwhen itself, where nothing is looked at. */
     int loop_era; /* loops.c: `state->era` for which `loop` holds. */
     int *line; /* Of a unit; -1 for none. */
     PyCodeObject *code; /* Borrowed: the code owns its information. */
@@ -53,6 +56,10 @@ struct CodeInfo {
 CodeInfo *code_info(CoreState *state, PyCodeObject *code);
 
 void code_info_free(void *info);
+
+/* depths.c */
+int depths_find(CoreState *state, CodeInfo *info, PyCodeObject *code, const unsigned char *bytes);
+int depths_operands(CoreState *state, CodeInfo *info, Py_ssize_t unit, int *first, int *end);
 
 /* loops.c: note where loops start and turn; -1 with an exception set. */
 int loops_find(CoreState *state, CodeInfo *info, PyCodeObject *code, const unsigned char *bytes);

@@ -21,6 +21,62 @@ compat_fast_local(PyFrameObject *frame, Py_ssize_t index)
 #endif
 }
 
+static _PyInterpreterFrame *
+current_frame(void)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return PyThreadState_Get()->current_frame;
+#else
+    return PyThreadState_Get()->cframe->current_frame;
+#endif
+}
+
+/* True when the frame runs Python code, and is not the interpreter's own between C and Python. */
+static int
+runs_code(const _PyInterpreterFrame *frame)
+{
+    return frame->owner == FRAME_OWNED_BY_THREAD || frame->owner == FRAME_OWNED_BY_GENERATOR;
+}
+
+static PyCodeObject *
+code_of(_PyInterpreterFrame *frame)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return _PyFrame_GetCode(frame);
+#else
+    return frame->f_code;
+#endif
+}
+
+PyCodeObject *
+compat_place(int *offset)
+{
+    _PyInterpreterFrame *frame = current_frame();
+    while (frame != NULL && !runs_code(frame)) {
+        frame = frame->previous;
+    }
+    if (frame == NULL) {
+        return NULL;
+    }
+    int unit = (int)_PyInterpreterFrame_LASTI(frame);
+    *offset = unit < 0 ? 0 : unit * (int)sizeof(_Py_CODEUNIT);
+    return code_of(frame);
+}
+
+PyObject *
+compat_stack_slot(int index)
+{
+    _PyInterpreterFrame *frame = current_frame();
+    assert(runs_code(frame) && index < code_of(frame)->co_stacksize);
+#if PY_VERSION_HEX >= 0x030E0000
+    _PyStackRef item = frame->localsplus[code_of(frame)->co_nlocalsplus + index];
+    /* Not by PyStackRef_AsPyObjectBorrow: a slot may hold a tagged number. */
+    return (item.bits & 3) == 3 ? NULL : (PyObject *)(item.bits & ~(uintptr_t)3);
+#else
+    return frame->localsplus[code_of(frame)->co_nlocalsplus + index];
+#endif
+}
+
 #if HAS_MONITORING
 PyObject *
 compat_stack_item(int depth)
@@ -30,11 +86,7 @@ compat_stack_item(int depth)
     _PyStackRef item = PyThreadState_Get()->current_frame->stackpointer[-1];
     return PyStackRef_IsNull(item) ? NULL : PyStackRef_AsPyObjectBorrow(item);
 #else
-#if PY_VERSION_HEX >= 0x030D0000
-    _PyInterpreterFrame *frame = PyThreadState_Get()->current_frame;
-#else
-    _PyInterpreterFrame *frame = PyThreadState_Get()->cframe->current_frame;
-#endif
+    _PyInterpreterFrame *frame = current_frame();
     if (depth <= 0) {
         return NULL;
     }

@@ -74,6 +74,14 @@ resume_collector(int was_on)
  * For a cell or free variable that is the cell object itself. */
 PyObject *compat_fast_local(PyFrameObject *frame, Py_ssize_t index);
 
+/* Return the code, borrowed, of the running frame, and where it is in it, in bytes; NULL when there is no frame. */
+PyCodeObject *compat_place(int *offset);
+
+/* Return what stands in slot `index` of the running frame's stack, borrowed; NULL for nothing, or for no object.
+ *
+ * Only while an event of that frame is handled, and for slots that are in use then. */
+PyObject *compat_stack_slot(int index);
+
 #if HAS_MONITORING
 /* Return what is on top of the running frame's stack, borrowed; NULL when that is not known.
  *

@@ -9,6 +9,7 @@
 
 #include "codeinfo.h"
 #include "keys.h"
+#include "large.h"
 
 /* ---- reading kinds that hold one object ---- */
 
@@ -755,6 +756,7 @@ disarm(Check *check)
 {
     if (check->armed) {
         check->armed = 0;
+        large_weigh(check->state, check);
         recheck_remove(check->state, check); /* I3 */
         if (check->kind == CHECK_LOCAL) {
             count_local_check(check, -1);
@@ -773,6 +775,7 @@ check_arm(PyObject *object, PyObject *Py_UNUSED(unused))
         return NULL;
     }
     self->armed = 1; /* I3 */
+    large_weigh(self->state, self);
     if (self->kind == CHECK_LOCAL) {
         count_local_check(self, 1);
     }
@@ -783,6 +786,7 @@ static void
 forget(Check *self)
 {
     Py_CLEAR(self->seen);
+    Py_CLEAR(self->place);
     PyObject **items = self->items;
     Py_ssize_t length = self->length;
     self->items = NULL;
@@ -813,6 +817,7 @@ check_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->extra);
     Py_VISIT(self->token);
     Py_VISIT(self->seen);
+    Py_VISIT(self->place);
     for (Py_ssize_t i = 0; i < self->length && self->items != NULL; i++) {
         Py_VISIT(self->items[i]);
     }

@@ -37,7 +37,19 @@ struct Check {
     Py_ssize_t raw_length; /* In bytes. */
     uint64_t version;     /* 3.11 only: version of the dict when last compared. */
     int found;            /* CHECK_CALL has said that it changed, and that is not noted yet. */
+    /* large.c */
+    Py_ssize_t cost;      /* Of comparing it whole, in bytes or their like; 0 where there is not much to compare. */
+    Py_ssize_t looks;     /* Since it was last compared whole. */
+    PyCodeObject *place;  /* Owned: where that was; NULL when it is not known. */
+    int place_offset;
+    uint64_t reached;     /* Number of the look before an instruction that takes the owner; 0 for none. */
+    int is_counted;       /* In state->large_count. */
+    const void *memory;   /* Never followed: a set's table as it was, and its fill. */
+    Py_ssize_t fill;
 };
+
+/* From which cost on a content is compared whole only now and then. */
+#define LARGE 8192
 
 static inline int
 check_list_differs(const Check *check)

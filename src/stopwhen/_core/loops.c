@@ -8,7 +8,6 @@
  *     unknown again when checks are armed after a time without any, in which starts had no events.
  */
 #include "codeinfo.h"
-#include "exctable.h"
 
 #if HAS_MONITORING
 
@@ -16,52 +15,6 @@
 #define LOOP_UNKNOWN 0
 #define LOOP_HARMLESS 1
 #define LOOP_ANY (-1)
-
-#define NOT_KNOWN (-1)
-
-/* Note in `depth` how deep the stack is before each unit, as the compiler had it; NOT_KNOWN where nothing tells.
- *
- * One pass from front to back is enough: the compiler lays code out so that the first way to each instruction is from
- * before it, or from the exception table. */
-static void
-find_depths(CoreState *state, CodeInfo *info, PyCodeObject *code, const unsigned char *bytes)
-{
-    int *depth = info->depth;
-    for (Py_ssize_t unit = 0; unit <= info->length; unit++) {
-        depth[unit] = NOT_KNOWN;
-    }
-    const unsigned char *byte = (const unsigned char *)PyBytes_AS_STRING(code->co_exceptiontable);
-    const unsigned char *end = byte + PyBytes_GET_SIZE(code->co_exceptiontable);
-    while (byte < end) {
-        ExceptionEntry entry;
-        byte = read_exception_entry(byte, &entry);
-        if (entry.target < info->length) {
-            depth[entry.target] = (int)(entry.depth >> 1) + 1 + (int)(entry.depth & 1);
-        }
-    }
-    depth[0] = 0;
-    unsigned int extended = 0;
-    for (Py_ssize_t unit = 0, next; unit < info->length; unit = next) {
-        unsigned char opcode = bytes[2 * unit];
-        unsigned int argument = bytes[2 * unit + 1] | (extended << 8);
-        int kind = state->jump_kind[opcode];
-        extended = opcode == state->extended_arg ? argument : 0;
-        next = unit + 1 + state->caches[opcode];
-        if (depth[unit] == NOT_KNOWN || next > info->length) {
-            continue;
-        }
-        Py_ssize_t target = next + (Py_ssize_t)argument;
-        if ((kind & JUMP_AHEAD) && target < info->length && depth[target] == NOT_KNOWN) {
-            depth[target] = depth[unit] + PyCompile_OpcodeStackEffectWithJump(opcode, (int)argument, 1);
-        }
-        if (kind & JUMP_GENERATOR) {
-            depth[next] = 1;
-        }
-        else if (!(kind & JUMP_AWAY) && depth[next] == NOT_KNOWN) {
-            depth[next] = depth[unit] + PyCompile_OpcodeStackEffectWithJump(opcode, (int)argument, 0);
-        }
-    }
-}
 
 /* Note where loops start and turn; -1 with an exception set. */
 int
@@ -81,12 +34,13 @@ loops_find(CoreState *state, CodeInfo *info, PyCodeObject *code, const unsigned 
         }
         if (info->loop == NULL) {
             info->loop = PyMem_Calloc((size_t)info->length + 1, sizeof(int));
-            info->depth = PyMem_Malloc(((size_t)info->length + 1) * sizeof(int));
-            if (info->loop == NULL || info->depth == NULL) {
+            if (info->loop == NULL) {
                 PyErr_NoMemory();
                 return -1;
             }
-            find_depths(state, info, code, bytes);
+            if (depths_find(state, info, code, bytes) < 0) {
+                return -1;
+            }
         }
         info->due[unit] |= DUE_LOOP_STARTS;
         info->due[turn] |= DUE_LOOP_TURNS;

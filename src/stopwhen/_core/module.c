@@ -96,17 +96,18 @@ add_callbacks(PyObject *module, CoreState *state)
 
 /* ---- the module's own functions ---- */
 
-/* open(handler, absent): from now on changes are noted and `handler()` is called to take them. */
+/* open(handler, absent, own folder): from now on changes are noted and `handler()` is called to take them. */
 static PyObject *
 core_open(PyObject *module, PyObject *args)
 {
     CoreState *state = PyModule_GetState(module);
-    PyObject *handler, *absent; /* Borrowed from args. */
-    if (!PyArg_ParseTuple(args, "OO", &handler, &absent)) {
+    PyObject *handler, *absent, *folder; /* Borrowed from args. */
+    if (!PyArg_ParseTuple(args, "OOU", &handler, &absent, &folder)) {
         return NULL;
     }
     Py_XSETREF(state->handler, Py_NewRef(handler));
     Py_XSETREF(state->absent, Py_NewRef(absent));
+    Py_XSETREF(state->own_folder, Py_NewRef(folder));
     Py_RETURN_NONE;
 }
 
@@ -188,6 +189,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->mutators);
     Py_VISIT(state->check_type);
     Py_VISIT(state->callback_type);
+    Py_VISIT(state->method_wrapper_type);
     Py_VISIT(state->set_local_events);
     Py_VISIT(state->disable);
     for (Py_ssize_t i = 0; i < state->queued; i++) {
@@ -206,9 +208,11 @@ module_clear(PyObject *module)
     CoreState *state = PyModule_GetState(module);
     disarm_all(state);
     Py_CLEAR(state->absent);
+    Py_CLEAR(state->own_folder);
     Py_CLEAR(state->mutators);
     Py_CLEAR(state->check_type);
     Py_CLEAR(state->callback_type);
+    Py_CLEAR(state->method_wrapper_type);
     return 0;
 }
 
@@ -247,6 +251,12 @@ module_exec(PyObject *module)
     }
     state->check_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &check_spec, NULL);
     state->callback_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &callback_spec, NULL);
+    PyObject *wrapper = PyObject_GetAttrString(Py_None, "__repr__");
+    if (wrapper == NULL) {
+        return -1;
+    }
+    state->method_wrapper_type = (PyTypeObject *)Py_NewRef(Py_TYPE(wrapper));
+    Py_DECREF(wrapper);
     if (state->check_type == NULL || state->callback_type == NULL ||
         PyModule_AddObjectRef(module, "Check", (PyObject *)state->check_type) < 0) {
         return -1;

@@ -7,7 +7,7 @@
  * I3. Nothing here relies on DISABLE: an event that comes although it was disabled does no harm.
  */
 #include "codeinfo.h"
-#include "content.h"
+#include "large.h"
 
 int
 recheck_add(CoreState *state, Check *check)
@@ -41,11 +41,14 @@ recheck_remove(CoreState *state, Check *check)
 
 /* True when some cell has changed. An error in a check that calls Python is its own change. */
 int
-recheck_finds_change(CoreState *state)
+recheck_finds_change(CoreState *state, Look look)
 {
+    state->look++;
     for (Py_ssize_t i = 0; i < state->check_count; i++) {
         Check *check = state->checks[i];
-        int changed = check->kind == CHECK_LIST ? check_list_differs(check) : check_changed(state, check);
+        int changed = large_is(check)             ? large_differs(state, check, look)
+                      : check->kind == CHECK_LIST ? check_list_differs(check)
+                                                  : check_changed(state, check);
         if (changed != 0) {
             PyErr_Clear();
             return 1;
@@ -54,9 +57,23 @@ recheck_finds_change(CoreState *state)
     return 0;
 }
 
+/* Note a change of one check, which differs. */
+int
+recheck_report(CoreState *state, Check *check, const Blame *blame, Look look)
+{
+    Blame found = *blame; /* Borrows. */
+    if (large_is(check) && check->place != NULL && !large_is_certain(state, check, look)) {
+        found.other_code = check->place;
+        found.other_offset = check->place_offset;
+    }
+    int result = check_report(state, check, &found);
+    large_weigh(state, check);
+    return result;
+}
+
 /* Note every change there is, blaming `blame`. Errors are counted, never raised. */
 void
-recheck_report_all(CoreState *state, const Blame *blame)
+recheck_report_all(CoreState *state, const Blame *blame, Look look)
 {
     int was_on = pause_collector();
     for (Py_ssize_t i = 0; i < state->check_count; i++) {
@@ -64,7 +81,7 @@ recheck_report_all(CoreState *state, const Blame *blame)
         int changed = check_changed(state, check);
         if (changed != 0) {
             PyErr_Clear();
-            if (check_report(state, check, blame) < 0) {
+            if (recheck_report(state, check, blame, look) < 0) {
                 PyErr_Clear();
             }
         }
@@ -152,19 +169,39 @@ recheck_set_level(PyObject *module, PyObject *effects)
 }
 #endif
 
+/* Blame the frame that called stopwhen, when it is stopwhen's own that runs. */
+static void
+leave_own_frames(CoreState *state, Blame *blame)
+{
+    while (blame->frame != NULL) {
+        PyCodeObject *code = PyFrame_GetCode(blame->frame);
+        CodeInfo *info = code_info(state, code);
+        Py_DECREF(code); /* The frame keeps it. */
+        if (info == NULL || !info->is_ours) {
+            PyErr_Clear();
+            return;
+        }
+        Py_XSETREF(blame->frame, PyFrame_GetBack(blame->frame));
+    }
+}
+
 /* Note what has changed since the last check, blaming the thread that had the last event, if it was another one. */
 void
 recheck_catch_up(CoreState *state)
 {
-    if (recheck_finds_change(state)) {
+    if (recheck_finds_change(state, LOOK_WHOLE)) {
         PendingError error = take_pending_error();
         Blame blame;
         if (!recheck_blame_other_thread(state, &blame)) {
             blame_current(&blame);
+            leave_own_frames(state, &blame);
         }
-        recheck_report_all(state, &blame);
+        recheck_report_all(state, &blame, LOOK_WHOLE);
         blame_release(&blame);
         put_back_pending_error(error);
+    }
+    else {
+        state->look--; /* All is as it was at the latest look, whatever ran meanwhile (large.c, I1). */
     }
     state->last_thread = PyThreadState_Get();
 }
@@ -184,7 +221,7 @@ recheck_resync(PyObject *module, PyObject *Py_UNUSED(unused))
 typedef enum { AFTER_INSTRUCTION, AT_START, AT_RAISE } Moment;
 
 static void
-settle_blame(CoreState *state, PyCodeObject *code, int offset, Moment moment, Blame *blame)
+settle_blame(CoreState *state, const CodeInfo *info, int offset, Moment moment, Blame *blame)
 {
     if (recheck_blame_other_thread(state, blame)) {
         return;
@@ -194,8 +231,7 @@ settle_blame(CoreState *state, PyCodeObject *code, int offset, Moment moment, Bl
         blame->offset = offset;
     }
     else if (moment == AFTER_INSTRUCTION) {
-        CodeInfo *info = code_info(state, code);
-        int culprit = info == NULL ? -1 : info->culprit[offset / 2];
+        int culprit = info->culprit[offset / 2];
         blame->offset = culprit < 0 ? offset : 2 * culprit;
         blame->one_of_several = culprit >= 0 && info->merged[culprit];
     }
@@ -210,13 +246,13 @@ settle_blame(CoreState *state, PyCodeObject *code, int offset, Moment moment, Bl
 
 /* Compare all checks; the change, if there is one, was made just before this moment. */
 static inline Py_ALWAYS_INLINE void
-look(CoreState *state, PyCodeObject *code, int offset, Moment moment)
+look(CoreState *state, CodeInfo *info, int offset, Moment moment)
 {
-    if (recheck_finds_change(state)) {
+    if (recheck_finds_change(state, LOOK_QUICK)) {
         PendingError error = take_pending_error();
         Blame blame;
-        settle_blame(state, code, offset, moment, &blame);
-        recheck_report_all(state, &blame);
+        settle_blame(state, info, offset, moment, &blame);
+        recheck_report_all(state, &blame, LOOK_QUICK);
         blame_release(&blame);
         put_back_pending_error(error);
     }
@@ -269,13 +305,17 @@ recheck_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t count
     int offset = offset_of(args[1]);
     int interest = state->level | (info->local_checks > 0 ? EFFECT_LOCAL : 0);
     int due = info->due[offset / 2];
-    int is_due = state->several_threads && (due & DUE_SWITCH);
+    int is_due = state->several_threads && (due & DUE_SWITCH) && !info->is_ours;
     if (due & (DUE_LOOP_STARTS | DUE_LOOP_TURNS)) {
         due = loops_due(state, info, offset / 2, due);
     }
-    is_due |= (due & interest) != 0;
+    is_due |= (due & interest) != 0 && !info->is_ours;
     if (is_due) {
-        look(state, code, offset, AFTER_INSTRUCTION);
+        look(state, info, offset, AFTER_INSTRUCTION);
+    }
+    if ((due & DUE_OPERANDS) && state->large_count > 0 && (info->effect[offset / 2] & state->level) && !info->is_ours) {
+        is_due = 1;
+        large_see_operands(state, info, offset / 2);
     }
     if (!info->awaited) {
         return is_due ? none_unless(drain_own(state)) : Py_NewRef(state->disable); /* I3 */
@@ -296,13 +336,20 @@ recheck_on_start(CoreState *state, PyObject *const *args, Py_ssize_t count)
     assert(count >= 2);
     PyCodeObject *code = (PyCodeObject *)args[0];
     CodeInfo *info = latest_info(state, code);
-    if (info == NULL || (info->events == 0 && instrument_code(state, info, 0) < 0)) {
-        PyErr_Clear(); /* Counted as lost by what finds the change later. */
+    if (info == NULL) {
+        PyErr_Clear(); /* No memory: what it changes is found later. */
+        Py_RETURN_NONE;
+    }
+    if (info->is_ours) {
+        Py_RETURN_NONE; /* PY_THROW cannot be disabled. */
+    }
+    if (info->events == 0 && instrument_code(state, info, 0) < 0) {
+        PyErr_Clear(); /* As above. */
     }
     if (instrument_see_threads(state) < 0) {
         PyErr_Clear();
     }
-    look(state, code, offset_of(args[1]), AT_START);
+    look(state, info, offset_of(args[1]), AT_START);
     return none_unless(drain_own(state));
 }
 
@@ -315,7 +362,12 @@ recheck_on_raise(CoreState *state, PyObject *const *args, Py_ssize_t count)
         raising_correct_traceback(state, args[2], traceback);
         Py_XDECREF(traceback);
     }
-    look(state, (PyCodeObject *)args[0], offset_of(args[1]), AT_RAISE);
+    CodeInfo *info = latest_info(state, (PyCodeObject *)args[0]);
+    if (info == NULL || info->is_ours) {
+        PyErr_Clear();
+        Py_RETURN_NONE;
+    }
+    look(state, info, offset_of(args[1]), AT_RAISE);
     return none_unless(drain_own(state));
 }
 

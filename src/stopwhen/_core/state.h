@@ -30,6 +30,12 @@ typedef struct {
     int other_offset;
 } Blame;
 
+/* How thorough a look is. */
+typedef enum {
+    LOOK_QUICK, /* Large contents are compared whole only where that is due (large.c). */
+    LOOK_WHOLE,
+} Look;
+
 typedef struct Check Check;
 typedef struct CodeInfo CodeInfo;
 typedef struct WatchedDict WatchedDict;
@@ -38,6 +44,7 @@ typedef struct Traced Traced;
 typedef struct {
     PyObject *handler; /* Owned; NULL when no session listens. Called without arguments to drain the queue. */
     PyObject *absent;  /* Owned. stopwhen.types.ABSENT. */
+    PyObject *own_folder; /* Owned str: what the file names of stopwhen's own code start with. */
     Record *queue;     /* Changes in the order in which they happened. */
     Py_ssize_t queued;
     Py_ssize_t queue_capacity;
@@ -46,6 +53,7 @@ typedef struct {
 
     PyTypeObject *check_type;    /* Owned. */
     PyTypeObject *callback_type; /* Owned. */
+    PyTypeObject *method_wrapper_type; /* Owned. The type of `None.__repr__`, which has no name in C. */
     Py_ssize_t code_extra;       /* Index of our per-code information. */
 
     /* Opcode tables, filled by Python from the `opcode` module. */
@@ -86,6 +94,8 @@ typedef struct {
     Check **checks; /* Borrowed; a check takes itself off before it dies. */
     Py_ssize_t check_count;
     Py_ssize_t check_capacity;
+    Py_ssize_t large_count;     /* Armed checks of large contents (large.c). */
+    uint64_t look;              /* Number of the latest look. */
     PyThreadState *last_thread; /* Never followed, only compared, until found among the living threads. */
 
     /* An exception on its way from an instruction that has finished (raising.c). */
@@ -124,6 +134,7 @@ void blame_current(Blame *blame);
 
 /* instrument.c */
 int instrument_code(CoreState *state, CodeInfo *info, int again);
+int instrument_all(CoreState *state, int again);
 int instrument_stop_after(CoreState *state, const Blame *blame);
 int instrument_end_stop(CoreState *state, CodeInfo *info);
 void instrument_unlink(CoreState *state, CodeInfo *info);
@@ -156,8 +167,9 @@ PyObject *frame_cell(PyObject *module, PyObject *args);
 /* recheck.c: when it is compared, and who is blamed. */
 int recheck_add(CoreState *state, Check *check);
 void recheck_remove(CoreState *state, Check *check);
-int recheck_finds_change(CoreState *state);
-void recheck_report_all(CoreState *state, const Blame *blame);
+int recheck_finds_change(CoreState *state, Look look);
+int recheck_report(CoreState *state, Check *check, const Blame *blame, Look look);
+void recheck_report_all(CoreState *state, const Blame *blame, Look look);
 void recheck_catch_up(CoreState *state);
 int recheck_blame_other_thread(CoreState *state, Blame *blame);
 int recheck_end_locals(CoreState *state);

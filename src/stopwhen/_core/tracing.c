@@ -10,7 +10,7 @@
  */
 #define Py_BUILD_CORE 1
 #include "codeinfo.h"
-#include "content.h"
+#include "large.h"
 
 #if !HAS_MONITORING
 
@@ -186,6 +186,9 @@ checked_on_line(CoreState *state, const CodeInfo *info, int unit)
     return -1;
 }
 
+/* In `grain_interest`: there are large contents, so what each instruction takes matters (large.c). */
+#define LARGE_INTEREST 256
+
 #define GRAIN_LINE 1
 #define GRAIN_LINE_OF_SEVERAL 2
 #define GRAIN_OPCODE 3
@@ -194,7 +197,7 @@ checked_on_line(CoreState *state, const CodeInfo *info, int unit)
 static int
 grain_of(CoreState *state, CodeInfo *info, Py_ssize_t unit)
 {
-    int interest = effects_of_interest(state, info);
+    int interest = effects_of_interest(state, info) | (state->large_count > 0 ? LARGE_INTEREST : 0);
     if (info->grain_interest != interest) {
         memset(info->grain, 0, (size_t)info->length);
         info->grain_interest = interest;
@@ -210,7 +213,8 @@ grain_of(CoreState *state, CodeInfo *info, Py_ssize_t unit)
             }
             returns |= info->line[i] == info->line[unit] && _Py_OPCODE(_PyCode_CODE(info->code)[i]) == RETURN_VALUE;
         }
-        int fine = direct > 1 || (checked > 1 && code_line_names_mutator(info, unit));
+        int fine = (state->large_count > 0 && checked > 0) || direct > 1 ||
+                   (checked > 1 && code_line_names_mutator(info, unit));
         /* What an action raises at the event of the return, no `try` of this frame would catch. */
         fine |= returns && checked > 0 && PyBytes_GET_SIZE(info->code->co_exceptiontable) > 0;
         info->grain[unit] = fine ? GRAIN_OPCODE : checked > 1 ? GRAIN_LINE_OF_SEVERAL : GRAIN_LINE;
@@ -290,6 +294,18 @@ choose_grain(CoreState *state, Traced *traced, PyFrameObject *frame)
 }
 
 static int
+is_ours(CoreState *state, PyFrameObject *frame)
+{
+    PyCodeObject *code = frame->f_frame->f_code;
+    CodeInfo *info = state->latest_code == code ? state->latest_info : code_info(state, code);
+    if (info == NULL) {
+        PyErr_Clear();
+        return 0;
+    }
+    return info->is_ours;
+}
+
+static int
 is_yield(CoreState *state, PyCodeObject *code, int offset)
 {
     return offset >= 0 && _Py_OPCODE(_PyCode_CODE(code)[offset / 2]) == state->yield_value;
@@ -307,6 +323,19 @@ end_locals(CoreState *state, PyFrameObject *frame, PyObject *result)
     return recheck_end_locals(state);
 }
 
+static void
+see_operands(CoreState *state, PyFrameObject *frame)
+{
+    CodeInfo *info = code_info(state, frame->f_frame->f_code);
+    Py_ssize_t unit = PyFrame_GetLasti(frame) / 2;
+    if (info == NULL) {
+        PyErr_Clear();
+    }
+    else if (unit < info->length && (info->due[unit] & DUE_OPERANDS) && (info->effect[unit] & state->level)) {
+        large_see_operands(state, info, unit);
+    }
+}
+
 static int
 look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject *argument)
 {
@@ -316,10 +345,10 @@ look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject 
     else if (state->raising.code == frame->f_frame->f_code) {
         raising_end(state);
     }
-    if (recheck_finds_change(state)) {
+    if (recheck_finds_change(state, LOOK_QUICK)) {
         Blame blame;
         settle_blame(state, traced, frame, what, &blame);
-        recheck_report_all(state, &blame);
+        recheck_report_all(state, &blame, LOOK_QUICK);
         blame_release(&blame);
     }
     if (traced->dropped) {
@@ -336,6 +365,9 @@ look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject 
         set_position(traced, frame->f_frame, what != PyTrace_LINE);
         if (what == PyTrace_LINE || what == PyTrace_CALL) {
             choose_grain(state, traced, frame); /* A generator goes on amid a line, without an event for it. */
+        }
+        else if (what == PyTrace_OPCODE && state->large_count > 0) {
+            see_operands(state, frame);
         }
     }
     if (result == 0 && (state->queued > 0 || state->due > 0) && events_wait_for(state, traced->thread)) {
@@ -374,6 +406,9 @@ tracer(PyObject *object, PyFrameObject *frame, int what, PyObject *argument)
         PyErr_Clear();
     }
     int for_us_alone = what == PyTrace_OPCODE && frame->f_trace_opcodes == OPCODES_FOR_US;
+    if (is_ours(state, frame)) {
+        return 0;
+    }
     traced->uses++;
     int failed = look(state, traced, frame, what, argument) < 0;
     traced->uses--;
