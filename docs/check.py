@@ -3,11 +3,13 @@
 The sessions are of one version of Python; on others only the links are checked.
 
 A fenced block that starts with `# name.py` is a file. The commands of the `console` blocks run, in order, in a folder
-with the files of their document and a copy of demo/; what they print must be what stands there.
+with the files of their document and a copy of demo/; what they print must be what stands there. The cells of the
+`ipython` blocks of a document are run as one notebook, where Jupyter's packages are there.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -15,12 +17,14 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 SESSIONS_ARE_OF = (3, 13)
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"\A# (\w+\.py)\n")
+INPUT = re.compile(r"^In \[\d+\]: (.*(?:\n   \.\.\.: ?.*)*)", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#]+)[^)]*\)", re.DOTALL)
 
 
@@ -55,6 +59,7 @@ def output_of(command: str, folder: Path) -> str:
 def loosely(text: str) -> str:
     """Return `text` without what differs between machines and patch releases: such differences are none."""
     text = re.sub(r"\b\d+\.\d{2,3}s", "(time)", text)
+    text = re.sub(r"\bin task Task-\d+", "(task)", text)
     text = re.sub(r"\bcpython \d+\.\d+\.\d+ on \w+", "(python)", text)
     text = re.sub(r"\b(a dict of) \d+ *", r"\1 (length) ", text)
     return re.sub(r"\b(threading|colorsys|importlib/\w+)\.py:\d+", r"\1.py:(line)", text)
@@ -73,6 +78,37 @@ def played(session: str, home: Path) -> str:
     return "".join(lines)
 
 
+def notebook_played(sessions: list[str], home: Path) -> list[str]:
+    """Return sessions of cells, run one after the other in one kernel, with their output as it is now."""
+    import nbclient  # noqa: PLC0415 - of an extra
+    import nbformat  # noqa: PLC0415
+
+    asked = [[match[1].replace("\n   ...: ", "\n") for match in INPUT.finditer(session)] for session in sessions]
+    cells = [nbformat.v4.new_code_cell(cell) for session in asked for cell in session]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    nbclient.NotebookClient(notebook, kernel_name="python3", allow_errors=True).execute(cwd=str(home))
+    done = iter(notebook.cells)
+    return ["\n".join(cell_played(next(done)) for _ in session) for session in asked]
+
+
+def cell_played(cell: Any) -> str:
+    """Return a cell as a terminal shows it: its number, its lines, the text of its output."""
+    first, *others = cell.source.split("\n")
+    text = "\n".join([f"In [{cell.execution_count}]: {first}", *(f"   ...: {line}".rstrip() for line in others), ""])
+    for output in cell.outputs:
+        if output.output_type == "error":
+            shown = re.sub(r"\x1b\[[\d;]*m", "", "\n".join(output.traceback))
+        else:
+            shown = output.text if output.output_type == "stream" else output.data["text/plain"]
+        text += shown.rstrip("\n") + "\n"
+    return text
+
+
+def has_jupyter() -> bool:
+    """Tell that notebooks can be run."""
+    return all(importlib.util.find_spec(name) is not None for name in ("nbclient", "nbformat", "ipykernel"))
+
+
 def rewritten(path: Path) -> str:
     """Return a document with its sessions as they go now."""
     text = path.read_text(encoding="utf-8")
@@ -83,7 +119,12 @@ def rewritten(path: Path) -> str:
             if found := FILE.match(block):
                 (home / found[1]).write_text(block, encoding="utf-8")
 
+        sessions = [block for language, block in BLOCK.findall(text) if language == "ipython"]
+        notebook = iter(notebook_played(sessions, home) if sessions and has_jupyter() else sessions)
+
         def replay(match: re.Match[str]) -> str:
+            if match[1] == "ipython":
+                return f"```ipython\n{next(notebook)}```"
             if match[1] != "console":
                 return match[0]
             return f"```console\n{played(match[2], home)}```"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from stopwhen.api import changes, clear, forbid, reads, true, watchpoints, writes
 from stopwhen.change import Change
 from stopwhen.errors import BadExpression, DataChanged, Refused, StopwhenError, UsageError
@@ -33,3 +35,13 @@ __all__ = [
     "watchpoints",
     "writes",
 ]
+
+
+def load_ipython_extension(shell: object) -> None:
+    """Be `%load_ext stopwhen` of IPython, which looks for it here."""
+    import_module("stopwhen.frontends.ipython_magic").load(shell)
+
+
+def unload_ipython_extension(shell: object) -> None:
+    """Be `%unload_ext stopwhen`."""
+    import_module("stopwhen.frontends.ipython_magic").unload(shell)

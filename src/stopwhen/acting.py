@@ -37,12 +37,12 @@ class Acting:
     """Runs conditions at once, and actions when the thread that wrote comes for them.
 
     Args:
-        output: where their errors are said.
+        output: where logged hits and errors go.
         absorb: takes what has changed meanwhile as seen.
     """
 
     def __init__(self, output: Output, absorb: Callable[[], None]) -> None:
-        self._output = output
+        self.output = output
         self._absorb = absorb
         self._due: dict[int, list[DueHit]] = {}
         self._threads: set[int] = set()
@@ -117,7 +117,7 @@ class Acting:
             except Exception as error:
                 if not watchpoint.condition_failed:
                     watchpoint.condition_failed = True
-                    self._output.say(
+                    self.output.say(
                         f"the condition of {watchpoint.expression.text!r} raised {_error_text(error)}, "
                         "which counts as true [condition-error]"
                     )
@@ -129,9 +129,9 @@ class Acting:
             actions.raise_changed(hit)
         with _Own(self):
             if action is Action.LOG:
-                actions.log(hit, self._output)
+                actions.log(hit, self.output)
             elif action is Action.STOP:
-                actions.stop(hit, frame, self._output)
+                actions.stop(hit, frame, self.output)
             else:
                 self._call(action, hit)
 
@@ -139,7 +139,7 @@ class Acting:
         try:
             action(hit)
         except Exception as error:
-            self._output.say_once(
+            self.output.say_once(
                 f"the action of {hit.watchpoint.expression.text!r} raised {_error_text(error)}; "
                 "the program goes on [action-error]"
             )

@@ -49,6 +49,10 @@ class Output:
             self._said.add(text)
             self.say(text)
 
+    def open_debugger(self, _hit: Hit, _frame: FrameType) -> bool:
+        """Stop in `frame` in a way of a front end's own; False leaves it to the user's debugger in the terminal."""
+        return False
+
     def show(self, hit: Hit) -> None:
         """Write the report of a hit."""
         stream = self.stream
@@ -80,7 +84,7 @@ def stop(hit: Hit, frame: FrameType | None, output: Output) -> None:
     """
     output.show(hit)
     choice = os.environ.get("PYTHONBREAKPOINT", "")
-    if choice == "0" or frame is None:
+    if choice == "0" or frame is None or output.open_debugger(hit, frame):
         return
     if choice not in ("", "pdb.set_trace"):
         sys.breakpointhook()  # noqa: T100 - opening the debugger is what a stop is
@@ -88,7 +92,7 @@ def stop(hit: Hit, frame: FrameType | None, output: Output) -> None:
     if not _has_terminal():
         output.say_once("no terminal to stop at: hits are logged instead (--action log says so without this line)")
         return
-    _open_pdb(frame)
+    open_pdb(frame)
 
 
 def _has_terminal() -> bool:
@@ -98,7 +102,7 @@ def _has_terminal() -> bool:
         return False
 
 
-def _open_pdb(frame: FrameType) -> None:
+def open_pdb(frame: FrameType) -> None:
     """Open pdb's prompt in `frame` at once, and leave it tracing where the user chose to step on."""
     import pdb  # noqa: PLC0415, T100 - heavy, and needed only now
 

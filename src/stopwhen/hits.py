@@ -62,9 +62,9 @@ def values_of(access: AccessType, seen: Seen, new: Seen) -> tuple[Any, Any]:
     return seen.reading.value, new.reading.value
 
 
-def already(watchpoint: Watchpoint) -> tuple[Hit, FrameType | None]:
-    """Return the hit of a watchpoint that is true when it is armed, and the frame that armed it."""
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - there is no other way to it
+def already(watchpoint: Watchpoint, armed_by: FrameType | None) -> tuple[Hit, FrameType | None]:
+    """Return the hit of a watchpoint that is true when it is armed, and the frame that armed it, if not `armed_by`."""
+    frame: FrameType | None = armed_by or sys._getframe(1)  # noqa: SLF001 - there is no other way to it
     while frame is not None and location.is_ours(frame.f_code.co_filename):
         frame = frame.f_back
     armed_at = None if frame is None else location.locate(frame.f_code, frame.f_lasti)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
 from types import (
@@ -17,7 +17,7 @@ from types import (
     ModuleType,
     WrapperDescriptorType,
 )
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from stopwhen.event import Place
 from stopwhen.static import has_base, is_a, module_dict, mro
@@ -29,6 +29,7 @@ _STDLIB: Final = os.path.dirname(os.path.abspath(os.__file__))
 _INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
 _FROZEN: Final = "<frozen "
 
+_cell_namers: Final[list[Callable[[str], Cell | None]]] = []
 _own_code: Final[dict[str, bool]] = {}
 _real_names: Final[dict[str, str]] = {}
 
@@ -159,8 +160,42 @@ def is_front_end(filename: str) -> bool:
     return filename.startswith(_FRONT_ENDS)
 
 
+class Cell(NamedTuple):
+    """A cell of a notebook: what users call it, and how many lines of it stand before those that are compiled."""
+
+    name: str
+    lines_before: int
+
+
+def name_cells(namer: Callable[[str], Cell | None]) -> Callable[[], None]:
+    """Let `namer` tell which files are cells of a notebook, until what is returned is called."""
+    _cell_namers.append(namer)
+    return lambda: _cell_namers.remove(namer)
+
+
+def cell_of(filename: str) -> Cell | None:
+    """Return the cell that a file stands for; None for any other file."""
+    cells = (namer(filename) for namer in _cell_namers)
+    return next((cell for cell in cells if cell is not None), None)
+
+
+def shown_line(filename: str, lineno: int) -> int:
+    """Return the number that a line has for users."""
+    cell = cell_of(filename)
+    return lineno if cell is None else lineno + cell.lines_before
+
+
+def place_name(filename: str, lineno: int) -> str:
+    """Return a line as users know it: `shop/cart.py:12`, `cell [3], line 2`."""
+    cell = cell_of(filename)
+    return f"{short_name(filename)}:{lineno}" if cell is None else f"{cell.name}, line {lineno + cell.lines_before}"
+
+
 def short_name(filename: str) -> str:
     """Return a file's name as users know it: below the import root, installation or working directory it is in."""
+    cell = cell_of(filename)
+    if cell is not None:
+        return cell.name
     if filename.startswith("<"):
         return filename
     path = _absolute(filename)

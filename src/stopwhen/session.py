@@ -47,7 +47,6 @@ class Session:
     """All watchpoints of this process."""
 
     def __init__(self) -> None:
-        self.output = actions.Output()
         self._lock = RLock()
         self._numbers = itertools.count(1)
         self._watchpoints: dict[int, Watchpoint] = {}
@@ -55,10 +54,19 @@ class Session:
         self._mechanisms = all_mechanisms(self._handle)
         self._waiting = Waiting()
         self._processing = False
-        self._acting = Acting(self.output, self.absorb)
+        self._acting = Acting(actions.Output(), self.absorb)
         self._pid = os.getpid()
         if env.core is not None:
             env.core.open(self._drain, ABSENT, location.FOLDER)
+
+    @property
+    def output(self) -> actions.Output:
+        """Where hits that are logged and messages go; a front end may put its own here."""
+        return self._acting.output
+
+    @output.setter
+    def output(self, output: actions.Output) -> None:
+        self._acting.output = output
 
     # What users ask for.
 
@@ -78,6 +86,7 @@ class Session:
         allow_calls: bool = False,
         frame: FrameType | None = None,
         where: Scope | None = None,
+        armed_by: FrameType | None = None,
     ) -> Watchpoint:
         """Make, plan and arm a watchpoint, and return it.
 
@@ -95,6 +104,7 @@ class Session:
             allow_calls: evaluate calls that are not known to be free of side effects.
             frame: the frame whose names are read, instead of `scope`.
             where: a scope as it is, instead of both.
+            armed_by: the frame that asks for it; None for the one that called us.
 
         Raises:
             BadExpression: `text`, a condition or hit condition cannot be understood.
@@ -132,7 +142,7 @@ class Session:
             )
             self._arm(watchpoint)
             self._watchpoints[watchpoint.number] = watchpoint
-            due = [self._already(one) for one in watchpoint.activations.values() if one.seen.truth]
+            due = [self._already(one, armed_by) for one in watchpoint.activations.values() if one.seen.truth]
         raised = self._acting.run([one for one in due if one is not None])
         if raised is not None:
             raise raised.error
@@ -336,10 +346,10 @@ class Session:
         if due is not None:
             self._acting.add(event.thread_id, due)
 
-    def _already(self, activation: Activation) -> DueHit | None:
+    def _already(self, activation: Activation, armed_by: FrameType | None) -> DueHit | None:
         """Consider the hit of an expression that is true when it is armed."""
         watchpoint = activation.watchpoint
-        hit, frame = hits.already(watchpoint)
+        hit, frame = hits.already(watchpoint, armed_by)
         if not self._acting.expression_holds(watchpoint, hit.old, hit.new, frame) or not self._acting.callable_holds(
             watchpoint, hit
         ):

@@ -64,8 +64,8 @@ class AskLine:
 
 
 _WATCHPOINTS = {f"--{access.value}": access for access in AccessType}
-_SETTINGS_WITH_VALUE = ("--action", "--if", "--hits", "--scope", "--depth", "--thread", "--in", "--not-in")
-_RUN_OPTIONS = (*_WATCHPOINTS, *_SETTINGS_WITH_VALUE, "--allow-calls", "--mechanism", "--help", "-m", "-c")
+SETTINGS_WITH_VALUE = ("--action", "--if", "--hits", "--scope", "--depth", "--thread", "--in", "--not-in")
+_RUN_OPTIONS = (*_WATCHPOINTS, *SETTINGS_WITH_VALUE, "--allow-calls", "--mechanism", "--help", "-m", "-c")
 _EXPLAIN_OPTIONS = ("--scope", "--depth", "--allow-calls", "--json", "--help")
 _DOCTOR_OPTIONS = ("--json", "--help")
 
@@ -173,10 +173,19 @@ def _set(settings: Settings, option: str, given: str | None, left: _Words) -> Se
         raise HelpAsked
     if option == "--allow-calls":
         _without_value(option, given)
-        return replace(settings, allow_calls=True)
-    if option not in _SETTINGS_WITH_VALUE:
+        return with_setting(settings, option, "")
+    if option not in SETTINGS_WITH_VALUE:
         _unknown(option, _RUN_OPTIONS)
-    return _SETTERS[option](settings, left.value_of(option, given, _VALUES[option]))
+    return with_setting(settings, option, left.value_of(option, given, _VALUES[option]))
+
+
+def with_setting(settings: Settings, option: str, value: str) -> Settings:
+    """Return `settings` with one option more, `--allow-calls` or one of `SETTINGS_WITH_VALUE`.
+
+    Raises:
+        UsageError: the value makes no sense.
+    """
+    return replace(settings, allow_calls=True) if option == "--allow-calls" else _SETTERS[option](settings, value)
 
 
 _VALUES = {

@@ -7,7 +7,19 @@ from typing import Final, TextIO
 
 from stopwhen.event import Place
 from stopwhen.hit import Hit
-from stopwhen.location import Location, filename_of, is_front_end, is_ours, is_own_code, locate, short_name, source_line
+from stopwhen.location import (
+    Location,
+    cell_of,
+    filename_of,
+    is_front_end,
+    is_ours,
+    is_own_code,
+    locate,
+    place_name,
+    short_name,
+    shown_line,
+    source_line,
+)
 from stopwhen.texts import clean
 from stopwhen.types import AccessType
 
@@ -46,24 +58,104 @@ def format_hit(hit: Hit, *, color: bool, width: int) -> str:
     """
     writer = _Writer(color, width)
     lines = [writer.head(hit), *writer.place(hit), *writer.values(hit)]
-    callers = _callers(hit)
-    if callers:
-        lines.append(writer.paint("from", f"  from {_chain(callers)}"))
+    chain = callers(hit)
+    if chain:
+        lines.append(writer.paint("from", f"  from {chain_words(chain)}"))
     return "".join(f"{line}\n" for line in lines)
 
 
 def error_text(hit: Hit) -> str:
     """Return the line that the exception says which a hit raises: what happened, where, and where it was forbidden."""
     name, forbidden_at = hit.watchpoint.expression.text, hit.watchpoint.forbidden_at
-    verb = "is already true" if hit.already else _VERBS[hit.watchpoint.access]
-    said = f"{_name(name)} {verb if forbidden_at is None else 'may not change'}"
+    said = head(hit)[0] if forbidden_at is None else f"{_name(name)} may not change"
     if hit.change is not None:
         part = "" if hit.change.name == name else f"{_name(hit.change.name)} "
         said += f": {part}{clean(hit.change.text)}"
-    locations = [location for location in hit.between or (hit.location,) if location is not None]
-    where = _where_words(hit, locations)
-    said = ", ".join([said, f"at {where}" if hit.exact and locations else where, *_who(hit)])
+    said = ", ".join([said, f"at {where(hit)}" if hit.exact and places(hit) else where(hit), *who(hit)])
     return said if forbidden_at is None else f"{said} (forbidden at {_where(forbidden_at)})"
+
+
+# What there is to tell, in words; for HTML too.
+
+
+def head(hit: Hit) -> tuple[str, str]:
+    """Return what was hit, and which hit it is."""
+    verb = "is already true" if hit.already else _VERBS[hit.watchpoint.access]
+    return f"{_name(hit.watchpoint.expression.text)} {verb}", f"hit {hit.count}"
+
+
+def places(hit: Hit) -> list[Location]:
+    """Return the location that wrote, or the two between which it happened; none where there was no Python frame."""
+    shown = [hit.location] if hit.between is None else list(dict.fromkeys(hit.between))
+    return [location for location in shown if location is not None]
+
+
+def where(hit: Hit) -> str:
+    """Return where it happened, as certain as that is."""
+    locations = places(hit)
+    if not locations:
+        return "in C code, no Python frame"
+    if hit.exact:
+        return _where(locations[0])
+    if len(locations) == 1:
+        return f"near {_where(locations[0])}, the line is not certain"
+    return f"somewhere between {_where(locations[0])} and {_where(locations[1])}"
+
+
+def who(hit: Hit) -> list[str]:
+    """Return by what, for whom and in which thread, task and process, as far as that is not plain."""
+    said = [f"by {clean(hit.by)}"] if hit.by else []
+    if hit.own_location is not None and hit.own_location != hit.location:
+        said.append(f"for {_where(hit.own_location)}")
+    if hit.thread != "MainThread":
+        said.append(f"in thread {_name(hit.thread)}")
+    if hit.task is not None:
+        said.append(f"in task {_name(hit.task)}")
+    if hit.in_child:
+        said.append(f"in process {hit.pid}")
+    return said
+
+
+def values(hit: Hit) -> list[tuple[str, str | None, str]]:
+    """Return what changed and how, then what that did to the value of the expression when it is another thing.
+
+    Each with its name, the old value where it is told apart, and the new one or what happened in words.
+    """
+    if hit.already:
+        return []
+    name = hit.watchpoint.expression.text
+    if hit.change is None:
+        return [(_name(name), None, clean(hit.new_text))]
+    told: list[tuple[str, str | None, str]] = [(_name(hit.change.name), None, clean(hit.change.text))]
+    is_told = hit.change.name == name or hit.watchpoint.access is AccessType.TRUE
+    if not is_told and hit.old_text != hit.new_text:
+        told.append((_name(name), clean(hit.old_text), clean(hit.new_text)))
+    return told
+
+
+def callers(hit: Hit) -> list[Place]:
+    """Return the places that led to the writer, innermost first, without those of whoever started the program."""
+    chain = list(hit.places)
+    cells = [n for n, (code, _) in enumerate(chain) if cell_of(filename_of(code)) is not None]
+    if cells:
+        del chain[cells[-1] + 1 :]
+    del chain[:1]
+    starters = (n for n, (code, _) in enumerate(chain) if is_front_end(filename_of(code)))
+    del chain[next(starters, len(chain)) :]
+    chain = [place for place in chain if not is_ours(filename_of(place[0]))]  # of a guarded function
+    own = [n for n, (code, _) in enumerate(chain) if is_own_code(filename_of(code))]
+    if own:
+        del chain[own[-1] + 1 :]
+    while chain and short_name(filename_of(chain[-1][0])) in _STARTERS:
+        del chain[-1]
+    return chain
+
+
+def spot(location: Location, function: str | None = None) -> str:
+    """Return file, line and function; at the top level of a file no function."""
+    name = location.function if function is None else function
+    place = _name(place_name(location.filename, location.lineno))
+    return place if name == "<module>" else f"{place} in {_name(name)}"
 
 
 class _Writer:
@@ -78,95 +170,42 @@ class _Writer:
 
     def head(self, hit: Hit) -> str:
         """Return what was hit, and at the right end which hit it is."""
-        verb = "is already true" if hit.already else _VERBS[hit.watchpoint.access]
-        what, count = f"{_name(hit.watchpoint.expression.text)} {verb}", f"hit {hit.count}"
+        what, count = head(hit)
         gap = max(self._width - len("stopwhen: ") - len(what) - len(count), 2)
         return f"stopwhen: {self.paint('what', what)}{' ' * gap}{self.paint('count', count)}"
 
     def place(self, hit: Hit) -> list[str]:
         """Return where it happened and who did it, and the source."""
-        shown = [hit.location] if hit.between is None else list(dict.fromkeys(hit.between))
-        locations = [location for location in shown if location is not None]
-        line = "   ".join([self.paint("where", _where_words(hit, locations)), *_who(hit)])
-        numbers = len(str(max((location.lineno for location in locations), default=0)))
+        locations = places(hit)
+        line = "   ".join([self.paint("where", where(hit)), *who(hit)])
+        numbers = len(str(max((shown_line(at.filename, at.lineno) for at in locations), default=0)))
         sources = ((location, source_line(location)) for location in locations)
         return [f"  {line}", *(self.source(at, text, numbers) for at, text in sources if text is not None)]
 
     def source(self, location: Location, text: str, numbers: int) -> str:
         """Return a source line with its number."""
-        start = f"    {location.lineno:>{numbers}} | "
+        start = f"    {shown_line(location.filename, location.lineno):>{numbers}} | "
         return start + self.paint("line", _cut(clean(text.expandtabs(4).rstrip()), max(self._width - len(start), 20)))
 
     def values(self, hit: Hit) -> list[str]:
-        """Return what changed, then what that did to the value of the expression when it is another thing."""
-        if hit.already:
-            return []
-        name = hit.watchpoint.expression.text
-        if hit.change is None:
-            return [self.paint("change", f"  {_name(name)}  {clean(hit.new_text)}")]
-        lines = [f"  {_name(hit.change.name)}  {clean(hit.change.text)}"]
-        is_told = hit.change.name == name or hit.watchpoint.access is AccessType.TRUE
-        if not is_told and hit.old_text != hit.new_text:
-            lines.append(f"  {_name(name)}  {clean(hit.old_text)} -> {clean(hit.new_text)}")
+        """Return a line for each part that changed."""
+        lines = (f"  {name}  {f'{old} -> ' if old is not None else ''}{new}" for name, old, new in values(hit))
         return [self.paint("change", line) for line in lines]
-
-
-def _where_words(hit: Hit, locations: list[Location]) -> str:
-    if not locations:
-        return "in C code, no Python frame"
-    if hit.exact:
-        return _where(locations[0])
-    if len(locations) == 1:
-        return f"near {_where(locations[0])}, the line is not certain"
-    return f"somewhere between {_where(locations[0])} and {_where(locations[1])}"
-
-
-def _who(hit: Hit) -> list[str]:
-    """Return by what, for whom and in which thread, task and process, as far as that is not plain."""
-    who = [f"by {clean(hit.by)}"] if hit.by else []
-    if hit.own_location is not None and hit.own_location != hit.location:
-        who.append(f"for {_where(hit.own_location)}")
-    if hit.thread != "MainThread":
-        who.append(f"in thread {_name(hit.thread)}")
-    if hit.task is not None:
-        who.append(f"in task {_name(hit.task)}")
-    if hit.in_child:
-        who.append(f"in process {hit.pid}")
-    return who
 
 
 def _where(location: Location) -> str:
     """Return file, line and function; of a function inside a function the inner name."""
-    return _spot(location, location.function.rpartition("<locals>.")[2])
+    return spot(location, location.function.rpartition("<locals>.")[2])
 
 
-def _spot(location: Location, function: str) -> str:
-    place = f"{_name(short_name(location.filename))}:{location.lineno}"
-    return place if function == "<module>" else f"{place} in {_name(function)}"
-
-
-def _callers(hit: Hit) -> list[Place]:
-    """Return the places that led to the writer, innermost first, without those of whoever started the program."""
-    callers = list(hit.places[1:])
-    starters = (n for n, (code, _) in enumerate(callers) if is_front_end(filename_of(code)))
-    del callers[next(starters, len(callers)) :]
-    callers = [place for place in callers if not is_ours(filename_of(place[0]))]  # of a guarded function
-    own = [n for n, (code, _) in enumerate(callers) if is_own_code(filename_of(code))]
-    if own:
-        del callers[own[-1] + 1 :]
-    while callers and short_name(filename_of(callers[-1][0])) in _STARTERS:
-        del callers[-1]
-    return callers
-
-
-def _chain(callers: list[Place]) -> str:
+def chain_words(chain: list[Place]) -> str:
     """Return the first two callers and the outermost one."""
-    shown = callers if len(callers) <= 3 else [*callers[:2], callers[-1]]
+    shown = chain if len(chain) <= 3 else [*chain[:2], chain[-1]]
     spots = []
     for code, offset in shown:
         location = locate(code, offset)
-        spots.append(_spot(location, location.function.rpartition(".")[2]))
-    if len(callers) > len(shown):
+        spots.append(spot(location, location.function.rpartition(".")[2]))
+    if len(chain) > len(shown):
         spots[-1] = f"... {spots[-1]}"
     return ", ".join(spots)
 
