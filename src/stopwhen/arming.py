@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from stopwhen.errors import Unavailable
 from stopwhen.plan import PlannedCell, choose
@@ -10,22 +10,24 @@ from stopwhen.plan import PlannedCell, choose
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from stopwhen.activation import Activation
+    from stopwhen.activation import Activation, Family
     from stopwhen.cells import Cell
     from stopwhen.mechanisms import Mechanism
+
+    Reader: TypeAlias = Activation | Family
 
 
 class ArmedCells:
     """Each cell that somebody reads, with the mechanism that watches it."""
 
     def __init__(self) -> None:
-        self._readers: dict[Cell, dict[Activation, None]] = {}
+        self._readers: dict[Cell, dict[Reader, None]] = {}
         self._planned: dict[Cell, PlannedCell] = {}
 
     def __len__(self) -> int:
         return len(self._planned)
 
-    def readers(self, cell: Cell) -> list[Activation]:
+    def readers(self, cell: Cell) -> list[Reader]:
         """Return who reads `cell`, in the order in which they began to."""
         return list(self._readers.get(cell, ()))
 
@@ -33,7 +35,7 @@ class ArmedCells:
         """Return how those of `cells` that are armed are watched."""
         return tuple(self._planned[cell] for cell in cells if cell in self._planned)
 
-    def add(self, reader: Activation, cells: Collection[Cell]) -> None:
+    def add(self, reader: Reader, cells: Collection[Cell]) -> None:
         """Let `reader` read all of `cells`, or, when one cannot be armed, none that it did not read before.
 
         Raises:
@@ -49,7 +51,7 @@ class ArmedCells:
             self.drop(reader, added)
             raise
 
-    def drop(self, reader: Activation, cells: Collection[Cell]) -> None:
+    def drop(self, reader: Reader, cells: Collection[Cell]) -> None:
         """Let `reader` read none of `cells` any more."""
         for cell in cells:
             readers = self._readers.get(cell)
@@ -60,7 +62,7 @@ class ArmedCells:
                 del self._readers[cell]
                 self._planned.pop(cell).mechanism.disarm(cell)
 
-    def replace(self, reader: Activation, before: Collection[Cell], now: Collection[Cell]) -> None:
+    def replace(self, reader: Reader, before: Collection[Cell], now: Collection[Cell]) -> None:
         """Arm what `reader` reads `now`, and then only let go of what it no longer does.
 
         Raises:
@@ -70,7 +72,7 @@ class ArmedCells:
         kept = set(now)
         self.drop(reader, [cell for cell in before if cell not in kept])
 
-    def _add(self, reader: Activation, cell: Cell) -> None:
+    def _add(self, reader: Reader, cell: Cell) -> None:
         if cell not in self._readers:
             self._planned[cell] = _arm(cell, reader.watchpoint.mechanisms)
             self._readers[cell] = {}

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from types import CellType, FrameType
-from typing import Any
+from types import CellType, CodeType, FrameType, FunctionType
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -83,16 +83,50 @@ class Slot(Cell):
         return (Slot, id(self.owner), id(self.descriptor))
 
 
+class FrameRef(Protocol):
+    """Names a frame that runs or is suspended, by rule without keeping it alive."""
+
+    @property
+    def frame(self) -> FrameType | None:
+        """The frame; None once it is gone."""
+
+    @property
+    def code(self) -> CodeType:
+        """The code that it runs."""
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Local(Cell):
     """The local variable `variable` of one running frame."""
 
-    owner: FrameType
+    owner: FrameRef
     variable: str
 
     @property
     def place(self) -> tuple[Hashable, ...]:
         return (Local, id(self.owner), self.variable)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Frame(Cell):
+    """One running frame itself, of which only the end is of interest."""
+
+    owner: FrameRef
+
+    @property
+    def place(self) -> tuple[Hashable, ...]:
+        return (Frame, id(self.owner))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Calls(Cell):
+    """The calls of a function: each new one is an event."""
+
+    owner: FunctionType
+
+    @property
+    def place(self) -> tuple[Hashable, ...]:
+        return (Calls, id(self.owner))
 
 
 @dataclass(frozen=True, eq=False, slots=True)

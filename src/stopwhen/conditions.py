@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from stopwhen import scope
+from stopwhen import frames
 from stopwhen.errors import BadExpression
 from stopwhen.types import ABSENT
 
@@ -42,7 +42,7 @@ class _Names(dict[str, Any]):
         frame = self._frame
         if frame is None:
             raise KeyError(name)
-        value = scope.frame_local(frame, name) if frame.f_code.co_flags & 1 else frame.f_locals.get(name, ABSENT)
+        value = frames.local(frame, name) if frame.f_code.co_flags & 1 else frame.f_locals.get(name, ABSENT)
         if value is ABSENT:
             raise KeyError(name)
         return value

@@ -61,7 +61,12 @@ class Ended:
     """The cell is gone: the frame that held it has ended."""
 
 
-Delta: TypeAlias = Rebound | Spliced | Members | Items | Unknown | Ended
+@dataclass(frozen=True, slots=True)
+class Called:
+    """The function that the cell is about has been called: the event's frame is that call's."""
+
+
+Delta: TypeAlias = Rebound | Spliced | Members | Items | Unknown | Ended | Called
 
 Place: TypeAlias = tuple[CodeType, int]
 """A code object and the offset in bytes of an instruction in it."""

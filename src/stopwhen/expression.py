@@ -24,6 +24,13 @@ class WatchExpression:
     tree: ast.expr = field(repr=False, compare=False)
     parts: Mapping[ast.expr, str] = field(repr=False, compare=False)
 
+    def root_names(self) -> list[str]:
+        """Return the names that it reads and does not bind itself, each once, in order."""
+        names = [node for node in ast.walk(self.tree) if isinstance(node, ast.Name)]
+        names.sort(key=lambda name: (name.lineno, name.col_offset))
+        bound = {name.id for name in names if not isinstance(name.ctx, ast.Load)}
+        return list(dict.fromkeys(name.id for name in names if name.id not in bound))
+
 
 _FILE = "<watch expression>"
 

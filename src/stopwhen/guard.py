@@ -11,7 +11,8 @@ from stopwhen import location, session
 from stopwhen.cells import Closure, DictItem
 from stopwhen.errors import Refused, UsageError
 from stopwhen.expression import parse
-from stopwhen.scope import frame_cell, frame_namespaces
+from stopwhen.frames import cell_of
+from stopwhen.scope import frame_namespaces
 from stopwhen.static import class_name
 from stopwhen.types import ABSENT, AccessType, Action
 
@@ -182,7 +183,7 @@ class Names:
     def of(cls, frame: FrameType, names: frozenset[str]) -> Self:
         """Return what code in a function made in `frame` may read, as far as `names` go."""
         code = frame.f_code
-        found = {name: frame_cell(frame, name) for name in names & {*code.co_cellvars, *code.co_freevars}}
+        found = {name: cell_of(frame, name) for name in names & {*code.co_cellvars, *code.co_freevars}}
         cells = {name: cell for name, cell in found.items() if cell is not None}
         namespaces, body = frame_namespaces(frame)
         local = names & ({*code.co_varnames, *code.co_cellvars, *code.co_freevars} | body)

@@ -5,18 +5,24 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stopwhen import static
-from stopwhen.cells import Cell, Closure, Content, DictItem, ListItem, Local, Opaque, Slot
+from stopwhen.cells import Calls, Cell, Closure, Content, DictItem, Frame, ListItem, Local, Opaque, Slot
+from stopwhen.dependencies import read
 from stopwhen.errors import Refused
+from stopwhen.record import present
 from stopwhen.texts import short_class_name, text_of
+from stopwhen.types import ABSENT
+from stopwhen.wide import FutureCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from stopwhen.dependencies import Reading
+    from stopwhen.expression import WatchExpression
     from stopwhen.mechanisms import Mechanism
+    from stopwhen.wide import WideScope
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +41,11 @@ class Plan:
     text: str
     value_text: str
     cells: tuple[PlannedCell, ...]
+    state: str = "is now"
 
     def lines(self) -> list[str]:
         """Return the plan as lines of text: the value, then a line for each cell, with the reasons below it."""
-        lines = [f"{self.text}  is now  {self.value_text}"]
+        lines = [f"{self.text}  {self.state}  {self.value_text}"]
         width = max((len(describe(planned.cell)) for planned in self.cells), default=0)
         for planned in self.cells:
             mechanism = planned.mechanism
@@ -64,7 +71,11 @@ def describe(cell: Cell) -> str:
         case Slot():
             return f"{cell.name}: slot of a {short_class_name(type(cell.owner))}"
         case Local():
-            return f"{cell.name}: local of {cell.owner.f_code.co_qualname}"
+            return f"{cell.name}: local of {cell.owner.code.co_qualname}"
+        case Frame():
+            return f"{cell.name}: a call of {cell.owner.code.co_qualname}, until it ends"
+        case Calls():
+            return f"{cell.name}: calls of {cell.owner.__qualname__}"
         case Closure():
             return f"{cell.name}: variable that functions share"
         case Opaque():
@@ -119,6 +130,39 @@ def plan_for(text: str, reading: Reading, mechanisms: Sequence[Mechanism]) -> Pl
     cells = tuple(next(choose(cell, mechanisms)) for cell in cells_of(reading))
     value = text_of(reading.value) if reading.absent_because is None else f"absent ({reading.absent_because})"
     return Plan(text, value, cells)
+
+
+def plan_for_many(
+    expression: WatchExpression,
+    scope: WideScope,
+    depth: int | str,
+    mechanisms: Sequence[Mechanism],
+    *,
+    allow_calls: bool,
+) -> Plan:
+    """Return the plan for an expression in a scope that stands for many, as far as it is known before there is one.
+
+    Raises:
+        Refused: a cell has no mechanism, or the scope is none.
+    """
+    cells: dict[Cell, None] = {}
+
+    def look(cell: Cell) -> Any:
+        cells.setdefault(cell)
+        return present(cell)
+
+    function = scope.subject(look)
+    title = scope.title
+    if function is ABSENT:
+        title += ", which is not there yet"
+    else:
+        cells[Calls(expression.text, function)] = None
+        call = FutureCall(function)
+        reading = read(expression, call, depth=depth, allow_calls=allow_calls)
+        cells.update(dict.fromkeys(reading.cells))
+        for name in expression.root_names():  # those behind the first local, at which evaluating ends
+            call.find(name, look)
+    return Plan(expression.text, title, tuple(next(choose(cell, mechanisms)) for cell in cells), state="is read in")
 
 
 def cells_of(reading: Reading) -> tuple[Cell, ...]:

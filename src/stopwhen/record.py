@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
+from stopwhen import frames
 from stopwhen.cells import Cell, Closure, Content, DictItem, ListItem, Local, Opaque, Slot
 from stopwhen.errors import Refused
-from stopwhen.scope import frame_local
 from stopwhen.static import TypeSet, class_name
 from stopwhen.types import ABSENT
 from stopwhen.values import SCALARS, is_simple, slot_value
@@ -175,7 +175,7 @@ def present(cell: Cell) -> Any:
         case Slot():
             return slot_value(cell.owner, cell.descriptor)
         case Local():
-            return frame_local(cell.owner, cell.variable)
+            return frames.local(cell.owner.frame, cell.variable)
         case Closure():
             try:
                 return cell.owner.cell_contents

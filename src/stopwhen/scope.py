@@ -7,13 +7,12 @@ import functools
 import os
 import sys
 from collections.abc import Callable
-from types import CellType, FrameType, FunctionType, ModuleType
+from types import CodeType, FrameType, ModuleType
 from typing import Any, Protocol, TypeAlias
 
-from stopwhen import env, static
-from stopwhen.cells import Cell, Closure, DictItem, Local
+from stopwhen import frames, static
+from stopwhen.cells import Cell, Closure, DictItem, FrameRef, Local
 from stopwhen.errors import Refused
-from stopwhen.texts import text_of
 from stopwhen.types import ABSENT
 
 _OPTIMIZED = 1
@@ -34,48 +33,25 @@ class Scope(Protocol):
         """Return the value of `name`, or `ABSENT`; every cell that has a say is consulted through `look`, in order."""
 
 
-@functools.cache
-def _core_function(name: str) -> Any:
-    """Return a function of the C module; None where that could not be built."""
-    return None if env.core is None else getattr(env.core, name)
-
-
-def frame_cell(frame: FrameType, name: str) -> CellType | None:
-    """Return the cell object in which `frame` keeps `name`; None where it is not to be had."""
-    reach = _core_function("frame_cell")
-    cell: CellType | None = None if reach is None else reach(frame, name)
-    return cell
-
-
-def frame_local(frame: FrameType, name: str) -> Any:
-    """Return the value of the local, cell or free variable `name` of `frame`, or `ABSENT`."""
-    reach = _core_function("frame_local")
-    if reach is not None:
-        try:
-            return reach(frame, name)
-        except KeyError:
-            return ABSENT
-    # Before 3.13 this renews the dict that `locals()` of that frame returned, as any call of `locals()` there does.
-    try:
-        return frame.f_locals[name]
-    except KeyError:
-        return ABSENT
-
-
 class FrameScope:
     """One running frame: its locals, closure, globals, builtins."""
 
     def __init__(self, frame: FrameType) -> None:
-        self.frame: FrameType | None = frame
-        self.title = _title_of_frame(frame)
         code = frame.f_code
+        self._ref: FrameRef | None = frames.ref(frame)
+        self._code = code
+        self._lineno = frame.f_lineno
         self._is_function = bool(code.co_flags & _OPTIMIZED)
-        self._own = frozenset((*code.co_varnames, *code.co_cellvars)) if self._is_function else frozenset()
-        self._outer = frozenset(code.co_freevars)
-        self._cells = {name: frame_cell(frame, name) for name in (*code.co_cellvars, *code.co_freevars)}
+        self._own, self._outer, shared = _variables_of(code)
+        self._cells = {name: frames.cell_of(frame, name) for name in shared}
         self._modules = (frame.f_globals, frame.f_builtins)
         # The body of a module has its globals for locals; the body of a class, or text given to exec, may not.
         self._namespace = None if self._is_function else _namespace_of(frame)
+
+    @property
+    def title(self) -> str:
+        """Say which frame, as of the moment at which it was taken for a scope."""
+        return _title_of(self._code, self._lineno, self._modules[0])
 
     def has_local(self, name: str) -> bool:
         """Tell whether `name` is a local of the frame, which ends with it. A free variable and a global are not."""
@@ -93,16 +69,16 @@ class FrameScope:
                 return value
             if name in self._outer:
                 return self._find_outer_of_class(name, look)
-        return _find_in(self._modules, name, look)
+        return find_in(self._modules, name, look)
 
     def _find_variable(self, name: str, look: Look) -> Any:
         """Return what a fast local, cell or free variable holds."""
         shared = self._cells.get(name)
         if shared is None:
-            return look(Local(name, self._running_frame(), name))
+            return look(Local(name, self.running, name))
         if name in self._own:
             # Functions that share it may change it later too, but this watchpoint ends with the frame.
-            look(Local(name, self._running_frame(), name))
+            look(Local(name, self.running, name))
         return look(Closure(name, shared))
 
     def _find_outer_of_class(self, name: str, look: Look) -> Any:
@@ -115,20 +91,29 @@ class FrameScope:
             )
         return self._find_variable(name, look)
 
-    def _running_frame(self) -> FrameType:
-        assert self.frame is not None, "a frame whose locals are read is not let go of"
-        return self.frame
+    @property
+    def running(self) -> FrameRef:
+        """The frame."""
+        assert self._ref is not None, "a frame whose locals are read is not let go of"
+        return self._ref
 
     def let_go(self) -> None:
-        """Hold the frame no longer: none of the names that are asked for is a local of its own."""
-        self.frame = None
+        """Speak of the frame no longer: none of the names that are asked for is a local of its own."""
+        self._ref = None
 
 
-def _title_of_frame(frame: FrameType) -> str:
-    name = dict.get(frame.f_globals, "__name__")
-    if frame.f_code.co_name == "<module>" and type(name) is str:
+@functools.lru_cache(maxsize=256)
+def _variables_of(code: CodeType) -> tuple[frozenset[str], frozenset[str], tuple[str, ...]]:
+    """Return the names of the code's own fast variables, of its free ones, and of those that cell objects hold."""
+    own = (*code.co_varnames, *code.co_cellvars) if code.co_flags & _OPTIMIZED else ()
+    return frozenset(own), frozenset(code.co_freevars), (*code.co_cellvars, *code.co_freevars)
+
+
+def _title_of(code: CodeType, lineno: int, namespace: dict[str, Any]) -> str:
+    name = dict.get(namespace, "__name__")
+    if code.co_name == "<module>" and type(name) is str:
         return name if name == "__main__" else f"module {name}"
-    return f"the caller's frame at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+    return f"the caller's frame at {os.path.basename(code.co_filename)}:{lineno}"
 
 
 def _namespace_of(frame: FrameType) -> dict[str, Any] | None:
@@ -140,7 +125,7 @@ def _namespace_of(frame: FrameType) -> dict[str, Any] | None:
     namespace: Any = frame.f_locals
     if namespace is frame.f_globals:
         return None
-    return _storage_of(namespace, f"the locals of {_title_of_frame(frame)}")
+    return _storage_of(namespace, f"the locals of {_title_of(frame.f_code, frame.f_lineno, frame.f_globals)}")
 
 
 def frame_namespaces(frame: FrameType) -> tuple[tuple[dict[str, Any], ...], frozenset[str]]:
@@ -170,7 +155,7 @@ def _storage_of(mapping: Any, title: str) -> dict[str, Any]:
     )
 
 
-def _find_in(namespaces: tuple[dict[str, Any], ...], name: str, look: Look) -> Any:
+def find_in(namespaces: tuple[dict[str, Any], ...], name: str, look: Look) -> Any:
     """Return what the first of `namespaces` that has `name` has there."""
     for namespace in namespaces:
         value = look(DictItem(name, namespace, name))
@@ -179,7 +164,7 @@ def _find_in(namespaces: tuple[dict[str, Any], ...], name: str, look: Look) -> A
     return ABSENT
 
 
-class _Imported:
+class Imported:
     """The imported modules. One that was there stays: while it is imported, `import` takes it out and puts it back."""
 
     def __init__(self) -> None:
@@ -200,7 +185,7 @@ class MainScope:
     title = "__main__"
 
     def __init__(self) -> None:
-        self._imported = _Imported()
+        self._imported = Imported()
 
     def find(self, name: str, look: Look) -> Any:
         """Return the value of `name` in the module that is `__main__` now, in builtins, or among imported modules."""
@@ -208,7 +193,7 @@ class MainScope:
         main = sys.modules.get("__main__")
         if main is not None and static.is_a(main, ModuleType):
             namespaces.append(static.module_dict(main))
-        value = _find_in((*namespaces, static.module_dict(builtins)), name, look)
+        value = find_in((*namespaces, static.module_dict(builtins)), name, look)
         return self._imported.find(name, look) if value is ABSENT else value
 
 
@@ -217,7 +202,7 @@ class ModuleScope:
 
     def __init__(self, module: str | ModuleType) -> None:
         self._module = module
-        self._imported = _Imported()
+        self._imported = Imported()
 
     @property
     def title(self) -> str:
@@ -244,7 +229,7 @@ class ModuleScope:
                 slug="namespace-type",
                 hint="watch what refers to it, in another scope",
             )
-        return _find_in((namespace, static.module_dict(builtins)), name, look)
+        return find_in((namespace, static.module_dict(builtins)), name, look)
 
 
 class NamespaceScope:
@@ -261,7 +246,7 @@ class NamespaceScope:
 
     def find(self, name: str, look: Look) -> Any:
         """Return the value of `name` in the mapping, never asking its `__missing__`, or in builtins."""
-        return _find_in((self._storage, static.module_dict(builtins)), name, look)
+        return find_in((self._storage, static.module_dict(builtins)), name, look)
 
 
 class NoScope:
@@ -272,24 +257,3 @@ class NoScope:
     def find(self, _name: str, _look: Look) -> Any:
         """Return `ABSENT`."""
         return ABSENT
-
-
-def resolve(given: Any) -> Scope:
-    """Return the scope that `given` stands for: None for `__main__`, a module or its name, or a dict of names.
-
-    Raises:
-        Refused: nothing can be watched in such a scope.
-    """
-    if given is None:
-        return MainScope()
-    if static.is_a(given, ModuleType):
-        return ModuleScope(given)
-    if type(given) is str and all(part.isidentifier() for part in given.split(".")):
-        return ModuleScope(given) if given != "__main__" else MainScope()
-    if static.is_a(given, type) or static.is_a(given, FunctionType) or type(given) is str:
-        raise Refused(
-            f"cannot watch in the scope {text_of(given)}: functions and classes are no scopes in this version",
-            slug="scope-kind",
-            hint="name a module, or watch from inside the function with the Python interface",
-        )
-    return NamespaceScope(given)

@@ -12,28 +12,30 @@ import dataclasses
 import itertools
 import os
 from _thread import RLock
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from stopwhen import actions, deltas, env, hits, location, values
+from stopwhen import actions, deltas, env, frames, hits, location, values
 from stopwhen.acting import Acting, DueHit, Raise
-from stopwhen.activation import Activation, Seen, seen_of
+from stopwhen.activation import Activation, Family, Seen, seen_of
 from stopwhen.arming import ArmedCells
-from stopwhen.cells import Local
+from stopwhen.cells import Frame, Local
 from stopwhen.dependencies import Reading, read
 from stopwhen.errors import Refused, StopwhenError
-from stopwhen.event import Ended, Event, Rebound
+from stopwhen.event import Called, Ended, Event, Rebound
 from stopwhen.expression import parse
 from stopwhen.hit import Hit
 from stopwhen.mechanisms import all_mechanisms, chosen
 from stopwhen.mechanisms.native import events_of
 from stopwhen.mechanisms.recheck import Recheck
-from stopwhen.plan import Plan, cells_of, plan_for
+from stopwhen.plan import Plan, cells_of, plan_for, plan_for_many
 from stopwhen.rules import HitCondition, Rules, action_of, condition_of, depth_of, patterns_of
-from stopwhen.scope import FrameScope, NoScope, Scope, resolve
+from stopwhen.scope import FrameScope, NoScope, Scope
 from stopwhen.texts import text_of
 from stopwhen.types import ABSENT, AccessType, Action
 from stopwhen.waiting import Waiting
 from stopwhen.watchpoint import Watchpoint
+from stopwhen.wide import WideScope, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -126,14 +128,13 @@ class Session:
                 slug="access-type",
                 hint="watch its changes",
             )
-        if where is None:
-            where = FrameScope(frame) if frame is not None else resolve(scope)
+        read_in = where or (resolve(scope) if frame is None else FrameScope(frame))
         with self._lock:
             watchpoint = Watchpoint(
                 next(self._numbers),
                 expression,
                 access,
-                where,
+                read_in,
                 depth_of(depth),
                 allow_calls,
                 rules,
@@ -167,7 +168,10 @@ class Session:
 
     def explain(self, text: str, scope: Any = None, depth: int | str = 1, allow_calls: bool = False) -> Plan:
         """Return how `text` would be watched, without arming anything. Arguments and errors as for `watch`."""
-        reading = read(parse(text), resolve(scope), depth=depth_of(depth), allow_calls=allow_calls)
+        expression, where = parse(text), resolve(scope)
+        if isinstance(where, WideScope):
+            return plan_for_many(expression, where, depth_of(depth), self._usable(), allow_calls=allow_calls)
+        reading = read(expression, where, depth=depth_of(depth), allow_calls=allow_calls)
         return plan_for(text, reading, self._usable())
 
     # What watchpoints pass on.
@@ -175,15 +179,19 @@ class Session:
     def plan_of(self, watchpoint: Watchpoint) -> Plan:
         """Return how each cell of `watchpoint` is watched now."""
         with self._lock:
-            activation = next(iter(watchpoint.activations.values()), None)
+            text, family = watchpoint.expression.text, watchpoint.family
+            activation = next(reversed(watchpoint.activations.values()), None)
+            if family is not None:
+                cells = family.cells if activation is None else (*family.cells, *activation.cells)
+                return Plan(text, family.title, self._armed.planned(cells), state="is read in")
             if activation is None:
-                return Plan(watchpoint.expression.text, "not watched any more", ())
+                return Plan(text, "not watched any more", ())
             seen = activation.seen
             because = seen.reading.absent_because
             return Plan(
-                watchpoint.expression.text,
+                text,
                 seen.value_text if because is None else f"absent ({because})",
-                self._armed.planned(cells_of(seen.reading)),
+                self._armed.planned(activation.cells),
             )
 
     def enable(self, watchpoint: Watchpoint) -> None:
@@ -214,29 +222,78 @@ class Session:
     def _usable(self) -> tuple[Mechanism, ...]:
         return chosen(self._mechanisms)
 
-    def _read(self, activation: Activation, past: Mapping[Cell, Any] | None = None) -> Reading:
-        return _reading(activation.watchpoint, activation.scope, past)
-
     def _arm(self, watchpoint: Watchpoint) -> None:
         """Read and plan `watchpoint`, and arm all its cells or none."""
         scope = watchpoint.scope
-        activation = self._begin(watchpoint, scope)
-        if isinstance(scope, FrameScope) and not _reads_local(activation.seen.reading):
-            scope.let_go()
+        if not isinstance(scope, WideScope):
+            activation = self._begin(watchpoint, scope, scope)
+            if isinstance(scope, FrameScope) and not _reads_local(activation.seen.reading):
+                scope.let_go()
+            return
+        watchpoint.family = Family(watchpoint, scope)
+        try:
+            self._look_up(watchpoint.family, {})
+        except BaseException:
+            self._disarm(watchpoint)
+            raise
 
-    def _begin(self, watchpoint: Watchpoint, scope: Scope) -> Activation:
+    def _begin(self, watchpoint: Watchpoint, key: object, scope: Scope, span: tuple[Cell, ...] = ()) -> Activation:
         """Read the expression of `watchpoint` in `scope`, and arm all cells that it reads there or none."""
-        reading = _reading(watchpoint, scope)
-        activation = Activation(watchpoint, scope, seen_of(reading, watchpoint.access))
-        self._armed.add(activation, cells_of(reading))
-        watchpoint.activations[scope] = activation
+        reading = self._read(watchpoint, scope)
+        activation = Activation(watchpoint, key, scope, seen_of(reading, watchpoint.access), span)
+        self._armed.add(activation, activation.cells)
+        watchpoint.activations[key] = activation
+        watchpoint.began = True
         watchpoint.was_present |= reading.value is not ABSENT
         return activation
 
+    def _end(self, activation: Activation) -> None:
+        """End one of many activations; that of a scope that is alone ends its watchpoint."""
+        watchpoint = activation.watchpoint
+        if watchpoint.family is None:
+            self.remove(watchpoint)
+        elif activation.is_live:
+            del watchpoint.activations[activation.key]
+            self._armed.drop(activation, activation.cells)
+
     def _disarm(self, watchpoint: Watchpoint) -> None:
-        for activation in watchpoint.activations.values():
-            self._armed.drop(activation, cells_of(activation.seen.reading))
+        activations = list(watchpoint.activations.values())
         watchpoint.activations.clear()
+        for activation in activations:
+            self._armed.drop(activation, activation.cells)
+        if watchpoint.family is not None:
+            self._armed.drop(watchpoint.family, watchpoint.family.cells)
+            watchpoint.family = None
+
+    # Scopes that stand for many.
+
+    def _look_up(self, family: Family, past: Mapping[Cell, Any]) -> None:
+        """Find what the scope stands for now, watch its calls to come and those that run already."""
+        function, cells = family.look_up(past)
+        self._armed.replace(family, family.cells, cells)
+        is_new = function is not family.function
+        family.function, family.cells = function, cells
+        if is_new and isinstance(function, FunctionType):
+            for frame in frames.of_function(function):
+                self._begin_call(family, frame)
+
+    def _begin_call(self, family: Family, frame: FrameType) -> Activation | None:
+        """Watch in a call that runs in `frame`; None when it is watched already."""
+        watchpoint, ref = family.watchpoint, frames.ref(frame)
+        if ref in watchpoint.activations:
+            return None
+        return self._begin(watchpoint, ref, FrameScope(frame), (Frame(watchpoint.expression.text, ref),))
+
+    def _hear(self, family: Family, event: Event) -> None:
+        """Take an event of a cell that says what the scope stands for, or of a call."""
+        if not isinstance(event.delta, Called):
+            self._look_up(family, self._past(event))
+        elif event.frame is not None:
+            activation = self._begin_call(family, event.frame)
+            if activation is not None and activation.seen.truth and not event.own:
+                due = self._already(activation, event.frame)
+                if due is not None:
+                    self._acting.add(event.thread_id, due)
 
     # Events.
 
@@ -272,26 +329,31 @@ class Session:
             try:
                 while self._waiting:
                     event = self._waiting.pop()
-                    for activation in self._armed.readers(event.cell):
-                        if activation.is_live:  # what ran for those before it may have ended it
-                            self._process(activation, event)
+                    for reader in self._armed.readers(event.cell):
+                        if reader.is_live:  # what ran for those before it may have ended it
+                            self._tell(reader, event)
             finally:
                 self._processing = False
                 if env.core is not None:
                     env.core.set_due(len(self._acting))
 
-    def _process(self, activation: Activation, event: Event) -> None:
-        watchpoint = activation.watchpoint
-        if isinstance(event.delta, Ended):
-            self.remove(watchpoint)
-            return
-        seen = activation.seen
+    def _tell(self, reader: Activation | Family, event: Event) -> None:
+        """Have `reader` take `event`; what cannot be watched any more after it is removed, and the reason said."""
+        watchpoint = reader.watchpoint
         try:
-            new, changed = self._look(activation, event)
+            if isinstance(reader, Family):
+                self._hear(reader, event)
+            elif isinstance(event.delta, Ended):
+                self._end(reader)
+            else:
+                self._process(reader, event)
         except StopwhenError as error:
             self.output.say(f"no longer watching {watchpoint.expression.text!r}: {error}")
             self.remove(watchpoint)
-            return
+
+    def _process(self, activation: Activation, event: Event) -> None:
+        watchpoint, seen = activation.watchpoint, activation.seen
+        new, changed = self._look(activation, event)
         activation.seen = new
         watchpoint.was_present |= new.reading.value is not ABSENT
         if changed and not event.own:
@@ -305,7 +367,7 @@ class Session:
             if not deltas.is_change(event.delta):
                 return seen, False
             return Seen(seen.reading, text=text_of(seen.reading.value)), True
-        reading = self._read_after(event, activation)
+        reading = self._read(watchpoint, activation.scope, event)
         if not activation.is_live:  # a call that the user allows has ended it
             return seen, False
         new = seen_of(reading, watchpoint.access)
@@ -317,13 +379,23 @@ class Session:
         equal = values.same_structure if reading.fresh and seen.reading.fresh else values.same
         return new, not equal(seen.reading.value, reading.value)
 
-    def _read_after(self, event: Event, activation: Activation) -> Reading:
-        """Read `activation` as it was right after `event`, before those that wait or arrive while it is read."""
+    def _past(self, event: Event | None = None) -> dict[Cell, Any]:
+        """Return what cells held before the events that wait, and right after `event`."""
+        past = self._waiting.past()
+        if event is not None and isinstance(event.delta, Rebound):
+            past[event.cell] = event.delta.new
+        return past
+
+    def _read(self, watchpoint: Watchpoint, scope: Scope, event: Event | None = None) -> Reading:
+        """Read an expression as it was right after `event`, before those that wait or arrive while it is read."""
         while True:
-            past = self._waiting.past()
-            if isinstance(event.delta, Rebound):
-                past[event.cell] = event.delta.new
-            reading = self._read(activation, past)
+            reading = read(
+                watchpoint.expression,
+                scope,
+                depth=watchpoint.depth,
+                allow_calls=watchpoint.allow_calls,
+                past=self._past(event),
+            )
             records = () if env.core is None else env.core.take()
             if not records:
                 return reading
@@ -424,10 +496,6 @@ def _close_at_exit() -> None:
 
 # On import: it runs after the functions that the program registers later, which may still change watched data.
 atexit.register(_close_at_exit)
-
-
-def _reading(watchpoint: Watchpoint, scope: Scope, past: Mapping[Cell, Any] | None = None) -> Reading:
-    return read(watchpoint.expression, scope, depth=watchpoint.depth, allow_calls=watchpoint.allow_calls, past=past)
 
 
 def _as_own(event: Event) -> Event:

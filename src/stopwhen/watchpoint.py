@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from stopwhen.activation import Activation
+    from stopwhen.activation import Activation, Family
     from stopwhen.expression import WatchExpression
     from stopwhen.hit import Hit
     from stopwhen.location import Location
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stopwhen.rules import Rules
     from stopwhen.scope import Scope
     from stopwhen.session import Session
+    from stopwhen.wide import WideScope
 
 MOST_HITS = 1_000
 """How many hits a watchpoint keeps: the newest."""
@@ -40,14 +41,16 @@ class Watchpoint:
         hits: those that acted, the newest 1,000, without a hold on the program's objects.
         mechanisms: those that it may be planned with, now and later.
         was_present: its expression had a value at some time.
-        activations: its expression in each scope that it is read in now; none while it is disarmed.
+        began: it has been read in some scope at some time.
+        activations: its expression in each scope that it is read in now, by key; none while it is disarmed.
+        family: what its scope stands for, when that is each of many; None while it is disarmed.
         forbidden_at: of a guard (`stopwhen.forbid`), where it was made; else None.
     """
 
     number: int
     expression: WatchExpression
     access: AccessType
-    scope: Scope
+    scope: Scope | WideScope
     depth: int | str
     allow_calls: bool
     rules: Rules
@@ -57,9 +60,11 @@ class Watchpoint:
     count: int = 0
     kept: deque[Hit] = field(default_factory=lambda: deque(maxlen=MOST_HITS))
     was_present: bool = False
+    began: bool = False
     removed: bool = False
     condition_failed: bool = False
-    activations: dict[Scope, Activation] = field(default_factory=dict)
+    activations: dict[object, Activation] = field(default_factory=dict)
+    family: Family | None = None
     forbidden_at: Location | None = None
 
     @property

@@ -104,6 +104,65 @@ def test_what_was_never_there_is_told_at_the_end(watch, hint):
     assert hint in found.stderr
 
 
+CALLS = """
+    class Shop:
+        def total(self, prices):
+            cost = 0
+            for price in prices:
+                cost += price
+            return cost
+
+    def unused():
+        x = 1
+
+    print(Shop().total([1, 2]))
+"""
+
+
+def test_every_call_of_a_function_is_a_scope():
+    """It is named as `module:name`, and pending until the program has made it."""
+    found = run_program(CALLS, stopwhen=["--action", "log", "--changes", "cost", "--scope", "__main__:Shop.total"])
+    assert (found.stdout, found.status) == ("3\n", 0)
+    changes = [line.strip() for line in found.stderr.splitlines() if line.startswith("  cost ")]
+    assert changes == ["cost  bound to 0", "cost  0 -> 1", "cost  1 -> 3"]
+    assert [line.split("|")[1].strip() for line in found.stderr.splitlines() if "|" in line] == [
+        *("cost = 0", "cost += price", "cost += price"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("x", "--scope", "__main__:unused"), "__main__:unused was never called"),
+        (
+            ("x", "--scope", "__main__:Shop.total"),
+            "read in every call of __main__:Shop.total, and had a value in none",
+        ),
+        (("x", "--scope", "__main__:unusd"), "there is no 'unusd' in __main__; did you mean 'unused'?"),
+        (("x", "--scope", "__main__:Shop.totl"), "there is no 'totl' in __main__; did you mean 'total'?"),
+    ],
+)
+def test_what_no_call_had_is_told_at_the_end(words, hint):
+    """With how far it came: no such function, no call, or no such name in one."""
+    found = run_program(CALLS, stopwhen=["--action", "log", "--changes", *words])
+    assert found.stderr.startswith("stopwhen: x was never there [never-there]\n  hint: ")
+    assert found.stderr.endswith(f"{hint}\n")
+
+
+def test_explain_tells_of_calls_to_come(tmp_path):
+    """Names of a function are told before it is called; one written in C is refused."""
+    (tmp_path / "shop.py").write_text("rate = 1\ndef cost(n):\n    total = n\n")
+    found = stopwhen("explain", "--scope", "shop:cost", "total * rate", cwd=tmp_path)
+    assert found.status == 0
+    assert "is read in  every call of shop:cost" in found.stdout
+    assert "total: local of cost" in found.stdout
+    assert "rate: name 'rate' in shop" in found.stdout
+    refused = stopwhen("explain", "--scope", "math:sin", "x", cwd=tmp_path)
+    assert (refused.stdout, refused.status) == ("", 2)
+    assert "written in C" in refused.stderr
+    assert "[scope-kind]" in refused.stderr
+
+
 def test_what_is_gone_at_the_end_was_there():
     """A name that lived for a while is not reported."""
     found = run_program("import sys\nx = 1\ndel x\n", stopwhen=["--action", "count", "--true", "x == 2"])

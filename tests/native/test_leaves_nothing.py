@@ -215,6 +215,82 @@ def test_a_removed_watchpoint_lets_go_of_the_frame_it_was_made_in(mechanism):
     assert watchpoint.count == 1
 
 
+def test_calls_of_a_watched_function_hold_nothing_when_they_end(mechanism):
+    """Neither by a return nor by an error: locals are freed then, and nothing stays armed but the function."""
+    freed = []
+
+    def call(fail):
+        value = Plain()
+        freed.append(weakref.ref(value))
+        value = List([Plain()])
+        freed.append(weakref.ref(value))
+        if fail:
+            raise KeyError
+
+    with stopwhen.changes("value", scope=call, action="count") as watchpoint:
+        call(False)
+        with pytest.raises(KeyError):
+            call(True)
+        gc.collect()
+        assert [one() for one in freed] == [None] * 4
+        assert watchpoint.count == 4
+        assert not watchpoint.activations
+    assert len(session.current()._armed) == 0
+
+
+@pytest.mark.skipif(env.core is None, reason="needs the C module")
+@pytest.mark.parametrize("end", ["drop", "close", "exhaust"])
+def test_a_suspended_generator_is_not_kept_by_being_watched(monkeypatch, end):
+    """Nor are its locals, once it is dropped, closed or at its end."""
+    monkeypatch.delenv("STOPWHEN_MECHANISM", raising=False)
+
+    def generate():
+        value = Plain()
+        freed.append(weakref.ref(value))
+        yield
+
+    freed = []
+    with stopwhen.changes("value", scope=generate, action="count") as watchpoint:
+        generator = generate()
+        next(generator)
+        gone = weakref.ref(generator)
+        if end == "close":
+            generator.close()
+        elif end == "exhaust":
+            next(generator, None)
+        del generator
+        gc.collect()
+        assert gone() is None
+        gc.collect()
+        assert freed[0]() is None
+        assert watchpoint.count == 1
+
+
+@pytest.mark.skipif(env.core is None, reason="needs the C module")
+def test_ten_thousand_calls_are_no_burden_for_code_that_runs(monkeypatch):
+    """A local is compared at events of its own frame alone, however many there are."""
+    monkeypatch.delenv("STOPWHEN_MECHANISM", raising=False)
+
+    def generate():
+        x = 1
+        yield x
+        x = 2
+        yield x
+
+    with stopwhen.changes("x", scope=generate, action="count") as watchpoint:
+        started = [generate() for _ in range(10_000)]
+        for one in started:
+            next(one)
+        assert len(watchpoint.activations) == 10_000
+        assert env.core.checks() == 0
+        next(started[5_000])
+        assert watchpoint.count == 10_001
+        del started, one
+        gc.collect()
+        assert watchpoint.activations == {}
+    assert env.core.armed() == 0
+
+
 def test_a_shared_variable_is_let_go_of(mechanism):
     """The cell object of a closure is a thing of the program's as well."""
     value = Plain()

@@ -20,6 +20,7 @@ from stopwhen.cells import Closure, Content, DictItem, ListItem, Local, Opaque, 
 from stopwhen.dependencies import read
 from stopwhen.errors import Refused
 from stopwhen.expression import parse
+from stopwhen.frames import ref
 from stopwhen.scope import FrameScope, MainScope, ModuleScope, NamespaceScope
 from stopwhen.types import ABSENT
 
@@ -111,7 +112,7 @@ class TestNames:
         frame = sys._getframe()
         found = read(parse("total[0] + len(total)"), FrameScope(frame))
         assert found.value == 2
-        assert Local("total", frame, "total") in found.cells
+        assert Local("total", ref(frame), "total") in found.cells
         assert total == [1]
 
     def test_closure_variables_of_a_frame(self):

@@ -9,11 +9,12 @@ import types
 import pytest
 
 from hostile import bomb, hostile
-from stopwhen import scope as scope_module
+from stopwhen import frames
 from stopwhen.cells import Closure, DictItem, Local
 from stopwhen.errors import Refused
+from stopwhen.frames import cell_of, local, ref
 from stopwhen.record import present
-from stopwhen.scope import FrameScope, MainScope, ModuleScope, NamespaceScope, frame_cell, frame_local
+from stopwhen.scope import FrameScope, MainScope, ModuleScope, NamespaceScope
 from stopwhen.types import ABSENT
 
 module_level = "of the module"
@@ -35,7 +36,7 @@ def found(scope, name):
 @pytest.fixture(params=["as it is", "without the C module"])
 def _core_or_not(request, monkeypatch):
     if request.param != "as it is":
-        monkeypatch.setattr(scope_module, "_core_function", lambda name: None)
+        monkeypatch.setattr(frames, "_core_function", lambda name: None)
 
 
 @pytest.mark.usefixtures("_core_or_not")
@@ -45,7 +46,7 @@ class TestFrames:
         frame = sys._getframe()
         value, cells = found(FrameScope(frame), "total")
         assert value == 3
-        assert cells == [Local("total", frame, "total")]
+        assert cells == [Local("total", ref(frame), "total")]
         assert total == 3
 
     def test_a_local_that_is_not_bound_is_absent_and_hides_the_global(self):
@@ -73,8 +74,8 @@ class TestFrames:
         frame = sys._getframe()
         value, cells = found(FrameScope(frame), "shared")
         assert value == 1
-        assert cells[0] == Local("shared", frame, "shared")
-        if frame_cell(frame, "shared") is not None:
+        assert cells[0] == Local("shared", ref(frame), "shared")
+        if cell_of(frame, "shared") is not None:
             assert cells[1:] == [Closure("shared", inner.__closure__[0])]
 
     def test_a_free_variable_is_found(self):
@@ -121,8 +122,8 @@ class TestFrames:
     def test_frame_local_reads_and_says_what_is_absent(self):
         one = 1
         frame = sys._getframe()
-        assert frame_local(frame, "one") is one
-        assert frame_local(frame, "two") is ABSENT
+        assert local(frame, "one") is one
+        assert local(frame, "two") is ABSENT
         if sys is None:
             two = 2  # noqa: F841
 
@@ -138,7 +139,7 @@ class TestFrames:
 
     def test_a_class_body_has_its_own_namespace(self):
         found_in_body = {}
-        needs_c_module = frame_cell(sys._getframe(), "found_in_body") is None
+        needs_c_module = cell_of(sys._getframe(), "found_in_body") is None
 
         class Body:
             x = 1

@@ -39,6 +39,7 @@ code_info_free(void *pointer)
     PyMem_Free(info->mutates);
     PyMem_Free(info->merged);
     PyMem_Free(info->grain);
+    PyMem_Free(info->stored);
     PyMem_Free(info);
 }
 
@@ -78,6 +79,7 @@ find_effects(CoreState *state, CodeInfo *info, const unsigned char *bytes, PyObj
         if (effect & EFFECT_ANY) {
             info->due[unit] |= DUE_OPERANDS;
         }
+        info->stored[unit] = state->local_stores[opcode] | (int)(argument << 2);
         for (Py_ssize_t cache = unit + 1; effect && cache < next && cache < info->length; cache++) {
             info->effect[cache] = effect | EFFECT_CACHE;
         }
@@ -225,8 +227,9 @@ make_info(CoreState *state, PyCodeObject *code)
     info->mutates = PyMem_Calloc(length + 1, 1);
     info->merged = PyMem_Calloc(length + 1, 1);
     info->grain = PyMem_Calloc(length + 1, 1);
+    info->stored = PyMem_Calloc(length + 1, sizeof(int));
     if (info->effect == NULL || info->due == NULL || info->culprit == NULL || info->merged == NULL ||
-        info->grain == NULL || info->mutates == NULL) {
+        info->grain == NULL || info->mutates == NULL || info->stored == NULL) {
         goto failed;
     }
     for (size_t unit = 0; unit <= length; unit++) {
@@ -281,6 +284,33 @@ code_info(CoreState *state, PyCodeObject *code)
     state->latest_code = info == NULL ? NULL : code;
     state->latest_info = info;
     return info;
+}
+
+int
+code_stores_local(const CodeInfo *info, Py_ssize_t unit, Py_ssize_t index)
+{
+    int argument = info->stored[unit] >> 2;
+    switch (info->stored[unit] & 3) {
+    case LOCAL_STORE:
+        return argument == index;
+    case LOCAL_STORE_HIGH:
+        return argument >> 4 == index;
+    case LOCAL_STORE_BOTH:
+        return argument >> 4 == index || (argument & 15) == index;
+    default:
+        return 0;
+    }
+}
+
+Py_ssize_t
+code_local_store_on_line(const CodeInfo *info, Py_ssize_t unit, Py_ssize_t index)
+{
+    for (Py_ssize_t i = unit; i >= 0 && i < info->length && info->line[i] == info->line[unit]; i++) {
+        if (code_stores_local(info, i, index)) {
+            return i;
+        }
+    }
+    return -1;
 }
 
 int

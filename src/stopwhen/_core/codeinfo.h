@@ -27,6 +27,11 @@
 #define JUMP_GENERATOR 4 /* makes a generator; the next instruction runs on a stack of one */
 #define JUMP_BACK 8 /* jumps backward by its argument, and may let another thread run */
 
+/* How the argument of an instruction tells which locals it stores to; the same values in mechanisms/opcodes.py. */
+#define LOCAL_STORE 1      /* it is an index */
+#define LOCAL_STORE_HIGH 2 /* its bits from the fourth on are */
+#define LOCAL_STORE_BOTH 3 /* so are the four below */
+
 #define NO_NAME 255 /* in the table of name shifts: the argument is no index of co_names */
 
 struct CodeInfo {
@@ -45,7 +50,9 @@ struct CodeInfo {
     int loop_era; /* loops.c: `state->era` for which `loop` holds. */
     int *line; /* Of a unit; -1 for none. */
     PyCodeObject *code; /* Borrowed: the code owns its information. */
-    Py_ssize_t local_checks; /* Armed checks on locals of frames of this code. */
+    int *stored; /* Of an instruction: LOCAL_STORE..., 0 for none, and its argument from bit 2 on. */
+    Py_ssize_t local_checks; /* Armed checks on frames of this code. */
+    Py_ssize_t calls; /* Functions with this code whose calls are noted. */
     long events; /* instrument.c: local events of our tool that are on. */
     int awaited; /* instrument.c: a one-shot stop waits for a frame of this code. */
     CodeInfo *next; /* instrument.c: list of those with events on. */
@@ -69,6 +76,19 @@ int loops_due(CoreState *state, CodeInfo *info, int unit, int due);
 
 /* True when the instruction at `offset` (bytes, of it or of one of its caches) can have an effect of `effects`. */
 int code_may(CoreState *state, PyCodeObject *code, int offset, int effects);
+
+/* True when the instruction at `unit` stores to, or deletes, the fast local `index`. */
+int code_stores_local(const CodeInfo *info, Py_ssize_t unit, Py_ssize_t index);
+
+/* Return the unit of the first such instruction from `unit` on, on the same line; -1 for none. */
+Py_ssize_t code_local_store_on_line(const CodeInfo *info, Py_ssize_t unit, Py_ssize_t index);
+
+/* True when checks on locals are due in this code. */
+static inline int
+code_has_locals(const CodeInfo *info)
+{
+    return info->local_checks > 0 || info->calls > 0;
+}
 
 /* True when the line of `unit` names a function that changes data. */
 int code_line_names_mutator(const CodeInfo *info, Py_ssize_t unit);

@@ -77,20 +77,39 @@ compat_stack_slot(int index)
 #endif
 }
 
+PyFrameObject *
+compat_running_frame(void)
+{
+    _PyInterpreterFrame *frame = current_frame();
+    while (frame != NULL && _PyFrame_IsIncomplete(frame)) {
+        frame = frame->previous;
+    }
+    return frame == NULL ? NULL : frame->frame_obj;
+}
+
+PyObject *
+compat_frame_function(PyFrameObject *frame)
+{
+    _PyInterpreterFrame *data = frame->f_frame;
+#if PY_VERSION_HEX >= 0x030E0000
+    return PyStackRef_IsNull(data->f_funcobj) ? NULL : PyStackRef_AsPyObjectBorrow(data->f_funcobj);
+#elif PY_VERSION_HEX >= 0x030C0000
+    return data->f_funcobj;
+#else
+    return (PyObject *)data->f_func;
+#endif
+}
+
 #if HAS_MONITORING
 PyObject *
 compat_stack_item(int depth)
 {
 #if PY_VERSION_HEX >= 0x030E0000
     (void)depth;
-    _PyStackRef item = PyThreadState_Get()->current_frame->stackpointer[-1];
+    _PyStackRef item = current_frame()->stackpointer[-1];
     return PyStackRef_IsNull(item) ? NULL : PyStackRef_AsPyObjectBorrow(item);
 #else
-    _PyInterpreterFrame *frame = current_frame();
-    if (depth <= 0) {
-        return NULL;
-    }
-    return _PyFrame_Stackbase(frame)[depth - 1];
+    return depth <= 0 ? NULL : _PyFrame_Stackbase(current_frame())[depth - 1];
 #endif
 }
 

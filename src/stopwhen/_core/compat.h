@@ -10,6 +10,7 @@
 #define HAS_MONITORING (PY_VERSION_HEX >= 0x030C0000)
 #define HAS_DICT_WATCHERS (PY_VERSION_HEX >= 0x030C0000)
 #define HAS_DICT_VERSIONS (PY_VERSION_HEX < 0x030C0000)
+#define HAS_FRAME_LOCALS_PROXY (PY_VERSION_HEX >= 0x030D0000)
 
 #if PY_VERSION_HEX < 0x030D0000
 #define Py_IsFinalizing _Py_IsFinalizing
@@ -81,6 +82,11 @@ PyCodeObject *compat_place(int *offset);
  *
  * Only while an event of that frame is handled, and for slots that are in use then. */
 PyObject *compat_stack_slot(int index);
+/* Return the frame object of the running Python frame, borrowed; NULL when it has none. Makes none. */
+PyFrameObject *compat_running_frame(void);
+
+/* Return the function that `frame` runs, borrowed; NULL when that is not known any more. */
+PyObject *compat_frame_function(PyFrameObject *frame);
 
 #if HAS_MONITORING
 /* Return what is on top of the running frame's stack, borrowed; NULL when that is not known.

@@ -3,11 +3,12 @@
  * I1. A check owns a reference to every object in its snapshot, so an equal pointer is an equal object.
  * I2. `check_changed` only compares; `check_report` notes the difference and takes the new snapshot, in this order, so
  *     that nothing that happens while noting is lost.
- * I3. `armed` is set exactly while the check stands in state->checks.
+ * I3. `armed` is set exactly while the check stands in state->checks, or with the checks of its frame.
  */
 #include "content.h"
 
 #include "codeinfo.h"
+#include "frames.h"
 #include "keys.h"
 #include "large.h"
 
@@ -58,10 +59,16 @@ is_shared(PyFrameObject *frame, Py_ssize_t index)
     return shared;
 }
 
+static PyFrameObject *
+frame_of(const Check *check)
+{
+    return ((FrameRef *)check->owner)->frame; /* Borrowed; NULL once it is gone. */
+}
+
 static PyObject *
 read_local(PyFrameObject *frame, Py_ssize_t index)
 {
-    PyObject *value = compat_fast_local(frame, index);
+    PyObject *value = frame == NULL ? NULL : compat_fast_local(frame, index);
     if (value != NULL && PyCell_Check(value) && is_shared(frame, index)) {
         Py_SETREF(value, Py_XNewRef(PyCell_GET(value)));
     }
@@ -84,7 +91,7 @@ read_one(Check *check)
         value = read_slot(check->owner, check->extra);
         break;
     case CHECK_LOCAL:
-        value = read_local((PyFrameObject *)check->owner, check->index);
+        value = read_local(frame_of(check), check->index);
         break;
     default:
         assert(check->kind == CHECK_CLOSURE);
@@ -259,10 +266,10 @@ static int
 is_borrowed(Check *check)
 {
     Py_ssize_t count = PyTuple_GET_SIZE(check->extra);
-    if (count == 1) {
+    if (count == 1 || frame_of(check) == NULL) {
         return 0;
     }
-    long offset = PyFrame_GetLasti((PyFrameObject *)check->owner);
+    long offset = PyFrame_GetLasti(frame_of(check));
     for (Py_ssize_t i = 1; i < count; i++) {
         PyObject *range = PyTuple_GET_ITEM(check->extra, i);
         if (PyLong_AsLong(PyTuple_GET_ITEM(range, 0)) <= offset &&
@@ -292,6 +299,8 @@ check_changed(CoreState *Py_UNUSED(state), Check *check)
         return sequence_differs(check);
     case CHECK_CALL:
         return call_differs(check);
+    case CHECK_FRAME:
+        return 0;
     case CHECK_LIST_ITEM: {
         PyObject *list = check->owner;
         Py_ssize_t length = PyList_GET_SIZE(list);
@@ -579,18 +588,12 @@ check_report(CoreState *state, Check *check, const Blame *blame)
     }
 }
 
-/* If the check is on a local of `frame`, which is about to end, note that end. */
+/* Note that the frame of the check ends. */
 int
-check_note_end(CoreState *state, Check *check, PyFrameObject *frame)
+check_note_end(CoreState *state, Check *check, const Blame *blame)
 {
-    if (check->kind != CHECK_LOCAL || check->owner != (PyObject *)frame) {
-        return 0;
-    }
-    Blame blame;
-    blame_current(&blame);
-    int result = events_note(state, check->token, DELTA_ENDED, Py_NewRef(Py_None), &blame);
-    blame_release(&blame);
-    return result;
+    assert(check_is_of_frame(check));
+    return events_note(state, check->token, DELTA_ENDED, Py_NewRef(Py_None), blame);
 }
 
 static int
@@ -610,6 +613,7 @@ take_snapshot(Check *check)
         return result;
     }
     case CHECK_CALL:
+    case CHECK_FRAME:
         return 0;
     case CHECK_LIST:
     case CHECK_SET:
@@ -644,7 +648,7 @@ is_of_type(PyObject *object, PyObject *type)
 }
 
 static int
-owner_fits(CheckKind kind, PyObject *owner, PyObject *extra)
+owner_fits(CoreState *state, CheckKind kind, PyObject *owner, PyObject *extra)
 {
     switch (kind) {
     case CHECK_LIST:
@@ -667,29 +671,27 @@ owner_fits(CheckKind kind, PyObject *owner, PyObject *extra)
                ((PyMemberDescrObject *)extra)->d_member->type == T_OBJECT_EX &&
                PyObject_TypeCheck(owner, PyDescr_TYPE(extra));
     case CHECK_LOCAL:
-        return PyFrame_Check(owner) && PyTuple_Check(extra) && PyTuple_GET_SIZE(extra) > 0 &&
+        return Py_IS_TYPE(owner, state->frame_ref_type) && PyTuple_Check(extra) && PyTuple_GET_SIZE(extra) > 0 &&
                PyUnicode_Check(PyTuple_GET_ITEM(extra, 0));
     case CHECK_CLOSURE:
         return PyCell_Check(owner);
     case CHECK_CALL:
         return PyCallable_Check(owner);
+    case CHECK_FRAME:
+        return Py_IS_TYPE(owner, state->frame_ref_type);
     }
     return 0;
 }
 
 static Py_ssize_t
-fast_local_index(PyFrameObject *frame, PyObject *name)
+fast_local_index(const PyCodeObject *code, PyObject *name)
 {
-    PyCodeObject *code = PyFrame_GetCode(frame);
-    Py_ssize_t index = -1;
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(code->co_localsplusnames); i++) {
         if (PyUnicode_Compare(PyTuple_GET_ITEM(code->co_localsplusnames, i), name) == 0) {
-            index = i;
-            break;
+            return i;
         }
     }
-    Py_DECREF(code);
-    return index;
+    return -1;
 }
 
 static PyObject *
@@ -704,7 +706,8 @@ check_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
     if (!PyArg_ParseTuple(args, "iOOO", &kind, &owner, &extra, &token)) {
         return NULL;
     }
-    if (kind < CHECK_LIST || kind > CHECK_CALL || !owner_fits((CheckKind)kind, owner, extra)) {
+    CoreState *state = PyType_GetModuleState(type);
+    if (kind < CHECK_LIST || kind > CHECK_FRAME || !owner_fits(state, (CheckKind)kind, owner, extra)) {
         return PyErr_Format(PyExc_TypeError, "a check of kind %d cannot look at a %.100s", kind,
                             Py_TYPE(owner)->tp_name);
     }
@@ -713,7 +716,7 @@ check_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
         return NULL;
     }
     self->kind = (CheckKind)kind;
-    self->state = PyType_GetModuleState(type);
+    self->state = state;
     self->owner = Py_NewRef(owner);
     self->extra = Py_NewRef(extra);
     self->token = Py_NewRef(token);
@@ -726,7 +729,7 @@ check_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
     }
     else if (kind == CHECK_LOCAL) {
         PyObject *name = PyTuple_GET_ITEM(extra, 0);
-        self->index = fast_local_index((PyFrameObject *)owner, name);
+        self->index = fast_local_index(((FrameRef *)owner)->code, name);
         if (self->index < 0) {
             PyErr_Format(PyExc_KeyError, "the frame has no local %R", name);
             Py_DECREF(self);
@@ -739,29 +742,61 @@ check_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 static void
 count_local_check(Check *check, int change)
 {
-    PyCodeObject *code = PyFrame_GetCode((PyFrameObject *)check->owner);
-    CodeInfo *info = code_info(check->state, code);
+    check->state->frame_check_count += change;
+    CodeInfo *info = code_info(check->state, ((FrameRef *)check->owner)->code);
     if (info != NULL) {
+#if HAS_MONITORING
+        /* What was of no interest before has its events disabled. */
+        int again = change > 0 && info->local_checks == 0 && info->calls == 0;
+#endif
         info->local_checks += change;
 #if HAS_MONITORING
-        (void)instrument_code(check->state, info, change > 0);
+        (void)instrument_code(check->state, info, again);
 #endif
     }
     PyErr_Clear();
-    Py_DECREF(code);
+}
+
+static int
+add_to_list(Check *check)
+{
+    if (!check_is_of_frame(check)) {
+        return recheck_add(check->state, check);
+    }
+    if (frame_of(check) == NULL) {
+        return 1; /* Nothing will ever happen to it. */
+    }
+    if (frames_add_check((FrameRef *)check->owner, check) < 0) {
+        return -1;
+    }
+    count_local_check(check, 1);
+    return 0;
 }
 
 static void
 disarm(Check *check)
 {
-    if (check->armed) {
-        check->armed = 0;
-        large_weigh(check->state, check);
-        recheck_remove(check->state, check); /* I3 */
-        if (check->kind == CHECK_LOCAL) {
-            count_local_check(check, -1);
-        }
+    if (!check->armed) {
+        return;
     }
+    check->armed = 0;
+    large_weigh(check->state, check);
+    if (check_is_of_frame(check)) {
+        frames_remove_check((FrameRef *)check->owner, check); /* I3 */
+        count_local_check(check, -1);
+    }
+    else {
+        recheck_remove(check->state, check); /* I3 */
+    }
+}
+
+/* The frame of an armed check is gone, and has taken the check off its list. */
+void
+check_lose_frame(Check *check)
+{
+    assert(check->armed && check_is_of_frame(check));
+    check->armed = 0; /* I3 */
+    count_local_check(check, -1);
 }
 
 static PyObject *
@@ -771,13 +806,13 @@ check_arm(PyObject *object, PyObject *Py_UNUSED(unused))
     if (self->armed) {
         Py_RETURN_NONE;
     }
-    if (take_snapshot(self) < 0 || recheck_add(self->state, self) < 0) {
+    int added = take_snapshot(self) < 0 ? -1 : add_to_list(self);
+    if (added < 0) {
         return NULL;
     }
-    self->armed = 1; /* I3 */
-    large_weigh(self->state, self);
-    if (self->kind == CHECK_LOCAL) {
-        count_local_check(self, 1);
+    self->armed = added == 0; /* I3 */
+    if (self->armed) {
+        large_weigh(self->state, self);
     }
     Py_RETURN_NONE;
 }
@@ -878,7 +913,9 @@ parse_frame_and_index(PyObject *args, PyFrameObject **frame, Py_ssize_t *index)
     if (!PyArg_ParseTuple(args, "O!U", &PyFrame_Type, frame, &name)) {
         return -1;
     }
-    *index = fast_local_index(*frame, name);
+    PyCodeObject *code = PyFrame_GetCode(*frame);
+    *index = fast_local_index(code, name);
+    Py_DECREF(code);
     return PyErr_Occurred() ? -1 : 0;
 }
 

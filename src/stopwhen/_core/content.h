@@ -15,9 +15,10 @@ typedef enum {
     CHECK_SEQUENCE = 6,  /* what the iterator of extra, a builtin type, finds in the owner: deque */
     CHECK_LIST_ITEM = 7, /* extra: index */
     CHECK_SLOT = 8,      /* extra: member descriptor */
-    CHECK_LOCAL = 9,     /* owner: frame; extra: (name, ranges in which it is another's) */
+    CHECK_LOCAL = 9,     /* owner: FrameRef; extra: (name, ranges in which it is another's) */
     CHECK_CLOSURE = 10,  /* owner: cell object */
     CHECK_CALL = 11,     /* owner: callable that evaluates, compares and returns whether it changed */
+    CHECK_FRAME = 12,    /* owner: FrameRef; nothing but its end is noted */
 } CheckKind;
 
 struct Check {
@@ -50,6 +51,13 @@ struct Check {
 
 /* From which cost on a content is compared whole only now and then. */
 #define LARGE 8192
+
+/* True for a check that stands with its frame's, not among those that any code may concern. */
+static inline int
+check_is_of_frame(const Check *check)
+{
+    return check->kind == CHECK_LOCAL || check->kind == CHECK_FRAME;
+}
 
 static inline int
 check_list_differs(const Check *check)

@@ -54,13 +54,15 @@ blame_current(Blame *blame)
     blame->other_offset = 0;
 }
 
+#define MOST_PLACES 500 /* The same as in mechanisms/recheck.py. */
+
 static PyObject *
 place(PyCodeObject *code, int offset)
 {
     return Py_BuildValue("Oi", code, offset);
 }
 
-/* Return the places of all frames of the blamed thread, innermost first, as a new tuple. */
+/* Return the places of the innermost frames of the blamed thread, innermost first, as a new tuple. */
 static PyObject *
 stack_of(const Blame *blame)
 {
@@ -68,7 +70,7 @@ stack_of(const Blame *blame)
     PyObject *result = NULL;
     PyFrameObject *frame = (PyFrameObject *)Py_XNewRef(blame->frame);
     int offset = blame->offset;
-    while (places != NULL && frame != NULL) {
+    while (places != NULL && frame != NULL && PyList_GET_SIZE(places) < MOST_PLACES) {
         PyCodeObject *code = PyFrame_GetCode(frame);
         PyObject *item = place(code, offset >= 0 ? offset : PyFrame_GetLasti(frame));
         Py_DECREF(code);
@@ -114,7 +116,8 @@ events_note(CoreState *state, PyObject *token, DeltaKind kind, PyObject *data, c
     if (data == NULL) {
         goto done;
     }
-    stack = stack_of(blame);
+    /* Where a frame begins or ends is told by the frame. */
+    stack = kind == DELTA_CALLED || kind == DELTA_ENDED ? PyTuple_New(0) : stack_of(blame);
     other = blame->other_code == NULL ? Py_NewRef(Py_None) : place(blame->other_code, blame->other_offset);
     if (stack == NULL || other == NULL) {
         goto done;

@@ -80,7 +80,8 @@ set_events(CoreState *state, CodeInfo *info, long events)
 static long
 wanted_events(const CoreState *state, const CodeInfo *info)
 {
-    long events = info->local_checks > 0 ? state->instruction_event | state->return_event : 0;
+    long events = code_has_locals(info) ? state->instruction_event | state->return_event : 0;
+    events |= info->calls > 0 ? state->start_event : 0;
     return events | (state->level != 0 || info->awaited ? state->instruction_event : 0);
 }
 
@@ -179,14 +180,15 @@ instrument_end_stop(CoreState *state, CodeInfo *info)
     return instrument_code(state, info, 0);
 }
 
-/* use_tool(set_local_events, tool id, INSTRUCTION, PY_RETURN, DISABLE), or use_tool(None, 0, 0, 0, None) for no more. */
+/* use_tool(set_local_events, tool id, INSTRUCTION, PY_START, PY_RETURN, DISABLE); use_tool(None, 0, 0, 0, 0, None) for
+ * no more. */
 PyObject *
 instrument_use_tool(PyObject *module, PyObject *args)
 {
     CoreState *state = PyModule_GetState(module);
     PyObject *function, *tool, *disable; /* Borrowed from args. */
-    long instruction, exit;
-    if (!PyArg_ParseTuple(args, "OOllO", &function, &tool, &instruction, &exit, &disable)) {
+    long instruction, start, exit;
+    if (!PyArg_ParseTuple(args, "OOlllO", &function, &tool, &instruction, &start, &exit, &disable)) {
         return NULL;
     }
     instrument_clear(state);
@@ -195,6 +197,7 @@ instrument_use_tool(PyObject *module, PyObject *args)
         state->tool = Py_NewRef(tool);
         state->disable = Py_NewRef(disable);
         state->instruction_event = instruction;
+        state->start_event = start;
         state->return_event = exit;
     }
     Py_RETURN_NONE;

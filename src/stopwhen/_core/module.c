@@ -1,6 +1,7 @@
 /* Builds the module stopwhen._core. What it offers is declared for Python in _core.pyi. */
 #include "codeinfo.h"
 #include "content.h"
+#include "frames.h"
 
 /* The one static: dict watchers, pending calls, trace functions and audit hooks get no pointer of ours. It names the
  * module of the main interpreter; the module refuses to load in any other (Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED). */
@@ -115,6 +116,7 @@ static void
 disarm_all(CoreState *state)
 {
     raising_end(state);
+    calls_clear(state);
 #if HAS_DICT_WATCHERS
     dictwatch_clear(state);
 #endif
@@ -134,12 +136,21 @@ core_close(PyObject *module, PyObject *Py_UNUSED(unused))
     Py_RETURN_NONE;
 }
 
-/* armed(): number of dicts, checks, code objects and threads that anything of ours is armed on. */
+/* armed(): number of dicts, checks, functions, code objects and threads that anything of ours is armed on. */
 static PyObject *
 core_armed(PyObject *module, PyObject *Py_UNUSED(unused))
 {
     CoreState *state = PyModule_GetState(module);
-    return PyLong_FromSsize_t(state->dict_count + state->check_count + state->instrumented_count + state->traced_count);
+    return PyLong_FromSsize_t(state->dict_count + state->check_count + state->frame_check_count +
+                              state->function_count + state->instrumented_count + state->traced_count);
+}
+
+/* checks(): number of checks that are compared after instructions of any code. */
+static PyObject *
+core_checks(PyObject *module, PyObject *Py_UNUSED(unused))
+{
+    CoreState *state = PyModule_GetState(module);
+    return PyLong_FromSsize_t(state->check_count);
 }
 
 /* lost(): number of changes that could not be noted for want of memory. */
@@ -154,6 +165,7 @@ static PyMethodDef methods[] = {
     {"open", core_open, METH_VARARGS, NULL},
     {"close", core_close, METH_NOARGS, NULL},
     {"armed", core_armed, METH_NOARGS, NULL},
+    {"checks", core_checks, METH_NOARGS, NULL},
     {"lost", core_lost, METH_NOARGS, NULL},
     {"take", events_take, METH_NOARGS, NULL},
     {"own", events_own, METH_O, NULL},
@@ -163,6 +175,10 @@ static PyMethodDef methods[] = {
     {"resync", recheck_resync, METH_NOARGS, NULL},
     {"frame_local", frame_local, METH_VARARGS, NULL},
     {"frame_cell", frame_cell, METH_VARARGS, NULL},
+    {"frame_ref", frames_ref, METH_O, NULL},
+    {"frame_function", frames_function, METH_O, NULL},
+    {"arm_calls", calls_arm, METH_VARARGS, NULL},
+    {"disarm_calls", calls_disarm, METH_O, NULL},
 #if HAS_DICT_WATCHERS
     {"arm_dict", dictwatch_arm, METH_VARARGS, NULL},
     {"disarm_dict", dictwatch_disarm, METH_VARARGS, NULL},
@@ -190,6 +206,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->check_type);
     Py_VISIT(state->callback_type);
     Py_VISIT(state->method_wrapper_type);
+    Py_VISIT(state->frame_ref_type);
     Py_VISIT(state->set_local_events);
     Py_VISIT(state->disable);
     for (Py_ssize_t i = 0; i < state->queued; i++) {
@@ -207,12 +224,14 @@ module_clear(PyObject *module)
 {
     CoreState *state = PyModule_GetState(module);
     disarm_all(state);
+    frames_clear(state);
     Py_CLEAR(state->absent);
     Py_CLEAR(state->own_folder);
     Py_CLEAR(state->mutators);
     Py_CLEAR(state->check_type);
     Py_CLEAR(state->callback_type);
     Py_CLEAR(state->method_wrapper_type);
+    Py_CLEAR(state->frame_ref_type);
     return 0;
 }
 
@@ -257,7 +276,8 @@ module_exec(PyObject *module)
     }
     state->method_wrapper_type = (PyTypeObject *)Py_NewRef(Py_TYPE(wrapper));
     Py_DECREF(wrapper);
-    if (state->check_type == NULL || state->callback_type == NULL ||
+    state->frame_ref_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &frame_ref_spec, NULL);
+    if (state->check_type == NULL || state->callback_type == NULL || state->frame_ref_type == NULL ||
         PyModule_AddObjectRef(module, "Check", (PyObject *)state->check_type) < 0) {
         return -1;
     }

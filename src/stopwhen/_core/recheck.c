@@ -5,8 +5,10 @@
  *     instruction that this event follows made the change. Where it was another thread's, that thread may have lost
  *     the GIL between its change and its check: its suspended instruction is blamed if it may have made it.
  * I3. Nothing here relies on DISABLE: an event that comes although it was disabled does no harm.
+ * I4. Checks on locals stand with their frames (frames.c), and are compared at events of those.
  */
 #include "codeinfo.h"
+#include "frames.h"
 #include "large.h"
 
 int
@@ -132,17 +134,17 @@ copy_table(unsigned char *table, Py_ssize_t size, Py_buffer *from)
     return result;
 }
 
-/* set_opcodes(caches, effects, operators, name shifts, jumps, mutators, EXTENDED_ARG, YIELD_VALUE, BINARY_OP, GET_ITER,
+/* set_opcodes(caches, effects, operators, name shifts, jumps, local stores, mutators, EXTENDED_ARG, YIELD_VALUE, BINARY_OP, GET_ITER,
  * FOR_ITER, skip): mechanisms/opcodes.py. */
 PyObject *
 recheck_set_opcodes(PyObject *module, PyObject *args)
 {
     CoreState *state = PyModule_GetState(module);
-    Py_buffer caches, effects, operators, name_shift, jumps;
+    Py_buffer caches, effects, operators, name_shift, jumps, local_stores;
     PyObject *mutators; /* Borrowed from args. */
-    if (!PyArg_ParseTuple(args, "y*y*y*y*y*O!bbbbbb", &caches, &effects, &operators, &name_shift, &jumps,
-                          &PyFrozenSet_Type, &mutators, &state->extended_arg, &state->yield_value, &state->binary_op,
-                          &state->get_iter, &state->for_iter, &state->for_skip)) {
+    if (!PyArg_ParseTuple(args, "y*y*y*y*y*y*O!bbbbbb", &caches, &effects, &operators, &name_shift, &jumps,
+                          &local_stores, &PyFrozenSet_Type, &mutators, &state->extended_arg, &state->yield_value,
+                          &state->binary_op, &state->get_iter, &state->for_iter, &state->for_skip)) {
         return NULL;
     }
     int failed = copy_table(state->caches, 256, &caches);
@@ -150,6 +152,7 @@ recheck_set_opcodes(PyObject *module, PyObject *args)
     failed |= copy_table(state->operators, 32, &operators);
     failed |= copy_table(state->name_shift, 256, &name_shift);
     failed |= copy_table(state->jump_kind, 256, &jumps);
+    failed |= copy_table(state->local_stores, 256, &local_stores);
     Py_XSETREF(state->mutators, Py_NewRef(mutators));
     return failed ? NULL : Py_NewRef(Py_None);
 }
@@ -185,6 +188,31 @@ leave_own_frames(CoreState *state, Blame *blame)
     }
 }
 
+#define MOST_FRAMES 100
+
+/* A debugger may have stored to locals of the frames that it stopped in, or of those that called them. */
+static void
+catch_up_with_locals(CoreState *state)
+{
+    if (state->frame_ref_count == 0) {
+        return;
+    }
+    PendingError error = take_pending_error();
+    PyFrameObject *frame = PyThreadState_GetFrame(PyThreadState_Get());
+    for (int i = 0; frame != NULL && i < MOST_FRAMES; i++) {
+        FrameRef *ref = frames_find(state, frame);
+        if (ref != NULL && frames_find_change(state, ref)) {
+            Blame blame;
+            blame_current(&blame);
+            frames_report(state, ref, &blame);
+            blame_release(&blame);
+        }
+        Py_SETREF(frame, PyFrame_GetBack(frame));
+    }
+    Py_XDECREF(frame);
+    put_back_pending_error(error);
+}
+
 /* Note what has changed since the last check, blaming the thread that had the last event, if it was another one. */
 void
 recheck_catch_up(CoreState *state)
@@ -203,6 +231,7 @@ recheck_catch_up(CoreState *state)
     else {
         state->look--; /* All is as it was at the latest look, whatever ran meanwhile (large.c, I1). */
     }
+    catch_up_with_locals(state);
     state->last_thread = PyThreadState_Get();
 }
 
@@ -244,10 +273,30 @@ settle_blame(CoreState *state, const CodeInfo *info, int offset, Moment moment, 
     }
 }
 
+/* The frame itself has changed its locals, by the instruction that it has just finished; what that does not store to,
+ * somebody else has written at some time since the frame began. */
+static void
+report_locals(CoreState *state, FrameRef *ref, int offset, Moment moment)
+{
+    PendingError error = take_pending_error();
+    CodeInfo *info = code_info(state, ref->code);
+    int culprit = info == NULL || moment != AFTER_INSTRUCTION ? -1 : info->culprit[offset / 2];
+    Blame blame;
+    blame_current(&blame);
+    blame.offset = culprit < 0 ? offset : 2 * culprit;
+    frames_report_after(state, ref, &blame, info, culprit);
+    blame_release(&blame);
+    put_back_pending_error(error);
+}
+
 /* Compare all checks; the change, if there is one, was made just before this moment. */
 static inline Py_ALWAYS_INLINE void
 look(CoreState *state, CodeInfo *info, int offset, Moment moment)
 {
+    FrameRef *ref = frames_running(state);
+    if (ref != NULL && frames_find_change(state, ref)) {
+        report_locals(state, ref, offset, moment);
+    }
     if (recheck_finds_change(state, LOOK_QUICK)) {
         PendingError error = take_pending_error();
         Blame blame;
@@ -303,9 +352,9 @@ recheck_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t count
         raising_end(state);
     }
     int offset = offset_of(args[1]);
-    int interest = state->level | (info->local_checks > 0 ? EFFECT_LOCAL : 0);
+    int interest = state->level | (code_has_locals(info) ? EFFECT_LOCAL : 0);
     int due = info->due[offset / 2];
-    int is_due = state->several_threads && (due & DUE_SWITCH) && !info->is_ours;
+    int is_due = state->several_threads && state->level != 0 && (due & DUE_SWITCH) && !info->is_ours;
     if (due & (DUE_LOOP_STARTS | DUE_LOOP_TURNS)) {
         due = loops_due(state, info, offset / 2, due);
     }
@@ -329,7 +378,7 @@ recheck_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t count
     return none_unless(result);
 }
 
-/* PY_START, PY_RESUME, PY_THROW. */
+/* PY_START, PY_RESUME, PY_THROW; PY_START alone for code whose calls are noted. */
 PyObject *
 recheck_on_start(CoreState *state, PyObject *const *args, Py_ssize_t count)
 {
@@ -350,6 +399,9 @@ recheck_on_start(CoreState *state, PyObject *const *args, Py_ssize_t count)
         PyErr_Clear();
     }
     look(state, info, offset_of(args[1]), AT_START);
+    if (info->calls > 0 && calls_note(state, info) < 0) {
+        PyErr_Clear(); /* Counted in state->lost. */
+    }
     return none_unless(drain_own(state));
 }
 
@@ -384,26 +436,21 @@ recheck_on_exit(CoreState *state, PyObject *const *args, Py_ssize_t count)
         PyErr_Clear();
         Py_RETURN_NONE;
     }
-    return none_unless(recheck_end_locals(state));
+    return none_unless(recheck_end_frame(state));
 }
 
 #endif
 
-/* Note the end of the innermost frame to all checks on its locals, and let the handler take it. */
+/* Note the end of the running frame to the checks on it, and let the handler take it. */
 int
-recheck_end_locals(CoreState *state)
+recheck_end_frame(CoreState *state)
 {
-    PyFrameObject *frame = PyThreadState_GetFrame(PyThreadState_Get());
-    if (frame == NULL) {
+    FrameRef *ref = frames_running(state);
+    if (ref == NULL) {
         return 0;
     }
     PendingError error = take_pending_error();
-    for (Py_ssize_t i = 0; i < state->check_count; i++) {
-        if (check_note_end(state, state->checks[i], frame) < 0) {
-            PyErr_Clear();
-        }
-    }
-    Py_DECREF(frame);
+    frames_note_end(state, ref, ref->frame);
     put_back_pending_error(error);
     return state->queued > 0 ? events_drain(state) : 0;
 }

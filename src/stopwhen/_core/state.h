@@ -12,6 +12,7 @@ typedef enum {
     DELTA_ITEM = 3,     /* key, old, new, length */
     DELTA_UNKNOWN = 4,  /* nothing */
     DELTA_ENDED = 5,    /* nothing: the frame that holds the cell is gone */
+    DELTA_CALLED = 6,   /* nothing: the record's frame is a new call of the function */
 } DeltaKind;
 
 typedef struct {
@@ -40,6 +41,8 @@ typedef struct Check Check;
 typedef struct CodeInfo CodeInfo;
 typedef struct WatchedDict WatchedDict;
 typedef struct Traced Traced;
+typedef struct FrameRef FrameRef;
+typedef struct WatchedFunction WatchedFunction;
 
 typedef struct {
     PyObject *handler; /* Owned; NULL when no session listens. Called without arguments to drain the queue. */
@@ -54,12 +57,14 @@ typedef struct {
     PyTypeObject *check_type;    /* Owned. */
     PyTypeObject *callback_type; /* Owned. */
     PyTypeObject *method_wrapper_type; /* Owned. The type of `None.__repr__`, which has no name in C. */
+    PyTypeObject *frame_ref_type; /* Owned. */
     Py_ssize_t code_extra;       /* Index of our per-code information. */
 
     /* Opcode tables, filled by Python from the `opcode` module. */
     unsigned char caches[256];
     unsigned char effects[256];
     unsigned char operators[32];   /* Effects of BINARY_OP by its argument. */
+    unsigned char local_stores[256]; /* codeinfo.h: LOCAL_STORE... */
     unsigned char name_shift[256]; /* How far to shift an argument right to get an index of co_names. */
     PyCodeObject *latest_code; /* Never followed: the code whose information was asked for last, or NULL. */
     CodeInfo *latest_info;
@@ -80,6 +85,7 @@ typedef struct {
     PyObject *tool;             /* Owned. */
     PyObject *disable;          /* Owned. sys.monitoring.DISABLE. */
     long instruction_event;
+    long start_event;
     long return_event;
     CodeInfo *instrumented;
     Py_ssize_t instrumented_count;
@@ -89,6 +95,18 @@ typedef struct {
     WatchedDict **dicts;
     Py_ssize_t dict_count;
     Py_ssize_t dict_capacity; /* 0 or a power of two. */
+
+    /* Frames that are spoken of (frames.c). */
+    FrameRef **frame_refs;
+    Py_ssize_t frame_ref_count;
+    Py_ssize_t frame_ref_capacity; /* 0 or a power of two. */
+    Py_ssize_t frame_check_count;  /* Armed checks on frames. */
+    destructor frame_dealloc;      /* Of the frame type itself, while ours stands before it. */
+    objobjargproc set_frame_local; /* The same for f_locals[name] = value (3.13+). */
+
+    /* Functions whose calls are noted (calls.c). */
+    WatchedFunction *functions;
+    Py_ssize_t function_count;
 
     /* Recheck (recheck.c). */
     Check **checks; /* Borrowed; a check takes itself off before it dies. */
@@ -160,7 +178,8 @@ void dictwatch_clear(CoreState *state);
 extern PyType_Spec check_spec;
 int check_changed(CoreState *state, Check *check);
 int check_report(CoreState *state, Check *check, const Blame *blame);
-int check_note_end(CoreState *state, Check *check, PyFrameObject *frame);
+int check_note_end(CoreState *state, Check *check, const Blame *blame);
+void check_lose_frame(Check *check);
 PyObject *frame_local(PyObject *module, PyObject *args);
 PyObject *frame_cell(PyObject *module, PyObject *args);
 
@@ -172,7 +191,7 @@ int recheck_report(CoreState *state, Check *check, const Blame *blame, Look look
 void recheck_report_all(CoreState *state, const Blame *blame, Look look);
 void recheck_catch_up(CoreState *state);
 int recheck_blame_other_thread(CoreState *state, Blame *blame);
-int recheck_end_locals(CoreState *state);
+int recheck_end_frame(CoreState *state);
 PyObject *recheck_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t count);
 PyObject *recheck_on_start(CoreState *state, PyObject *const *args, Py_ssize_t count);
 PyObject *recheck_on_raise(CoreState *state, PyObject *const *args, Py_ssize_t count);
@@ -180,6 +199,12 @@ PyObject *recheck_on_exit(CoreState *state, PyObject *const *args, Py_ssize_t co
 PyObject *recheck_set_opcodes(PyObject *module, PyObject *args);
 PyObject *recheck_set_level(PyObject *module, PyObject *effects);
 PyObject *recheck_resync(PyObject *module, PyObject *unused);
+
+/* calls.c */
+int calls_note(CoreState *state, const CodeInfo *info);
+PyObject *calls_arm(PyObject *module, PyObject *args);
+PyObject *calls_disarm(PyObject *module, PyObject *function);
+void calls_clear(CoreState *state);
 
 /* tracing.c (3.11) */
 PyObject *tracing_start(PyObject *module, PyObject *unused);

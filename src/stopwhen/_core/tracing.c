@@ -10,6 +10,7 @@
  */
 #define Py_BUILD_CORE 1
 #include "codeinfo.h"
+#include "frames.h"
 #include "large.h"
 
 #if !HAS_MONITORING
@@ -155,7 +156,7 @@ on_audit(const char *event, PyObject *Py_UNUSED(args), void *Py_UNUSED(data))
 static int
 effects_of_interest(CoreState *state, const CodeInfo *info)
 {
-    return state->level | (info->local_checks > 0 ? EFFECT_LOCAL : 0);
+    return state->level | (code_has_locals(info) ? EFFECT_LOCAL : 0);
 }
 
 /* True when a check is due after the instruction at `unit` for the sake of one of `interest`. */
@@ -266,6 +267,36 @@ settle_blame(CoreState *state, Traced *traced, PyFrameObject *frame, int what, B
     Py_DECREF(code);
 }
 
+/* The frame's locals have changed, by the line that it has begun at its last event. */
+static void
+report_locals(CoreState *state, Traced *traced, FrameRef *ref)
+{
+    CodeInfo *info = code_info(state, ref->code);
+    int unit = traced->code == ref->code ? traced->offset / 2 : -1;
+    Blame blame = {.thread = traced->thread, .frame = (PyFrameObject *)Py_NewRef(ref->frame), .offset = -1};
+    if (info != NULL) {
+        frames_report_after(state, ref, &blame, info, unit);
+    }
+    PyErr_Clear();
+    blame_release(&blame);
+}
+
+/* True at the call event of a new call; a generator that goes on has one as well. */
+static int
+is_start(PyFrameObject *frame)
+{
+    return _PyInterpreterFrame_LASTI(frame->f_frame) <= frame->f_frame->f_code->_co_firsttraceable;
+}
+
+static void
+note_call(CoreState *state, PyFrameObject *frame)
+{
+    CodeInfo *info = state->function_count == 0 ? NULL : code_info(state, frame->f_frame->f_code);
+    if (info != NULL && info->calls > 0 && is_start(frame) && calls_note(state, info) < 0) {
+        PyErr_Clear(); /* Counted in state->lost. */
+    }
+}
+
 static void
 end_opcodes(PyFrameObject *frame)
 {
@@ -312,7 +343,7 @@ is_yield(CoreState *state, PyCodeObject *code, int offset)
 }
 
 static int
-end_locals(CoreState *state, PyFrameObject *frame, PyObject *result)
+end_frame(CoreState *state, PyFrameObject *frame, PyObject *result)
 {
     PyCodeObject *code = frame->f_frame->f_code;
     CodeInfo *info = code_info(state, code);
@@ -320,7 +351,7 @@ end_locals(CoreState *state, PyFrameObject *frame, PyObject *result)
         PyErr_Clear();
         return 0;
     }
-    return recheck_end_locals(state);
+    return recheck_end_frame(state);
 }
 
 static void
@@ -345,6 +376,10 @@ look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject 
     else if (state->raising.code == frame->f_frame->f_code) {
         raising_end(state);
     }
+    FrameRef *ref = frames_find(state, frame);
+    if (ref != NULL && frames_find_change(state, ref)) {
+        report_locals(state, traced, ref);
+    }
     if (recheck_finds_change(state, LOOK_QUICK)) {
         Blame blame;
         settle_blame(state, traced, frame, what, &blame);
@@ -359,10 +394,13 @@ look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject 
     if (what == PyTrace_RETURN) {
         end_opcodes(frame); /* It may go on later, or never. */
         set_position(traced, frame->f_frame->previous, 1);
-        result = end_locals(state, frame, argument);
+        result = end_frame(state, frame, argument);
     }
     else {
         set_position(traced, frame->f_frame, what != PyTrace_LINE);
+        if (what == PyTrace_CALL) {
+            note_call(state, frame);
+        }
         if (what == PyTrace_LINE || what == PyTrace_CALL) {
             choose_grain(state, traced, frame); /* A generator goes on amid a line, without an event for it. */
         }

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import stopwhen
-from stopwhen import env, mechanisms
+from stopwhen import env, mechanisms, static
 from stopwhen import session as sessions
 from stopwhen.actions import Output
 from stopwhen.errors import StopwhenError, UsageError
@@ -245,7 +245,7 @@ def _finish(session: Session, watchpoints: Sequence[tuple[Request, Watchpoint]],
         return
     for request, watchpoint in watchpoints:
         if not watchpoint.was_present:
-            _say(str(_never_there(watchpoint.expression.text, request.settings.scope)))
+            _say(str(_never_there(watchpoint, request.settings.scope)))
         elif request.settings.action is Action.COUNT:
             _say(_counted(request.access, watchpoint))
 
@@ -264,33 +264,42 @@ def _counted(access: AccessType, watchpoint: Watchpoint) -> str:
             return f"{text} was read {times}"
 
 
-def _never_there(text: str, scope: str | None) -> StopwhenError:
-    return UsageError(f"{text} was never there", slug="never-there", hint=_absence_hint(text, scope))
+def _never_there(watchpoint: Watchpoint, scope: str | None) -> StopwhenError:
+    text = watchpoint.expression.text
+    return UsageError(f"{text} was never there", slug="never-there", hint=_absence_hint(watchpoint, scope))
 
 
-def _absence_hint(text: str, scope: str | None) -> str:
-    """Return where `text` was looked for, and what may have been meant."""
+def _hint_for_many(watchpoint: Watchpoint, scope: str) -> str:
+    """Return how far it came to read an expression in each call of a function."""
+    module, _, path = scope.partition(":")
+    owner: Any = sys.modules[module]
+    for part in path.split("."):
+        known = static.type_dict(owner) if isinstance(owner, type) else static.instance_dict(owner) or {}
+        if part not in known:
+            near = nearest(part, filter(None, known))
+            return f"there is no {part!r} in {module}" + (f"; did you mean {near!r}?" if near else "")
+        owner = known[part]
+    if not watchpoint.began:
+        return f"{scope} was never called"
+    return f"it was read in every call of {scope}, and had a value in none"
+
+
+def _absence_hint(watchpoint: Watchpoint, scope: str | None) -> str:
+    """Return where an expression was looked for, and what may have been meant."""
     if scope is None:
         known = {*vars(sys.modules["__main__"]), *sys.modules} if "__main__" in sys.modules else {*sys.modules}
         where = "__main__ or among the imported modules"
     elif scope.partition(":")[0] not in sys.modules:
         return f"the module {scope.partition(':')[0]!r} was never imported"
     elif ":" in scope:
-        return f"it was read in {scope}"
+        return _hint_for_many(watchpoint, scope)
     else:
         known, where = {*vars(sys.modules[scope])}, scope
-    missing = [name for name in _root_names(parse(text).tree) if name not in known and name not in vars(builtins)]
+    missing = [name for name in watchpoint.expression.root_names() if name not in known and name not in vars(builtins)]
     if not missing:
         return f"its names are there, but the whole of it could never be read; it was read in {where}"
     near = nearest(missing[0], known)
     return f"there is no {missing[0]!r} in {where}" + (f"; did you mean {near!r}?" if near else "")
-
-
-def _root_names(tree: ast.expr) -> Iterator[str]:
-    """Yield the names that an expression reads and does not bind itself."""
-    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
-    bound = {name.id for name in names if not isinstance(name.ctx, ast.Load)}
-    yield from dict.fromkeys(name.id for name in names if name.id not in bound)
 
 
 # explain

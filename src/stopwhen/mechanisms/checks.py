@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from typing import Any
 
 from stopwhen import env
-from stopwhen.cells import Cell, Closure, Content, ListItem, Local, Slot
+from stopwhen.cells import Calls, Cell, Closure, Content, Frame, ListItem, Local, Slot
 from stopwhen.mechanisms import opcodes
 from stopwhen.mechanisms.native import Token, check_of, kind_of
 
@@ -16,7 +16,8 @@ class Checks:
 
     def __init__(self, mechanism: str) -> None:
         self._mechanism = mechanism
-        self._checks: dict[Cell, Any] = {}
+        self._checks: dict[Cell, tuple[Any, int]] = {}
+        self._effects: Counter[int] = Counter()  # how many checks are due after such instructions
 
     def __len__(self) -> int:
         return len(self._checks)
@@ -27,30 +28,30 @@ class Checks:
             env.core.set_opcodes(*opcodes.tables())
         check = check_of(Token(cell, self._mechanism))
         check.arm()
-        self._checks[cell] = check
+        effects = effects_on(cell)
+        self._checks[cell] = check, effects
+        self._effects[effects] += 1
 
     def disarm(self, cell: Cell) -> None:
         """Compare no more."""
-        check = self._checks.pop(cell, None)
-        if check is not None:
+        found = self._checks.pop(cell, None)
+        if found is not None:
+            check, effects = found
+            self._effects[effects] -= 1
             check.disarm()
 
     def level(self) -> int:
         """Return the effects of instructions, in any code, after which a check is due."""
         level = 0
-        for cell in self._checks:
-            level |= effects_on(cell)
+        for effects, count in self._effects.items():
+            level |= effects if count else 0
         return level
-
-    def has_locals(self) -> bool:
-        """Return whether a local of some frame is checked."""
-        return any(isinstance(cell, Local) for cell in self._checks)
 
 
 def effects_on(cell: Cell) -> int:
-    """Return which effects of an instruction can change `cell`; 0 for a local, which only its own code changes."""
+    """Return which effects of an instruction can change `cell`; 0 for what only one function's own code changes."""
     match cell:
-        case Local():
+        case Local() | Frame() | Calls():
             return 0
         case Content():
             kind = type(cell.owner)
@@ -66,4 +67,4 @@ def effects_on(cell: Cell) -> int:
 
 def can_check(cell: Cell) -> bool:
     """Return whether the C module has a check for `cell`."""
-    return kind_of(cell) is not None
+    return isinstance(cell, Calls) or kind_of(cell) is not None

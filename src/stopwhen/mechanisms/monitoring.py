@@ -23,6 +23,7 @@ class Monitoring:
     def __init__(self, tool: SharedTool) -> None:
         self._checks = Checks(self.name)
         self._tool = tool
+        self._level: int | None = None  # None while nothing is armed
 
     def reason(self) -> str | None:
         """Return why this cannot be used here; None when it can."""
@@ -56,12 +57,12 @@ class Monitoring:
         """Turn on the events that the armed checks need, and those off that they no longer need."""
         events = sys.monitoring.events
         level = self._checks.level()
-        wanted = 0
-        if level:
-            wanted |= events.PY_START | events.PY_RESUME | events.PY_THROW
-        if self._checks:
-            wanted |= events.RAISE | events.PY_UNWIND
-            self._tool.want(self.name, wanted)
-        env.core.set_level(level)
-        if not wanted:
+        if not self._checks:
+            env.core.set_level(0)
+            self._level = None
             self._tool.want(self.name, 0)
+        elif level != self._level:
+            starts = events.PY_START | events.PY_RESUME | events.PY_THROW if level else 0
+            self._tool.want(self.name, starts | events.RAISE | events.PY_UNWIND)
+            env.core.set_level(level)
+            self._level = level

@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stopwhen import deltas, env, static, values
-from stopwhen.cells import Cell, Closure, Content, DictItem, ListItem, Local, Opaque, Slot
-from stopwhen.event import Delta, Ended, Event, Items, Rebound, Spliced, Unknown
+from stopwhen.cells import Calls, Cell, Closure, Content, DictItem, Frame, ListItem, Local, Opaque, Slot
+from stopwhen.event import Called, Delta, Ended, Event, Items, Rebound, Spliced, Unknown
 from stopwhen.mechanisms.comprehensions import borrowed_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 # The same values as in _core/state.h.
-REBOUND, SPLICED, WHOLE, ITEM, UNKNOWN, ENDED = range(6)
+REBOUND, SPLICED, WHOLE, ITEM, UNKNOWN, ENDED, CALLED = range(7)
 # The same values as in _core/content.h.
 (
     CHECK_LIST, CHECK_SET, CHECK_DICT, CHECK_DICT_ITEM, CHECK_BYTES, CHECK_BUFFER, CHECK_SEQUENCE, CHECK_LIST_ITEM,
-    CHECK_SLOT, CHECK_LOCAL, CHECK_CLOSURE, CHECK_CALL,
-) = range(12)  # fmt: skip
+    CHECK_SLOT, CHECK_LOCAL, CHECK_CLOSURE, CHECK_CALL, CHECK_FRAME,
+) = range(13)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +55,8 @@ def delta_of(cell: Cell, kind: int, data: Any) -> Delta | None:
         return Items(((key, old, new),), length)
     if kind == WHOLE:
         return whole_delta(cell, *data)
+    if kind == CALLED:
+        return Called()
     return Ended() if kind == ENDED else Unknown()
 
 
@@ -81,9 +83,25 @@ def _pairs(flat: list[Any]) -> list[tuple[Any, Any]]:
 
 def check_of(token: Token) -> Any:
     """Return the C module's check for the cell of `token`, not armed."""
+    if isinstance(token.cell, Calls):
+        return _CallsNoted(token.cell, token)
     kind = kind_of(token.cell)
     assert kind is not None, "only cells that the mechanism claims are armed"
     return env.core.Check(*kind, token)
+
+
+class _CallsNoted:
+    """As a check, for the calls of a function."""
+
+    def __init__(self, cell: Calls, token: Token) -> None:
+        self._function = cell.owner
+        self._token = token
+
+    def arm(self) -> None:
+        env.core.arm_calls(self._function, self._token)
+
+    def disarm(self) -> None:
+        env.core.disarm_calls(self._function)
 
 
 def kind_of(cell: Cell) -> tuple[int, Any, Any] | None:
@@ -98,7 +116,9 @@ def kind_of(cell: Cell) -> tuple[int, Any, Any] | None:
         case Slot():
             return CHECK_SLOT, cell.owner, cell.descriptor
         case Local():
-            return CHECK_LOCAL, cell.owner, (cell.variable, *borrowed_ranges(cell.owner.f_code, cell.variable))
+            return CHECK_LOCAL, cell.owner, (cell.variable, *borrowed_ranges(cell.owner.code, cell.variable))
+        case Frame():
+            return CHECK_FRAME, cell.owner, None
         case Closure():
             return CHECK_CLOSURE, cell.owner, None
         case Opaque():

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import opcode
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import CodeType
 
 # The same values as in _core/codeinfo.h.
 CALL = 1
@@ -56,6 +60,19 @@ EFFECTS = {
 }  # fmt: skip
 """Effects by opcode name, over all supported versions; what is not here has none."""
 
+
+LOCAL_STORE, LOCAL_STORE_HIGH, LOCAL_STORE_BOTH = 1, 2, 3
+LOCAL_STORES = {
+    **dict.fromkeys(
+        (
+            "STORE_FAST", "STORE_FAST_MAYBE_NULL", "DELETE_FAST", "LOAD_FAST_AND_CLEAR", "STORE_DEREF", "DELETE_DEREF",
+        ),
+        LOCAL_STORE,
+    ),
+    "STORE_FAST_LOAD_FAST": LOCAL_STORE_HIGH,
+    "STORE_FAST_STORE_FAST": LOCAL_STORE_BOTH,
+}  # fmt: skip
+"""How the argument of an instruction tells which locals it stores to: as an index, in its high bits, in both halves."""
 
 LEAVING = frozenset(
     {"RETURN_VALUE", "RETURN_CONST", "RETURN_GENERATOR", "YIELD_VALUE", "RAISE_VARARGS", "RERAISE", "INTERPRETER_EXIT"}
@@ -110,12 +127,33 @@ def jump_kind(name: str, *, is_jump: bool) -> int:
     return JUMP_AHEAD if is_jump else 0
 
 
-def tables() -> tuple[bytes, bytes, bytes, bytes, bytes, frozenset[str], int, int, int, int, int, int]:
+def stores_local(code: CodeType, offset: int, variable: str) -> bool:
+    """Return whether the instruction at `offset` stores to, or deletes, the fast local `variable`."""
+    kind = LOCAL_STORES.get(opcode.opname[code.co_code[offset]])
+    if kind is None:
+        return False
+    argument, position = 0, offset  # as in `dis`, which would be much to import
+    while position >= 2 and code.co_code[position - 2] == opcode.EXTENDED_ARG:
+        position -= 2
+    for at in range(position, offset + 2, 2):
+        argument = argument << 8 | code.co_code[at + 1]
+    indexes = {LOCAL_STORE: (argument,), LOCAL_STORE_HIGH: (argument >> 4,)}.get(kind, (argument >> 4, argument & 15))
+    return any(_local_name(code, index) == variable for index in indexes)
+
+
+def _local_name(code: CodeType, index: int) -> str | None:
+    """Return the name of the fast local, cell or free variable `index`: a parameter that is shared stands once."""
+    names = (*code.co_varnames, *(name for name in code.co_cellvars if name not in code.co_varnames), *code.co_freevars)
+    return names[index] if index < len(names) else None
+
+
+def tables() -> tuple[bytes, bytes, bytes, bytes, bytes, bytes, frozenset[str], int, int, int, int, int, int]:
     """Return what `_core.set_opcodes` takes: the tables for this interpreter."""
     caches = bytearray(256)
     effects = bytearray(256)
     shifts = bytearray([NO_NAME]) * 256
     kinds = bytearray(256)
+    stores = bytearray(256)
     jumps = {*opcode.hasjrel, *opcode.hasjabs}
     for name, number in opcode.opmap.items():
         if number < len(caches):
@@ -123,6 +161,7 @@ def tables() -> tuple[bytes, bytes, bytes, bytes, bytes, frozenset[str], int, in
             effects[number] = EFFECTS.get(name, 0) | (BREAKS if number in jumps or name in LEAVING else 0)
             kinds[number] = jump_kind(name, is_jump=number in jumps)
             shifts[number] = NAME_SHIFTS.get(name, NO_NAME)
+            stores[number] = LOCAL_STORES.get(name, 0)
     operators = bytes(INPLACE_EFFECTS.get(symbol, 0) for _, symbol in opcode._nb_ops)  # type: ignore[attr-defined] # noqa: SLF001
     return (
         bytes(caches),
@@ -130,6 +169,7 @@ def tables() -> tuple[bytes, bytes, bytes, bytes, bytes, frozenset[str], int, in
         operators.ljust(32, b"\0"),
         bytes(shifts),
         bytes(kinds),
+        bytes(stores),
         MUTATORS,
         opcode.opmap["EXTENDED_ARG"],
         opcode.opmap["YIELD_VALUE"],

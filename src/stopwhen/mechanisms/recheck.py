@@ -12,12 +12,12 @@ import opcode
 import sys
 from _thread import get_ident
 from types import MethodType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from stopwhen import deltas, env, location, scope, static, values
-from stopwhen.cells import Cell, Closure, Content, DictItem, ListItem, Local, Opaque, Slot
+from stopwhen import deltas, env, frames, location, static, values
+from stopwhen.cells import Calls, Cell, Closure, Content, DictItem, Frame, ListItem, Local, Opaque, Slot
 from stopwhen.comparing import is_plain
-from stopwhen.event import Delta, Ended, Event, Place, Rebound, Unknown
+from stopwhen.event import Called, Delta, Ended, Event, Place, Rebound, Unknown
 from stopwhen.mechanisms import opcodes
 from stopwhen.mechanisms.comprehensions import is_borrowed
 from stopwhen.mechanisms.tools import SPARE, has_free_tool, take_tool
@@ -27,7 +27,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType, FrameType
 
+    from stopwhen.cells import FrameRef
+
     Report = Callable[[list[Event]], None]
+
+
+MOST_PLACES = 500
+"""How many frames the stack of an event has at most: those of a deep recursion tell nothing new."""
+
+MOST_FRAMES = 100
+"""How many frames outwards a debugger is taken to have stored to locals."""
 
 
 class Recheck:
@@ -40,6 +49,9 @@ class Recheck:
     def __init__(self, report: Report) -> None:
         self._report = report
         self._snapshots: dict[Cell, Any] = {}
+        self._locals: dict[FrameRef, dict[Cell, Any]] = {}  # snapshots of what only the frame's own code changes
+        self._ends: dict[FrameRef, dict[Cell, None]] = {}
+        self._calls: dict[CodeType, dict[Calls, None]] = {}
         self._positions: dict[int, Place] = {}
         self._last_thread = 0
         self._busy: set[int] = set()
@@ -47,30 +59,52 @@ class Recheck:
 
     def reason(self) -> str | None:
         """Return why this cannot be used here; None when it can."""
-        return None if self._snapshots else self._source.reason()
+        return None if self._is_armed() else self._source.reason()
 
     def claims(self, cell: Cell) -> bool:
         """Return whether changes of `cell` can be seen."""
-        return isinstance(cell, Content | DictItem | ListItem | Slot | Local | Closure | Opaque)
+        return isinstance(cell, Content | DictItem | ListItem | Slot | Local | Frame | Calls | Closure | Opaque)
 
     def arm(self, cell: Cell) -> None:
         """Report changes of `cell` from now on."""
-        starts = not self._snapshots
-        self._snapshots[cell] = snapshot(cell)
+        starts = not self._is_armed()
+        if isinstance(cell, Calls):
+            self._calls.setdefault(cell.owner.__code__, {})[cell] = None
+        elif isinstance(cell, Local | Frame):
+            self._ends.setdefault(cell.owner, {})[cell] = None
+        if isinstance(cell, Local) and not _is_shared(cell):
+            self._locals.setdefault(cell.owner, {})[cell] = snapshot(cell)
+        elif not isinstance(cell, Calls | Frame):
+            self._snapshots[cell] = snapshot(cell)
         if starts:
             self._source.start()
 
     def disarm(self, cell: Cell) -> None:
         """Report changes of `cell` no more."""
         self._snapshots.pop(cell, None)
-        if not self._snapshots:
+        if isinstance(cell, Calls):
+            _take(self._calls, cell.owner.__code__, cell)
+        elif isinstance(cell, Local | Frame):
+            _take(self._ends, cell.owner, cell)
+            _take(self._locals, cell.owner, cell)
+        if not self._is_armed():
             self._source.stop()
             self._positions.clear()
+
+    def _is_armed(self) -> bool:
+        return bool(self._snapshots or self._ends or self._calls)
 
     def resync(self, *, own: bool) -> list[Event]:
         """Return what has changed since the last look, blaming the caller's thread."""
         frame = sys._getframe(1)  # noqa: SLF001 - there is no other way to a frame
-        return self._changes(get_ident(), frame, places_of(frame), None, own=own)
+        writer = _Writer(get_ident(), frame, places_of(frame), None, own)
+        events = self._changes(self._snapshots, writer)
+        outer: FrameType | None = frame
+        for _ in range(MOST_FRAMES if self._locals else 0):
+            if outer is not None:
+                events += self._changes(self._locals.get(frames.ref(outer), {}), writer)
+                outer = outer.f_back
+        return events
 
     def look(self, frame: FrameType) -> None:
         """Compare everything; what has changed was changed by the instruction that this thread began last."""
@@ -80,6 +114,8 @@ class Recheck:
         self._busy.add(thread_id)
         try:
             events = self._find_changes(thread_id, frame)
+            if self._locals:
+                events += self._find_changed_locals(thread_id, frame)
             self._last_thread = thread_id
             # With nothing to report, an action may wait for this thread all the same.
             self._report(events)
@@ -98,14 +134,19 @@ class Recheck:
         else:
             self.move(caller.f_code, caller.f_lasti)
 
+    def begin(self, frame: FrameType) -> None:
+        """Take note that `frame` begins: a call of what it runs."""
+        called = [cell for cell in self._calls.get(frame.f_code, ()) if frames.runs(frame, cell.owner)]
+        if called:
+            writer = _Writer(get_ident(), frame, (), None, own=False)
+            self._report([writer.event(cell, Called(), self.name) for cell in called])
+
     def end(self, frame: FrameType) -> None:
         """Take note that `frame` ends, and with it its locals."""
-        ended = [cell for cell in self._snapshots if isinstance(cell, Local) and cell.owner is frame]
+        ended = list(self._ends.get(frames.ref(frame), ())) if self._ends else []
         if ended:
-            place = places_of(frame)
-            self._report(
-                [Event(cell, Ended(), get_ident(), frame, place, None, self.name, own=False) for cell in ended]
-            )
+            writer = _Writer(get_ident(), frame, (), None, own=False)
+            self._report([writer.event(cell, Ended(), self.name) for cell in ended])
 
     def forget_threads(self) -> None:
         """Forget all threads but this one, in a forked child."""
@@ -119,9 +160,10 @@ class Recheck:
             return []
         blamed, writer, place = self._blame(thread_id, frame)
         if writer is None:
-            return self._changes(blamed, frame, places_of(frame), None, own=False)
+            return self._changes(self._snapshots, _Writer(blamed, frame, places_of(frame), None, own=False))
         places = places_of(writer)
-        return self._changes(blamed, writer, ((place or places[0]), *places[1:]), None, own=False)
+        places = ((place or places[0]), *places[1:])
+        return self._changes(self._snapshots, _Writer(blamed, writer, places, None, own=False))
 
     def _blame(self, thread_id: int, frame: FrameType) -> tuple[int, FrameType | None, Place | None]:
         """Return the thread, frame and place that made the change that was found just now in `frame`."""
@@ -134,17 +176,60 @@ class Recheck:
         place = self._positions.get(thread_id)
         return thread_id, frame if place is None else frame_of(frame, place[0]), place
 
-    def _changes(
-        self, thread_id: int, frame: FrameType, places: tuple[Place, ...], other: Place | None, *, own: bool
-    ) -> list[Event]:
+    def _find_changed_locals(self, thread_id: int, frame: FrameType) -> list[Event]:
+        """Return how the frame's own locals have changed, by rule by the instruction that it has just finished."""
+        snapshots = self._locals.get(frames.ref(frame), {})
+        if not any(has_changed(cell, seen) for cell, seen in snapshots.items()):
+            return []
+        code, offset = self._positions.get(thread_id, (None, 0))
         events = []
-        for cell, seen in list(self._snapshots.items()):
+        for cell, seen in list(snapshots.items()):
+            places = places_of(frame)
+            assert isinstance(cell, Local), "no other cell is a frame's own"
+            if code is frame.f_code and opcodes.stores_local(code, offset, cell.variable):
+                writer = _Writer(thread_id, frame, ((code, offset), *places[1:]), None, own=False)
+            else:  # somebody else has written it by way of `f_locals`, some time since the frame began
+                writer = _Writer(thread_id, frame, places, (frame.f_code, 0), own=False)
+            one: dict[Cell, Any] = {cell: seen}
+            events += self._changes(one, writer)
+            snapshots.update(one)
+        return events
+
+    def _changes(self, snapshots: dict[Cell, Any], writer: _Writer) -> list[Event]:
+        """Return what differs from `snapshots`, and bring these up to date."""
+        events = []
+        for cell, seen in list(snapshots.items()):
             if has_changed(cell, seen):
-                now = self._snapshots[cell] = snapshot(cell)
+                now = snapshots[cell] = snapshot(cell)
                 delta = difference(cell, seen, now)
                 if delta is not None:
-                    events.append(Event(cell, delta, thread_id, frame, places, other, self.name, own))
+                    events.append(writer.event(cell, delta, self.name))
         return events
+
+
+class _Writer(NamedTuple):
+    """Who is held to have made a change; the fields of `Event` of these names."""
+
+    thread_id: int
+    frame: FrameType
+    stack: tuple[Place, ...]
+    other: Place | None
+    own: bool
+
+    def event(self, cell: Cell, delta: Delta, mechanism: str) -> Event:
+        return Event(cell, delta, self.thread_id, self.frame, self.stack, self.other, mechanism, self.own)
+
+
+def _is_shared(cell: Local) -> bool:
+    """Return whether functions share the variable, and other code than the frame's may change it."""
+    return cell.variable in cell.owner.code.co_cellvars
+
+
+def _take(armed: dict[Any, Any], owner: Any, cell: Cell) -> None:
+    cells = armed.get(owner, {})
+    cells.pop(cell, None)
+    if not cells:
+        armed.pop(owner, None)
 
 
 class MonitoringSource:
@@ -169,7 +254,7 @@ class MonitoringSource:
         events = monitoring.events
         callbacks: dict[int, Callable[..., object]] = {
             events.INSTRUCTION: self._on_instruction,
-            events.PY_START: self._on_instruction,
+            events.PY_START: self._on_start,
             events.PY_RESUME: self._on_instruction,
             events.PY_THROW: self._on_throw,
             events.PY_RETURN: self._on_return,
@@ -206,6 +291,12 @@ class MonitoringSource:
         self._recheck.look(sys._getframe(1))  # noqa: SLF001
         self._recheck.move(code, offset)
         return None
+
+    def _on_start(self, code: CodeType, offset: int) -> object:
+        disable = self._on_instruction(code, offset)
+        if disable is None:
+            self._recheck.begin(sys._getframe(1))  # noqa: SLF001
+        return disable
 
     def _on_throw(self, code: CodeType, offset: int, _exception: BaseException) -> None:
         self._on_instruction(code, offset)
@@ -275,16 +366,27 @@ class TraceSource:
             self._recheck.move_to_caller(frame)
         else:
             self._recheck.move(frame.f_code, max(frame.f_lasti, 0))
+        if kind == "call" and is_start(frame):
+            self._recheck.begin(frame)
         if kind == "exception":
             self._failing[get_ident()] = frame
         return self._trace
 
 
+_RESUME = opcode.opmap["RESUME"]
+
+
+def is_start(frame: FrameType) -> bool:
+    """Return whether `frame`, at its first event since it was entered, is a new call, not a generator that goes on."""
+    code = frame.f_code.co_code
+    return code[frame.f_lasti] == _RESUME and code[frame.f_lasti + 1] == 0
+
+
 def places_of(frame: FrameType) -> tuple[Place, ...]:
-    """Return the place of each frame from `frame` outwards."""
-    places = []
+    """Return the place of each frame from `frame` outwards, of the innermost 500."""
+    places: list[Place] = []
     outer: FrameType | None = frame
-    while outer is not None:
+    while outer is not None and len(places) < MOST_PLACES:
         places.append((outer.f_code, outer.f_lasti))
         outer = outer.f_back
     return tuple(places)
@@ -319,7 +421,7 @@ def snapshot(cell: Cell) -> Any:
         case Slot():
             return slot_of(cell)
         case Local():
-            return scope.frame_local(cell.owner, cell.variable)
+            return frames.local(cell.owner.frame, cell.variable)
         case Closure():
             return closure_of(cell)
     assert isinstance(cell, Opaque)
@@ -379,7 +481,7 @@ def has_changed(cell: Cell, seen: Any) -> bool:
     """Return whether `cell` differs from the snapshot `seen`. Objects are compared by identity."""
     if type(seen) is _Comparison:
         return seen.has_changed()
-    if isinstance(cell, Local) and is_borrowed(cell.owner.f_code, cell.owner.f_lasti, cell.variable):
+    if isinstance(cell, Local) and _is_borrowed(cell):
         return False
     now = snapshot(cell)
     if not isinstance(cell, Content):
@@ -391,6 +493,11 @@ def has_changed(cell: Cell, seen: Any) -> bool:
     if static.is_a(cell.owner, dict):
         return any(key is not k or value is not v for (key, value), (k, v) in zip(now, seen, strict=True))
     return any(item is not other for item, other in zip(now, seen, strict=True))
+
+
+def _is_borrowed(cell: Local) -> bool:
+    frame = cell.owner.frame
+    return frame is not None and is_borrowed(frame.f_code, frame.f_lasti, cell.variable)
 
 
 def difference(cell: Cell, seen: Any, now: Any) -> Delta | None:

@@ -78,7 +78,7 @@ class SharedTool:
         if sys.monitoring.get_events(self._tool) != wanted:
             sys.monitoring.set_events(self._tool, wanted)
         if not wanted:
-            env.core.use_tool(None, 0, 0, 0, None)
+            env.core.use_tool(None, 0, 0, 0, 0, None)
             self._leave()
             self._leave = None
 
@@ -102,5 +102,6 @@ class SharedTool:
         # Before any code object is looked at: what is found out of it is kept with it.
         env.core.set_opcodes(*opcodes.tables())
         env.core.use_tool(
-            monitoring.set_local_events, self._tool, events.INSTRUCTION, events.PY_RETURN, monitoring.DISABLE
+            *(monitoring.set_local_events, self._tool, events.INSTRUCTION, events.PY_START, events.PY_RETURN),
+            monitoring.DISABLE,
         )

@@ -1,0 +1,390 @@
+/* Frames that somebody of ours speaks of. A FrameRef names one without keeping it alive: a frame object that is owned
+ * keeps its locals, so that of a generator which is dropped nothing would be freed.
+ *
+ * I1. `frame_refs` has an entry for each frame object that a living FrameRef names. It is taken out when the FrameRef
+ *     dies, or when the frame object does: while there are entries, we stand before the dealloc of the frame type.
+ * I2. What runs a frame, or can go on with it, owns its frame object, so while locals can change the entry is there.
+ * I3. `checks` of a FrameRef holds exactly the armed checks on its frame. Nothing but the frame's own code changes a
+ *     local, so they are compared at events of that frame alone; what other code writes by way of `f_locals` is seen
+ *     in the place (3.13+) or at the frame's next event, whose instruction is known not to have done it.
+ */
+#include "frames.h"
+
+#include "codeinfo.h"
+#include "content.h"
+
+static size_t
+home_of(const CoreState *state, const PyFrameObject *frame)
+{
+    return (((size_t)frame >> 4) * (size_t)0x9E3779B97F4A7C15u >> 7) & ((size_t)state->frame_ref_capacity - 1);
+}
+
+FrameRef *
+frames_find(const CoreState *state, PyFrameObject *frame)
+{
+    if (state->frame_ref_count == 0) {
+        return NULL;
+    }
+    for (size_t i = home_of(state, frame);; i = (i + 1) & ((size_t)state->frame_ref_capacity - 1)) {
+        FrameRef *ref = state->frame_refs[i];
+        if (ref == NULL || ref->frame == frame) {
+            return ref;
+        }
+    }
+}
+
+FrameRef *
+frames_running(const CoreState *state)
+{
+    if (state->frame_ref_count == 0) {
+        return NULL;
+    }
+    PyFrameObject *frame = compat_running_frame();
+    return frame == NULL ? NULL : frames_find(state, frame);
+}
+
+static void
+place_in_table(CoreState *state, FrameRef *ref)
+{
+    size_t i = home_of(state, ref->frame);
+    while (state->frame_refs[i] != NULL) {
+        i = (i + 1) & ((size_t)state->frame_ref_capacity - 1);
+    }
+    state->frame_refs[i] = ref;
+}
+
+static int
+make_room(CoreState *state)
+{
+    if (2 * (state->frame_ref_count + 1) <= state->frame_ref_capacity) {
+        return 0;
+    }
+    FrameRef **old = state->frame_refs;
+    Py_ssize_t old_capacity = state->frame_ref_capacity;
+    Py_ssize_t capacity = old_capacity == 0 ? 16 : 2 * old_capacity;
+    FrameRef **refs = PyMem_Calloc((size_t)capacity, sizeof(FrameRef *));
+    if (refs == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    state->frame_refs = refs;
+    state->frame_ref_capacity = capacity;
+    for (Py_ssize_t i = 0; i < old_capacity; i++) {
+        if (old[i] != NULL) {
+            place_in_table(state, old[i]);
+        }
+    }
+    PyMem_Free(old);
+    return 0;
+}
+
+/* ---- the frame type, which we stand before while there are entries ---- */
+
+static void on_frame_dealloc(PyObject *frame);
+
+#if HAS_FRAME_LOCALS_PROXY
+static int on_set_local(PyObject *proxy, PyObject *name, PyObject *value);
+#endif
+
+static void
+stand_before_frames(CoreState *state)
+{
+    state->frame_dealloc = PyFrame_Type.tp_dealloc;
+    PyFrame_Type.tp_dealloc = on_frame_dealloc;
+#if HAS_FRAME_LOCALS_PROXY
+    state->set_frame_local = PyFrameLocalsProxy_Type.tp_as_mapping->mp_ass_subscript;
+    PyFrameLocalsProxy_Type.tp_as_mapping->mp_ass_subscript = on_set_local;
+#endif
+}
+
+static void
+step_aside(CoreState *state)
+{
+    assert(PyFrame_Type.tp_dealloc == on_frame_dealloc);
+    PyFrame_Type.tp_dealloc = state->frame_dealloc;
+#if HAS_FRAME_LOCALS_PROXY
+    PyFrameLocalsProxy_Type.tp_as_mapping->mp_ass_subscript = state->set_frame_local;
+#endif
+}
+
+static void
+take_from_table(CoreState *state, FrameRef *ref)
+{
+    size_t mask = (size_t)state->frame_ref_capacity - 1;
+    size_t i = home_of(state, ref->frame);
+    while (state->frame_refs[i] != ref) {
+        assert(state->frame_refs[i] != NULL);
+        i = (i + 1) & mask;
+    }
+    state->frame_refs[i] = NULL;
+    state->frame_ref_count--;
+    /* Entries behind it in the same run may have been displaced by it. */
+    for (i = (i + 1) & mask; state->frame_refs[i] != NULL; i = (i + 1) & mask) {
+        FrameRef *displaced = state->frame_refs[i];
+        state->frame_refs[i] = NULL;
+        place_in_table(state, displaced);
+    }
+    if (state->frame_ref_count == 0) {
+        step_aside(state);
+    }
+}
+
+/* The frame is gone: note that to its checks, which have nothing to compare any more. */
+static void
+let_go(CoreState *state, FrameRef *ref)
+{
+    PendingError error = take_pending_error();
+    Py_INCREF(ref);
+    frames_note_end(state, ref, NULL);
+#if HAS_MONITORING
+    Blame nobody = {.thread = PyThreadState_Get(), .offset = -1};
+    if (state->queued > 0 && !events_is_draining() && instrument_stop_after(state, &nobody) < 0) {
+        PyErr_Clear(); /* The next event of any kind takes the records. */
+    }
+#endif
+    take_from_table(state, ref); /* I1 */
+    ref->frame = NULL;
+    while (ref->check_count > 0) {
+        check_lose_frame(ref->checks[--ref->check_count]); /* I3 */
+    }
+    Py_DECREF(ref);
+    put_back_pending_error(error);
+}
+
+static void
+on_frame_dealloc(PyObject *object)
+{
+    CoreState *state = state_for_callback();
+    destructor frame_dealloc = state->frame_dealloc;
+    FrameRef *ref = frames_find(state, (PyFrameObject *)object);
+    if (ref != NULL) {
+        let_go(state, ref);
+    }
+    /* The type's own dealloc guards a long chain of frames against running out of stack only where it is not ours. */
+    PyObject_GC_UnTrack(object);
+    Py_TRASHCAN_BEGIN(object, on_frame_dealloc);
+    frame_dealloc(object);
+    Py_TRASHCAN_END;
+}
+
+#if HAS_FRAME_LOCALS_PROXY
+/* frame.f_locals[name] = value, in code of any frame: compare the frame's locals at once, and blame that code. */
+static int
+on_set_local(PyObject *proxy, PyObject *name, PyObject *value)
+{
+    CoreState *state = state_for_callback();
+    int result = state->set_frame_local(proxy, name, value);
+    FrameRef *ref = frames_find(state, ((PyFrameLocalsProxyObject *)proxy)->frame);
+    if (ref != NULL && frames_find_change(state, ref)) {
+        PendingError error = take_pending_error();
+        Blame blame;
+        blame_current(&blame);
+        frames_report(state, ref, &blame);
+        if (!events_is_draining() && instrument_stop_after(state, &blame) < 0) {
+            PyErr_Clear(); /* The next event of any kind takes the record, with its place as noted here. */
+        }
+        blame_release(&blame);
+        put_back_pending_error(error);
+    }
+    return result;
+}
+#endif
+
+/* ---- checks ---- */
+
+int
+frames_add_check(FrameRef *ref, Check *check)
+{
+    if (ref->check_count == ref->check_capacity) {
+        Py_ssize_t capacity = ref->check_capacity == 0 ? 2 : 2 * ref->check_capacity;
+        Check **checks = PyMem_Resize(ref->checks, Check *, (size_t)capacity);
+        if (checks == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        ref->checks = checks;
+        ref->check_capacity = capacity;
+    }
+    ref->checks[ref->check_count++] = check; /* I3 */
+    return 0;
+}
+
+void
+frames_remove_check(FrameRef *ref, Check *check)
+{
+    for (Py_ssize_t i = 0; i < ref->check_count; i++) {
+        if (ref->checks[i] == check) {
+            ref->check_count--;
+            memmove(&ref->checks[i], &ref->checks[i + 1], (size_t)(ref->check_count - i) * sizeof(Check *));
+            return;
+        }
+    }
+    assert(!"an armed check on a frame is in its list (I3)");
+}
+
+int
+frames_find_change(CoreState *state, FrameRef *ref)
+{
+    for (Py_ssize_t i = 0; i < ref->check_count; i++) {
+        if (check_changed(state, ref->checks[i])) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Return the unit of the instruction that has stored to the local `index`, given the frame's place; -1 for none. */
+static Py_ssize_t
+store_after(const CodeInfo *info, Py_ssize_t unit, Py_ssize_t index)
+{
+#if HAS_MONITORING
+    return unit >= 0 && code_stores_local(info, unit, index) ? unit : -1;
+#else
+    /* The place is where a line, or what was left of it, began (tracing.c, I1). */
+    return code_local_store_on_line(info, unit, index);
+#endif
+}
+
+void
+frames_report(CoreState *state, FrameRef *ref, const Blame *blame)
+{
+    frames_report_after(state, ref, blame, NULL, -1);
+}
+
+void
+frames_report_after(CoreState *state, FrameRef *ref, const Blame *blame, const CodeInfo *info, Py_ssize_t unit)
+{
+    int was_on = pause_collector();
+    for (Py_ssize_t i = 0; i < ref->check_count; i++) {
+        Check *check = (Check *)Py_NewRef(ref->checks[i]);
+        Blame whose = *blame; /* Borrows what `blame` owns. */
+        if (info != NULL) {
+            Py_ssize_t store = store_after(info, unit, check->index);
+            whose.offset = store < 0 ? blame->offset : 2 * (int)store;
+            whose.other_code = store < 0 ? ref->code : NULL; /* Some time since the frame began. */
+        }
+        if (check_changed(state, check) && check_report(state, check, &whose) < 0) {
+            PyErr_Clear();
+        }
+        Py_DECREF(check);
+    }
+    resume_collector(was_on);
+}
+
+void
+frames_note_end(CoreState *state, FrameRef *ref, PyFrameObject *frame)
+{
+    Blame blame = {.thread = PyThreadState_Get(), .frame = frame, .offset = -1};
+    for (Py_ssize_t i = 0; i < ref->check_count; i++) {
+        if (check_note_end(state, ref->checks[i], &blame) < 0) {
+            PyErr_Clear();
+        }
+    }
+}
+
+/* ---- the Python type ---- */
+
+static FrameRef *
+make_ref(CoreState *state, PyFrameObject *frame)
+{
+    if (make_room(state) < 0) {
+        return NULL;
+    }
+    FrameRef *ref = PyObject_New(FrameRef, state->frame_ref_type);
+    if (ref == NULL) {
+        return NULL;
+    }
+    ref->frame = frame;
+    ref->code = PyFrame_GetCode(frame);
+    ref->state = state;
+    ref->checks = NULL;
+    ref->check_count = ref->check_capacity = 0;
+    if (state->frame_ref_count == 0) {
+        stand_before_frames(state);
+    }
+    state->frame_ref_count++;
+    place_in_table(state, ref); /* I1 */
+    return ref;
+}
+
+PyObject *
+frames_ref(PyObject *module, PyObject *frame)
+{
+    CoreState *state = PyModule_GetState(module);
+    if (!PyFrame_Check(frame)) {
+        return PyErr_Format(PyExc_TypeError, "a frame, not a %.100s", Py_TYPE(frame)->tp_name);
+    }
+    FrameRef *ref = frames_find(state, (PyFrameObject *)frame);
+    return ref != NULL ? Py_NewRef(ref) : (PyObject *)make_ref(state, (PyFrameObject *)frame);
+}
+
+PyObject *
+frames_function(PyObject *Py_UNUSED(module), PyObject *frame)
+{
+    if (!PyFrame_Check(frame)) {
+        return PyErr_Format(PyExc_TypeError, "a frame, not a %.100s", Py_TYPE(frame)->tp_name);
+    }
+    PyObject *function = compat_frame_function((PyFrameObject *)frame);
+    return Py_NewRef(function == NULL ? Py_None : function);
+}
+
+static PyObject *
+ref_frame(PyObject *object, void *Py_UNUSED(closure))
+{
+    FrameRef *self = (FrameRef *)object;
+    return Py_NewRef(self->frame == NULL ? Py_None : (PyObject *)self->frame);
+}
+
+static void
+ref_dealloc(PyObject *object)
+{
+    FrameRef *self = (FrameRef *)object;
+    PyTypeObject *type = Py_TYPE(self);
+    assert(self->check_count == 0); /* Each check owns the FrameRef that it is on. */
+    if (self->frame != NULL) {
+        take_from_table(self->state, self); /* I1 */
+    }
+    Py_DECREF(self->code);
+    PyMem_Free(self->checks);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+static PyGetSetDef ref_getsets[] = {
+    {"frame", ref_frame, NULL, PyDoc_STR("The frame; None once it is gone."), NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMemberDef ref_members[] = {
+    {"code", T_OBJECT_EX, offsetof(FrameRef, code), READONLY, PyDoc_STR("The code that the frame runs.")},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot ref_slots[] = {
+    {Py_tp_dealloc, ref_dealloc},
+    {Py_tp_getset, ref_getsets},
+    {Py_tp_members, ref_members},
+    {Py_tp_doc, (void *)PyDoc_STR("Names a frame without keeping it alive.")},
+    {0, NULL},
+};
+
+PyType_Spec frame_ref_spec = {
+    .name = "stopwhen._core.FrameRef",
+    .basicsize = sizeof(FrameRef),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = ref_slots,
+};
+
+/* The module goes: what still names a frame names none any more. */
+void
+frames_clear(CoreState *state)
+{
+    for (Py_ssize_t i = 0; state->frame_ref_count > 0 && i < state->frame_ref_capacity; i++) {
+        while (state->frame_refs[i] != NULL) {
+            let_go(state, state->frame_refs[i]);
+        }
+    }
+    PyMem_Free(state->frame_refs);
+    state->frame_refs = NULL;
+    state->frame_ref_capacity = 0;
+}

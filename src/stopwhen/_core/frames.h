@@ -1,0 +1,49 @@
+/* Frames that somebody of ours speaks of, without keeping them alive, and the checks on their locals. */
+#ifndef STOPWHEN_FRAMES_H
+#define STOPWHEN_FRAMES_H
+
+#include "state.h"
+
+struct FrameRef {
+    PyObject_HEAD
+    PyFrameObject *frame; /* Borrowed; NULL once the frame is gone (frames.c, I1). */
+    PyCodeObject *code;   /* Owned. */
+    CoreState *state;     /* Borrowed; the type, which each instance owns, keeps the module. */
+    Check **checks;       /* Borrowed; a check takes itself off before it dies. */
+    Py_ssize_t check_count;
+    Py_ssize_t check_capacity;
+};
+
+extern PyType_Spec frame_ref_spec;
+
+/* Return the FrameRef of `frame`, borrowed; NULL when it has none. */
+FrameRef *frames_find(const CoreState *state, PyFrameObject *frame);
+
+/* Return the FrameRef of the running frame, borrowed; NULL when it has none. Creates no frame object. */
+FrameRef *frames_running(const CoreState *state);
+
+int frames_add_check(FrameRef *ref, Check *check);
+void frames_remove_check(FrameRef *ref, Check *check);
+
+/* 1 when some local of the frame has changed. */
+int frames_find_change(CoreState *state, FrameRef *ref);
+
+/* Note every change of a local of the frame, blaming `blame`, which is certain: errors are counted, never raised. */
+void frames_report(CoreState *state, FrameRef *ref, const Blame *blame);
+
+/* As `frames_report` for what happened in the frame itself, whose last place is `unit`, -1 when not known: a local that
+ * nothing there stores to has been written by somebody else. */
+void frames_report_after(CoreState *state, FrameRef *ref, const Blame *blame, const CodeInfo *info, Py_ssize_t unit);
+
+/* Note the end of the frame to all its checks. */
+void frames_note_end(CoreState *state, FrameRef *ref, PyFrameObject *frame);
+
+/* frame_ref(frame): the FrameRef of `frame`, the same one as long as somebody has it. */
+PyObject *frames_ref(PyObject *module, PyObject *frame);
+
+/* frame_function(frame): the function that the frame runs. */
+PyObject *frames_function(PyObject *module, PyObject *frame);
+
+void frames_clear(CoreState *state);
+
+#endif

@@ -1,0 +1,176 @@
+"""The scopes that stand for many, such as every call of a function; and what users may give for a scope."""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import types
+from types import FunctionType, MethodType, ModuleType
+from typing import Any, NoReturn
+
+from stopwhen import static
+from stopwhen.cells import Closure, DictItem, Local
+from stopwhen.errors import Refused
+from stopwhen.scope import Imported, Look, MainScope, ModuleScope, NamespaceScope, Scope, find_in
+from stopwhen.texts import text_of
+from stopwhen.types import ABSENT, Absent
+
+_IN_C = static.TypeSet(
+    *(types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType, types.MethodWrapperType),
+    types.ClassMethodDescriptorType,
+)
+
+_WITH_FUNCTION = static.TypeSet(MethodType, classmethod, staticmethod)
+_PARTIAL = static.TypeSet(functools.partial, functools.partialmethod)
+
+
+class WideScope:
+    """Every call of a function, given by itself or by a name, `pkg.mod:func`, which may be pending."""
+
+    def __init__(self, given: Any) -> None:
+        self._imported = Imported()
+        self._module = ""
+        self._path: tuple[str, ...] = ()
+        self._subject: FunctionType | None = None
+        if type(given) is str:
+            self._name = given
+            self._module, _, path = given.partition(":")
+            self._path = tuple(path.split("."))
+        else:
+            self._subject = _function_of(given, text_of(given))
+            self._name = self._subject.__qualname__
+
+    @property
+    def title(self) -> str:
+        """Say what it stands for."""
+        return f"every call of {self._name}"
+
+    def subject(self, look: Look) -> FunctionType | Absent:
+        """Return the function, or `ABSENT` while there is none; every cell that has a say is consulted through `look`.
+
+        Raises:
+            Refused: what is there is no function of Python code.
+        """
+        if self._subject is not None:
+            return self._subject
+        value = self._imported.find(self._module, look)
+        for part in self._path:
+            if value is ABSENT or value is None:
+                return ABSENT
+            value = self._member(value, part, look)
+        return ABSENT if value is ABSENT else _function_of(value, self._name)
+
+    def _member(self, owner: Any, name: str, look: Look) -> Any:
+        """Return what a module or class has under `name`, not bound, or `ABSENT`."""
+        if static.is_a(owner, ModuleType):
+            return look(DictItem(self._name, static.module_dict(owner), name))
+        if not static.is_a(owner, type):
+            _refuse(
+                self._name, f"{name!r} is looked for in a {static.class_name(type(owner))!r}, not a module or class"
+            )
+        for base in static.mro(owner):
+            attributes = static.type_dict(base)
+            value = (
+                look(DictItem(self._name, attributes, name))
+                if static.is_mutable(base)
+                else attributes.get(name, ABSENT)
+            )
+            if value is not ABSENT:
+                return value
+        return ABSENT
+
+
+class FutureCall:
+    """A call of a function before it is made: what is known of its names, for plans."""
+
+    def __init__(self, function: FunctionType) -> None:
+        code = function.__code__
+        self.title = f"a call of {function.__qualname__}"
+        self.code = code
+        self.frame = None
+        self._own = (*code.co_varnames, *code.co_cellvars)
+        self._closure = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
+        self._modules = (function.__globals__, static.module_dict(builtins))
+
+    def find(self, name: str, look: Look) -> Any:
+        """Return the value of `name`; that of a local is `ABSENT`."""
+        if name in self._own:
+            return look(Local(name, self, name))
+        if name in self._closure:
+            return look(Closure(name, self._closure[name]))
+        return find_in(self._modules, name, look)
+
+
+def _function_of(value: Any, name: str) -> FunctionType:
+    """Return the function of Python code that `value` is or wraps.
+
+    Raises:
+        Refused: there is none.
+    """
+    seen: set[int] = set()
+    while id(value) not in seen:
+        seen.add(id(value))
+        inner = _wrapped_by(value)
+        if inner is not ABSENT:
+            value = inner
+        elif type(value) is FunctionType:
+            function: FunctionType = value
+            return function
+        else:
+            _refuse(name, *_reason_against(value))
+    return _refuse(name, "what it wraps wraps itself")
+
+
+def _wrapped_by(value: Any) -> Any:
+    """Return what the method or decorated function `value` calls in the end, or `ABSENT`."""
+    if type(value) in _WITH_FUNCTION:
+        return value.__func__
+    if static.is_a(value, type):
+        return ABSENT
+    return dict.get(static.instance_dict(value) or {}, "__wrapped__", ABSENT)
+
+
+def _reason_against(value: Any) -> tuple[str, str | None]:
+    """Say why `value` is no scope, and what to name instead."""
+    kind = type(value)
+    if static.is_a(value, type):
+        return "classes are no scopes in this version", "name a function or method"
+    if kind in _IN_C:
+        return "it is written in C, and has no locals", None
+    if kind in _PARTIAL:
+        return f"it is a {kind.__name__} object", "give the function that it calls, its attribute 'func'"
+    if kind is property:
+        return "it is a property", "give the function that it calls, its attribute 'fget'"
+    return f"it is of type {static.class_name(kind)!r}, neither a function nor one that is decorated", None
+
+
+def _refuse(name: str, reason: str, hint: str | None = None) -> NoReturn:
+    raise Refused(
+        f"cannot watch in the scope {name!r}: {reason}",
+        slug="scope-kind",
+        hint=hint or "name a module, a function or a method, or give a dict of names",
+    )
+
+
+def resolve(given: Any) -> Scope | WideScope:
+    """Return the scope that `given` stands for: None for `__main__`, else as the contract's table of scopes says.
+
+    Raises:
+        Refused: nothing can be watched in such a scope.
+    """
+    if given is None:
+        return MainScope()
+    if static.is_a(given, ModuleType):
+        return ModuleScope(given)
+    if type(given) is str:
+        module, colon, path = given.partition(":")
+        if not all(part.isidentifier() for part in (*module.split("."), *(path.split(".") if colon else ()))):
+            _refuse(given, "it is no name of one", "name a module: pkg.mod, or a function in one: pkg.mod:func")
+        if colon:
+            return WideScope(given)
+        return ModuleScope(given) if given != "__main__" else MainScope()
+    if static.is_a(given, dict):
+        return NamespaceScope(given)
+    if static.is_a(given, type) or callable(given):
+        return WideScope(given)
+    return NamespaceScope(given)
