@@ -85,6 +85,27 @@ class Case:
     raises: type[BaseException] | None = None
 
 
+def in_function(statement: str, declarations: str = "") -> str:
+    """Return a program in which a function runs `statement`, then something else on the next line."""
+    header = f"    {declarations}\n" if declarations else ""
+    return f"def f():\n{header}    {statement}  # @a\n    after = 1\n    return after\nf()\n"
+
+
+def table(kind: str, setup: str, expression: str, rows: list[tuple], *, dicts: bool = False, declarations: str = ""):
+    """Return a case for each row: statement, new text, `by`; each is one hit on the statement's line."""
+    return [
+        Case(
+            f"{kind}: {statement}",
+            setup,
+            expression,
+            in_function(statement, declarations),
+            [hit(where[0] if where else "a", new=new, by=by)],
+            dicts=dicts,
+        )
+        for statement, new, by, *where in rows
+    ]
+
+
 def parametrized(cases: Iterable[Case]) -> pytest.MarkDecorator:
     """Return the decorator that runs a test on each case under each mechanism that is there for it."""
     params = []

@@ -10,8 +10,8 @@ from collections import deque, namedtuple
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from stopwhen import static
-from stopwhen.cells import DictItem, Slot
+from stopwhen import env, memory, static
+from stopwhen.cells import Closure, DictItem, Slot
 from stopwhen.record import Absence, Record, attempt
 from stopwhen.static import TypeSet, class_name
 from stopwhen.types import ABSENT
@@ -40,6 +40,7 @@ _GENERIC_WHEN_LOADED = (
     *(("_io", name) for name in ("FileIO", "TextIOWrapper", "BufferedReader", "BufferedWriter", "BufferedRandom")),
     *(("_asyncio", "Future"), ("_asyncio", "Task"), ("_socket", "socket"), ("_queue", "SimpleQueue")),
     *(("_ctypes", name) for name in ("Structure", "Union", "Array", "_SimpleCData", "_Pointer")),
+    *(("mmap", "mmap"), ("numpy", "ndarray"), ("numpy", "generic")),
 )
 
 _MODULE_LOOKUP = static.type_dict(types.ModuleType)["__getattribute__"]
@@ -126,7 +127,9 @@ def attribute(record: Record, owner: Any, name: str, text: str) -> Any:
 
 def _is_generic(base: type) -> bool:
     """Tell whether `__getattribute__` of `base` is the ordinary one."""
-    return base in _GENERIC or any(base is static.loaded_class(*names) for names in _GENERIC_WHEN_LOADED)
+    if base in _GENERIC or any(base is static.loaded_class(*names) for names in _GENERIC_WHEN_LOADED):
+        return True
+    return env.core is not None and not static.is_mutable(base) and env.core.has_plain_lookup(base)
 
 
 def _of_instance(record: Record, owner: Any, name: str, text: str) -> Any:
@@ -236,9 +239,8 @@ def _bind(record: Record, found: Found, owner: Any, name: str, text: str) -> Any
     if kind is _TUPLE_FIELD:
         record.fresh = False
         return attempt(kind.__get__, value, owner, type(owner))
-    if _is_ctypes_field(kind):
-        record.content(owner, text.rpartition(".")[0])
-        return attempt(kind.__get__, value, owner, type(owner))
+    if memory.is_ctypes_field(kind):
+        return _of_field(record, found, owner, name, text)
     if kind is property:
         reason = f"'{class_name(found.base)}.{name}' is a property, which would run"
         return record.foreign(reason, lambda: getattr(owner, name))
@@ -319,9 +321,17 @@ def _of_getter(record: Record, found: Found, owner: Any, name: str, text: str) -
         record.fresh = False
         attributes = static.instance_dict(owner)
         return ABSENT if attributes is None else attributes
-    if name == "value" and base is static.loaded_class("_ctypes", "_SimpleCData"):
+    if name in ("value", "raw") and memory.is_ctypes(type(owner), "_SimpleCData", "Array"):
+        if memory.follows_pointer(type(owner)):
+            reason = f"{text!r} points to a text that may be gone when it is looked at"
+            return record.foreign(reason, get)
         record.content(owner, text.rpartition(".")[0])
         return attempt(get)
+    if base is types.CellType:
+        record.fresh = False
+        return record.look(Closure(text, owner))
+    if name == "contents" and base is static.loaded_class("_ctypes", "_Pointer"):
+        return pointed_to(record, owner, text.rpartition(".")[0], get)
     if base in _CONSTANT or _is_time(base):
         return _constant(record, get)
     if name not in _RUNS_CODE and base in _READABLE:
@@ -333,9 +343,30 @@ def _is_time(kind: type) -> bool:
     return any(kind is static.loaded_class("_datetime", name) for name in _CONSTANT_TIMES)
 
 
-def _is_ctypes_field(kind: Any) -> bool:
-    """Tell whether `kind` is the type, not always exported, of the fields of structures made with ctypes."""
-    return not static.is_mutable(kind) and class_name(kind) == "CField" and "_ctypes" in sys.modules
+def pointed_to(record: Record, pointer: Any, text: str, run: Callable[[], Any]) -> Any:
+    """Return the object that the pointer called `text` points to, if that must be alive."""
+    record.content(pointer, text)
+    target = memory.pointed_to(pointer)
+    if target is None:
+        return record.foreign(f"{text!r} points to memory that may be gone when it is looked at", run)
+    record.fresh = False
+    return target
+
+
+def _of_field(record: Record, found: Found, owner: Any, name: str, text: str) -> Any:
+    """Return a field of a structure made with ctypes."""
+    kind, field = type(owner), found.value
+
+    def get() -> Any:
+        return type(field).__get__(field, owner, kind)
+
+    held = memory.kind_of_field(found.base, name)
+    if memory.follows_pointer(held):
+        return record.foreign(f"{text!r} points to a text that may be gone when it is looked at", get)
+    if memory.is_plain(held):
+        record.content(owner, text.rpartition(".")[0])
+        return attempt(get)
+    return record.view(owner, id(field), get)
 
 
 def _is_enum_text(found: Found, name: str) -> bool:

@@ -60,6 +60,11 @@ class Content(Cell):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class Attributes(Content):
+    """The content of the dict in which an object, a class or a module keeps its attributes."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class ListItem(Cell):
     """The item at `index` of a list; a negative index counts from the end as the list is at that time."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
+from stopwhen.deltas import spliced_text
 from stopwhen.event import Delta, Items, Members, Rebound, Spliced
 from stopwhen.static import is_a
 from stopwhen.texts import Text, short_class_name, text_of
@@ -72,7 +73,7 @@ def describe(delta: Delta, name: str) -> Change:
     if isinstance(delta, Members):
         return _members(delta, name)
     if isinstance(delta, Items):
-        return _items(delta, name)
+        return _attributes(delta, name) if delta.attributes else _items(delta, name)
     return Change("changed", name, "changed")
 
 
@@ -221,22 +222,32 @@ def _items(delta: Items, name: str) -> Change:
         return Change("reordered", name, "order of the keys changed")
     removed = [old for _, old, _ in changes if old is not ABSENT]
     inserted = [new for _, _, new in changes if new is not ABSENT]
-    kind, text = _item_words(changes)
+    kind, text = _item_words(changes, attributes=delta.attributes)
     if delta.length == 0 and kind == "removed" and len(changes) > 1:
         kind, text = "cleared", f"cleared, {text}"
     key = _kept(changes[0][0]) if len(changes) == 1 else None
     return _change(kind, name, text, removed, inserted, key=key)
 
 
-def _item_words(changes: Sequence[tuple[Any, Any, Any]]) -> tuple[str, str]:
-    """Return kind and words for items of a dict, as (key, old, new)."""
+def _attributes(delta: Items, name: str) -> Change:
+    """Return what happened to attributes: to a single one, as to a place of its own."""
+    changes = delta.changes
+    if len(changes) == 1 and type(changes[0][0]) is str:
+        attribute, old, new = changes[0]
+        return _rebound(old, new, f"{name}.{attribute}")
+    return _items(delta, name)
+
+
+def _item_words(changes: Sequence[tuple[Any, Any, Any]], *, attributes: bool = False) -> tuple[str, str]:
+    """Return kind and words for items of a dict, as (key, old, new), or for attributes."""
     kinds = [_item_kind(old, new) for _, old, new in changes]
     kind = kinds[0] if kinds.count(kinds[0]) == len(kinds) else "changed"
     words: list[str] = []
     for (key, old, new), own_kind in islice(zip(changes, kinds, strict=True), _LISTED):
         said = "" if words and own_kind == kind == kinds[0] else f"{own_kind} "
         values = _arrow(old, new) if own_kind == "changed" else text_of(new if own_kind == "added" else old, _TEXT)
-        words.append(f"{said}{text_of(key, _SHORT)}: {values}")
+        title = key if attributes and type(key) is str else text_of(key, _SHORT)
+        words.append(f"{said}{title}: {values}")
     if len(changes) > len(words):
         words.append(f"... {len(changes) - len(words)} more")
     return kind, ", ".join(words)
@@ -322,26 +333,8 @@ def _string_difference(old: Any, new: Any) -> str | None:
         return None
     if len(old) > _CHARACTERS or len(new) > _CHARACTERS:
         return None
-    prefix = _common(lambda a, b: bool(old[a:b] == new[a:b]), min(len(old), len(new)))
-    ends = len(old), len(new)
-
-    def is_alike(a: int, b: int) -> bool:
-        return bool(old[ends[0] - b : ends[0] - a] == new[ends[1] - b : ends[1] - a])
-
-    suffix = _common(is_alike, min(ends) - prefix)
-    return _edit_words(_Edit(prefix, old[prefix : ends[0] - suffix], new[prefix : ends[1] - suffix]))
-
-
-def _common(is_alike: Callable[[int, int], bool], most: int) -> int:
-    """Return how far two strings are alike, by halving."""
-    low = 0
-    while low < most:
-        middle = (low + most + 1) // 2
-        if is_alike(low, middle):
-            low = middle
-        else:
-            most = middle - 1
-    return low
+    splice = spliced_text(old, new)
+    return _edit_words(_Edit(splice.start, splice.removed, splice.inserted))
 
 
 _DIFFER: Final[tuple[tuple[type, Callable[[Any, Any], str | None]], ...]] = (

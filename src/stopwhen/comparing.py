@@ -7,10 +7,10 @@ from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from stopwhen import static
-from stopwhen.record import Record, attempt
+from stopwhen import content, static
+from stopwhen.record import Record
 from stopwhen.static import TypeSet, class_name
-from stopwhen.values import SCALARS, SIZED, VIEWS, is_array
+from stopwhen.values import SCALARS, SIZED, VIEWS
 
 COMPARISONS = ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__")
 
@@ -40,8 +40,6 @@ SHOWN = TypeSet(
     *(type, types.BuiltinFunctionType),
 )
 """The exact types whose `repr` runs no code but that of their items."""
-
-_MUTABLE = (list, dict, set, bytearray, deque)
 
 Judge = Callable[[type], str | None]
 """Returns the name of the method that would run for a value of that type; None when none would."""
@@ -122,15 +120,10 @@ def note_content(record: Record, value: Any, name: str) -> Any:
     kind = type(value)
     if kind in SCALARS or kind is tuple:
         return value
-    if any(static.has_base(kind, base) for base in _MUTABLE) or is_array(kind):
-        return record.content(value, name)
     if kind in VIEWS:
         record.content(static.referent(value), name)
-    elif kind is memoryview:
-        target = attempt(lambda: value.obj)
-        if target is not None:
-            record.content(target, name)
-    return value
+        return value
+    return value if content.source_of(value) is None else record.content(value, name)
 
 
 def _items(value: Any) -> Iterable[Any]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from stopwhen import values
-from stopwhen.event import Delta, Ended, Items, Members, Rebound, Spliced
+from stopwhen import memory, values
+from stopwhen.event import Delta, Ended, Items, Members, Rebound, Spliced, Unknown
 from stopwhen.static import TypeSet
 from stopwhen.types import ABSENT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 def spliced(old: Sequence[Any], new: Sequence[Any]) -> Spliced:
@@ -25,6 +25,59 @@ def spliced(old: Sequence[Any], new: Sequence[Any]) -> Spliced:
     return Spliced(start, old[start : len(old) - tail], new[start : len(new) - tail], len(new))
 
 
+def spliced_text(old: Any, new: Any) -> Spliced:
+    """As `spliced`, for two texts or two strings of bytes."""
+    length = min(len(old), len(new))
+    start = alike(lambda a, b: bool(old[a:b] == new[a:b]), length)
+    ends = len(old), len(new)
+    tail = alike(lambda a, b: bool(old[ends[0] - b : ends[0] - a] == new[ends[1] - b : ends[1] - a]), length - start)
+    return Spliced(start, old[start : ends[0] - tail], new[start : ends[1] - tail], ends[1])
+
+
+def alike(is_alike: Callable[[int, int], bool], most: int) -> int:
+    """Return how far two strings are alike, by halving."""
+    low = 0
+    while low < most:
+        middle = (low + most + 1) // 2
+        if is_alike(low, middle):
+            low = middle
+        else:
+            most = middle - 1
+    return low
+
+
+def of_memory(owner: Any, start: int, old: bytes, new: bytes, length: int) -> Delta:
+    """Return what it means that in the memory of `owner` the bytes `old`, from item `start` on, gave way to `new`."""
+    before, after = memory.fields_in(owner, old), memory.fields_in(owner, new)
+    if before is not None and after is not None:
+        changes = [
+            (name, value, other)
+            for (name, value), (_, other) in zip(before, after, strict=True)
+            if not _same_field(value, other)
+        ]
+        return Items(tuple(changes), len(after), attributes=True) if changes else Unknown()
+    return Spliced(start, memory.items_in(owner, old), memory.items_in(owner, new), length)
+
+
+def _same_field(old: Any, new: Any) -> bool:
+    if type(old) in values.SCALARS or type(old) is memory.Address:
+        return values.same(old, new) if type(old) is not memory.Address else int(old) == int(new)
+    return memory.bytes_of(old) == memory.bytes_of(new)
+
+
+def of_memories(owner: Any, old: bytes, new: bytes) -> Delta | None:
+    """Return the difference between all the bytes that `owner` had and has; None for none."""
+    if old == new:
+        return None
+    size = max(memory.item_size(owner), 1)
+    splice = spliced_text(old, new)
+    start = splice.start // size
+    tail = (min(len(old), len(new)) - splice.start - min(len(splice.removed), len(splice.inserted))) // size * size
+    return of_memory(
+        *(owner, start, old[start * size : len(old) - tail], new[start * size : len(new) - tail], len(new) // size)
+    )
+
+
 def members(old: Sequence[Any], new: Sequence[Any]) -> Members | None:
     """Return which members a set lost and gained, by identity; None for none."""
     before = {id(member): member for member in old}
@@ -34,7 +87,7 @@ def members(old: Sequence[Any], new: Sequence[Any]) -> Members | None:
     return Members(removed, added, len(after)) if removed or added else None
 
 
-def items(old: Sequence[tuple[Any, Any]], new: Sequence[tuple[Any, Any]]) -> Items | None:
+def items(old: Sequence[tuple[Any, Any]], new: Sequence[tuple[Any, Any]], *, attributes: bool = False) -> Items | None:
     """Return which items of a dict changed, by identity; empty changes for another order, None for none."""
     before = {_key_of(key): (key, value) for key, value in old}
     after = {_key_of(key): (key, value) for key, value in new}
@@ -46,7 +99,7 @@ def items(old: Sequence[tuple[Any, Any]], new: Sequence[tuple[Any, Any]]) -> Ite
     changes += [(key, ABSENT, value) for place, (key, value) in after.items() if place not in before]
     if not changes and list(before) == list(after):
         return None
-    return Items(tuple(changes), len(after))
+    return Items(tuple(changes), len(after), attributes)
 
 
 _KEYS = TypeSet(str, int, bytes)

@@ -44,11 +44,12 @@ class Members:
 class Items:
     """In a dict each key of `changes` went from old to new value, `ABSENT` for none; `length` is its new length.
 
-    Empty `changes` means that only the order of the keys changed.
+    Empty `changes` means that only the order of the keys changed. With `attributes`, the keys are names of attributes.
     """
 
     changes: tuple[tuple[Any, Any, Any], ...]
     length: int
+    attributes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from stopwhen import static
+from stopwhen import content, static
 from stopwhen.attributes import attribute
 from stopwhen.comparing import comparing_method, hashing_method, note_content, obstacle
 from stopwhen.items import Lazy, check_hashable, contains, elements, is_true, item, plain_container, size
@@ -184,10 +184,13 @@ def make_bytes(call: Call) -> Any:
     """Call a type of bytes, or decode them: all arguments exact builtins, a count within bounds."""
     arguments: list[Any] = []
     for argument, name in zip(call.arguments, call.names, strict=True):
-        method = foreign_method(type(argument), "__bytes__", "__buffer__", "__index__")
+        source = content.source_of(argument)
+        is_memory = source is not None and source.kind is content.Kind.MEMORY
+        methods = ("__bytes__",) if is_memory else ("__bytes__", "__buffer__", "__index__")
+        method = foreign_method(type(argument), *methods)
         if method is not None:
             return call.foreign(method)
-        if type(argument) in SCALARS or type(argument) in _TEXTS:
+        if type(argument) in SCALARS or type(argument) in _TEXTS or is_memory:
             arguments.append(note_content(call.record, argument, name))
         else:
             arguments.append(_numbers(call, argument, name))

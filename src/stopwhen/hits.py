@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from stopwhen import change, location
 from stopwhen.cells import ListItem
-from stopwhen.event import Event, Rebound, Spliced
+from stopwhen.event import Event, Rebound, Spliced, Unknown
 from stopwhen.hit import Hit
 from stopwhen.texts import text_of
 from stopwhen.types import ABSENT, AccessType
@@ -27,6 +27,7 @@ def hit_of(watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event, *, in_ch
     """Return the hit that `event` is: it took the watch expression from the state `seen` to `new`."""
     wants_truth = watchpoint.access is AccessType.TRUE
     old, value = values_of(watchpoint.access, seen, new)
+    texts = (str(seen.truth), str(new.truth)) if wants_truth else (seen.value_text, new.value_text)
     writer = location.locate(*event.stack[0]) if event.stack else None
     between = None
     if event.other is not None and writer is not None:
@@ -35,9 +36,9 @@ def hit_of(watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event, *, in_ch
         watchpoint=watchpoint,
         old=old,
         new=value,
-        old_text=str(seen.truth) if wants_truth else seen.value_text,
-        new_text=str(new.truth) if wants_truth else new.value_text,
-        change=_change_of(event),
+        old_text=texts[0],
+        new_text=texts[1],
+        change=_change_of(event, *texts),
         location=writer,
         own_location=location.own_location(event.stack),
         by=_writer_of(event),
@@ -119,9 +120,11 @@ def _writer_of(event: Event) -> str | None:
     return location.writer_of(event.frame, *event.stack[0])
 
 
-def _change_of(event: Event) -> Change:
+def _change_of(event: Event, old_text: str, new_text: str) -> Change:
     """Return what happened in words: for the first item of a list, what happened to the list, where that shows."""
     cell, delta = event.cell, event.delta
+    if isinstance(delta, Unknown) and old_text != new_text:
+        return change.Change("changed", cell.name, f"{old_text} -> {new_text}")
     if isinstance(cell, ListItem) and isinstance(delta, Rebound) and cell.index == 0 and cell.name.endswith("[0]"):
         items = list.__getitem__(cell.owner, slice(2))
         if len(items) > 1 and items[0] is delta.new and items[1] is delta.old:

@@ -10,14 +10,16 @@ from collections import ChainMap, Counter, deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from stopwhen import static
+from stopwhen import memory, static
+from stopwhen.attributes import attribute, pointed_to
 from stopwhen.cells import DictItem, ListItem
 from stopwhen.comparing import comparing_method, is_plain, note_content, obstacle
 from stopwhen.errors import Refused
+from stopwhen.memory import is_array
 from stopwhen.record import MOST_STEPS, Absence, Record, attempt, text_of
 from stopwhen.static import TypeSet, class_name
 from stopwhen.types import ABSENT
-from stopwhen.values import ENVIRON, SCALARS, SIZED, WRAPPERS, is_array, is_simple, truth
+from stopwhen.values import ENVIRON, SCALARS, SIZED, WRAPPERS, is_simple, truth
 
 _INDEXES = TypeSet(int, bool)
 _LOOKED_AT = (str, bytes, tuple, range, list, bytearray, deque)
@@ -56,14 +58,17 @@ def item(record: Record, owner: Any, key: Any, name: str, text: str) -> Any:
         return _sequence_item(record, owner, key, name, text)
     if kind is types.MappingProxyType:
         return item(record, static.referent(owner), key, name, text)
-    if kind is memoryview:
+    if kind is memoryview or _is_mapped(kind, "__getitem__"):
         return _memory_item(record, owner, key, name)
-    for wrapper, attribute in WRAPPERS:
+    for wrapper, holder in WRAPPERS:
         if static.inherits(kind, wrapper, "__getitem__"):
-            return _wrapped_item(record, owner, attribute, key, name, text=text)
-    if is_ctypes_array(kind) and type(key) in _INDEXES:
-        record.content(owner, name)
-        return attempt(lambda: owner[key])
+            return _wrapped_item(record, owner, holder, key, name, text=text)
+    if is_ctypes_array(kind):
+        return _ctypes_item(record, owner, key, name, text)
+    if memory.is_ctypes(kind, "_Pointer") and type(key) in _INDEXES and key == 0:
+        target = pointed_to(record, owner, name, lambda: owner[key])
+        held = memory.is_plain(type(target))
+        return attribute(record, target, "value", f"{name}.contents.value") if held else target
     if static.inherits(kind, ChainMap, "__getitem__"):
         return _chained_item(record, owner, key, name, text)
     if static.definer(kind, "__getitem__") is None and not static.is_a(owner, type):
@@ -71,10 +76,30 @@ def item(record: Record, owner: Any, key: Any, name: str, text: str) -> Any:
     return record.foreign(f"{class_name(kind)}.__getitem__ would run to read {text!r}", lambda: owner[key])
 
 
-def is_ctypes_array(kind: type) -> bool:
+def is_ctypes_array(kind: type, *methods: str) -> bool:
     """Tell whether `kind` is a type of arrays made with ctypes that reads its items itself."""
     base = static.loaded_class("_ctypes", "Array")
-    return base is not None and static.definer(kind, "__getitem__") is base
+    return base is not None and static.inherits(kind, base, "__getitem__", *methods)
+
+
+def _is_mapped(kind: type, *methods: str) -> bool:
+    """Tell whether `kind` is a type of memory-mapped files that has `methods` from C."""
+    mapped = static.loaded_class("mmap", "mmap")
+    return mapped is not None and static.inherits(kind, mapped, *methods)
+
+
+def _ctypes_item(record: Record, owner: Any, key: Any, name: str, text: str) -> Any:
+    held = memory.kind_of_item(type(owner))
+    if memory.follows_pointer(held):
+        reason = f"{text!r} points to a text that may be gone when it is looked at"
+        return record.foreign(reason, lambda: owner[key])
+    if memory.is_plain(held) and (type(key) in _INDEXES or type(key) is slice):
+        _check_index(record, key, text, lambda: owner[key])
+        record.content(owner, name)
+        return attempt(lambda: owner[key])
+    if type(key) in _INDEXES:
+        return record.view(owner, key, lambda: owner[key])
+    return record.foreign(f"{text!r} makes new objects each time", lambda: owner[key])
 
 
 def _dict_item(record: Record, owner: Any, key: Any, name: str, text: str) -> Any:
@@ -182,6 +207,8 @@ def _wrapped_item(record: Record, owner: Any, attribute: str, key: Any, name: st
     inner = wrapped(record, owner, attribute, name)
     if not static.inherits(type(owner), ENVIRON, "__getitem__"):
         return item(record, inner, key, name, text)
+    if owner is getattr(os, "environb", None):
+        return item(record, inner, key, name, text)
     if type(key) is not str:
         raise Absence(TypeError, "str expected")
     value = stored(record, inner, attempt(_encoded, key), name, text) if type(inner) is dict else ABSENT
@@ -238,12 +265,16 @@ def plain_container(record: Record, value: Any, name: str, *methods: str) -> Any
         return note_content(record, value, name)
     if kind is types.MappingProxyType:
         return plain_container(record, static.referent(value), name, *methods)
-    for wrapper, attribute in WRAPPERS:
+    for wrapper, holder in WRAPPERS:
         if static.inherits(kind, wrapper, *methods):
-            inner = plain_container(record, wrapped(record, value, attribute, name), name, *methods)
-            if wrapper is ENVIRON and type(inner) is dict:
+            inner = plain_container(record, wrapped(record, value, holder, name), name, *methods)
+            if value is os.environ and type(inner) is dict:
                 return {_decoded(key): _decoded(one) for key, one in dict.items(inner)}
             return inner
+    if is_ctypes_array(kind, *methods) and memory.is_plain(memory.kind_of_item(kind)):
+        return tuple(record.content(value, name)[:])
+    if _is_mapped(kind, *methods):
+        return record.content(value, name)[:]
     if static.inherits(kind, ChainMap, *methods):
         maps = [plain_container(record, one, name, *methods) for one in _chained_maps(record, value, name)]
         if all(type(one) is dict and SCALARS.covers(one) for one in maps):
@@ -315,13 +346,14 @@ def contains(record: Record, container: Any, value: Any, name: str, value_name: 
     """Return `value in container`."""
     kind = type(container)
     inner = container
-    if static.inherits(kind, ENVIRON, "__contains__") and type(value) is str:
+    if static.inherits(kind, ENVIRON, "__contains__") and type(value) is str and container is os.environ:
         storage = wrapped(record, container, "_data", name)
         if type(storage) is dict:
             return stored(record, storage, attempt(_encoded, value), name, f"{name}[{value!r}]") is not ABSENT
-    for wrapper, attribute in WRAPPERS:
-        if wrapper is not ENVIRON and static.inherits(kind, wrapper, "__contains__"):
-            return contains(record, wrapped(record, container, attribute, name), value, name, value_name)
+    for wrapper, holder in WRAPPERS:
+        is_plain_wrapper = wrapper is not ENVIRON or container is getattr(os, "environb", None)
+        if is_plain_wrapper and static.inherits(kind, wrapper, "__contains__"):
+            return contains(record, wrapped(record, container, holder, name), value, name, value_name)
     if static.inherits(kind, ChainMap, "__contains__"):
         inner = plain_container(record, container, name, "__contains__")
         kind = type(inner)

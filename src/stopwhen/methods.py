@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import types
 from collections import ChainMap, OrderedDict, UserDict, deque
@@ -11,11 +12,12 @@ from typing import Any, Final
 from stopwhen import static
 from stopwhen.comparing import Judge, comparing_method, hashing_method, note_content, obstacle, showing_method
 from stopwhen.items import contains, item, plain_container, stored
+from stopwhen.memory import is_array
 from stopwhen.operations import check_fields
 from stopwhen.record import MOST_STEPS, Absence, Record, attempt, is_plain_codec, text_of
 from stopwhen.static import TypeSet, class_name
 from stopwhen.types import ABSENT
-from stopwhen.values import ENVIRON, SCALARS, is_array
+from stopwhen.values import ENVIRON, SCALARS
 
 UNKNOWN: Final = object()
 """What `apply` returns for a function that it knows nothing of."""
@@ -38,6 +40,8 @@ _PURE: tuple[tuple[type, frozenset[str]], ...] = (
     (OrderedDict, frozenset({"items", "keys", "values"})),
     (set, _public(frozenset)),
     (memoryview, frozenset({"hex", "tobytes", "tolist"})),
+    (io.BytesIO, frozenset({"getvalue"})),
+    (io.StringIO, frozenset({"getvalue"})),
 )
 _ARRAY_METHODS = frozenset({"count", "index", "tobytes", "tolist", "tounicode"})
 _CONTAINERS = TypeSet(bytearray, list, deque, dict, OrderedDict, set)

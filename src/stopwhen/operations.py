@@ -6,13 +6,13 @@ import ast
 import operator
 import re
 import types
-from collections import deque
+from collections import UserString, deque
 from collections.abc import Callable
 from typing import Any
 
 from stopwhen import static
 from stopwhen.comparing import comparing_method, hashing_method, note_content, obstacle, showing_method
-from stopwhen.items import Lazy, contains
+from stopwhen.items import Lazy, contains, wrapped
 from stopwhen.record import MOST_STEPS, Record, attempt
 from stopwhen.static import TypeSet, class_name
 from stopwhen.values import SCALARS, VIEWS
@@ -187,6 +187,8 @@ def check_fields(record: Record, pattern: Any, values: tuple[Any, ...]) -> None:
 
 def shown(record: Record, function: Callable[..., Any], value: Any, name: str, *rest: Any) -> Any:
     """Return what `function`, one of those that make a text of a value, makes of `value`."""
+    if function in (str, format) and static.inherits(type(value), UserString, "__str__", "__format__"):
+        value = wrapped(record, value, "data", name)
     method = obstacle(record, value, name, showing_method)
     if method is not None:
         return record.foreign(f"{method} would run to show {name!r}", lambda: function(value, *rest))

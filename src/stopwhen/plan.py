@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from stopwhen import static
-from stopwhen.cells import Calls, Cell, Closure, Content, DictItem, Frame, ListItem, Local, Opaque, Slot
+from stopwhen.cells import Attributes, Calls, Cell, Closure, Content, DictItem, Frame, ListItem, Local, Opaque, Slot
 from stopwhen.dependencies import read
 from stopwhen.errors import Refused
 from stopwhen.record import present
@@ -64,6 +64,8 @@ def describe(cell: Cell) -> str:
     match cell:
         case DictItem():
             return f"{cell.name}: {_item_words(cell)}"
+        case Attributes():
+            return f"{cell.name}: {_attributes_words(cell)}"
         case Content():
             return f"{cell.name}: content of a {short_class_name(type(cell.owner))}"
         case ListItem():
@@ -93,6 +95,10 @@ def _item_words(cell: DictItem) -> str:
     if type(module) is ModuleType and static.module_dict(module) is owner:
         return f"name {key} in {name}"
     return f"item {key} of a dict of {len(owner):,}"
+
+
+def _attributes_words(cell: Attributes) -> str:
+    return f"its attributes, now {dict.__len__(cell.owner):,}"
 
 
 def choose(cell: Cell, mechanisms: Sequence[Mechanism]) -> Iterator[PlannedCell]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import weakref
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, NoReturn
 
-from stopwhen import frames
+from stopwhen import frames, static
 from stopwhen.cells import Cell, Closure, Content, DictItem, ListItem, Local, Opaque, Slot
 from stopwhen.errors import Refused
-from stopwhen.static import TypeSet, class_name
+from stopwhen.static import TypeSet, class_name, slot_value
 from stopwhen.types import ABSENT
-from stopwhen.values import SCALARS, is_simple, slot_value
+from stopwhen.values import SCALARS, is_simple
 
 MOST_STEPS = 1_000_000
 
@@ -21,6 +22,9 @@ _WITH_PLAIN_TEXT = TypeSet(
     *(RecursionError, RuntimeError, TypeError, UnboundLocalError, UnicodeDecodeError, UnicodeEncodeError),
     *(UnicodeTranslateError, ValueError, ZeroDivisionError, KeyError),
 )
+
+
+_views: weakref.WeakValueDictionary[tuple[int, Hashable], Any] = weakref.WeakValueDictionary()
 
 
 class Absence(Exception):  # noqa: N818 - it says what was found
@@ -83,6 +87,20 @@ class Record:
         if type(value) not in SCALARS:
             self._made[id(value)] = value  # kept, so that its id is not used again
         return value
+
+    def view(self, owner: Any, part: Hashable, make: Callable[[], Any]) -> Any:
+        """Return an object that shows `part` of the memory of `owner`: the same one as before, as long as that lives.
+
+        `make` makes such objects, each of which holds its owner.
+        """
+        self.fresh = False
+        key = (id(owner), part)
+        found = _views.get(key)
+        if found is None:
+            found = attempt(make)
+            if static.definer(type(found), "__weakref__") is not None or type(found) is memoryview:
+                _views[key] = found
+        return found
 
     def has_made(self, value: Any) -> bool:
         """Tell whether `value` was made by evaluating the expression."""

@@ -362,7 +362,8 @@ class Session:
     def _look(self, activation: Activation, event: Event) -> tuple[Seen, bool]:
         """Return the state of `activation` after `event`, and whether that is what its access type asks for."""
         watchpoint, seen = activation.watchpoint, activation.seen
-        if event.cell not in seen.reading.cells and watchpoint.depth == 1 and watchpoint.access is AccessType.CHANGE:
+        is_flat = watchpoint.depth == 1 and not values.is_wrapper(seen.reading.value)
+        if event.cell not in seen.reading.cells and is_flat and watchpoint.access is AccessType.CHANGE:
             # Content of the value alone: neither the value nor what it depends on is another.
             if not deltas.is_change(event.delta):
                 return seen, False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from stopwhen.types import ABSENT
@@ -153,3 +153,20 @@ def hides_dict(kind: type) -> bool:
 def referent(view: Any) -> Any:
     """Return the one object that a mapping proxy or dict view looks at."""
     return gc.get_referents(view)[0]
+
+
+def slots(kind: type) -> Iterator[tuple[str, Any]]:
+    """Yield name and descriptor of each entry of `__slots__` that instances of `kind` have."""
+    for base in mro(kind):
+        if has_slots(base):
+            for name, descriptor in list(type_dict(base).items()):
+                if type(descriptor) is types.MemberDescriptorType:
+                    yield name, descriptor
+
+
+def slot_value(owner: Any, descriptor: Any) -> Any:
+    """Return what the slot `descriptor` holds for `owner`, or `ABSENT`."""
+    try:
+        return types.MemberDescriptorType.__get__(descriptor, owner, type(owner))
+    except (AttributeError, TypeError):
+        return ABSENT

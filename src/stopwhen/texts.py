@@ -21,9 +21,11 @@ from types import (
 )
 from typing import Any, Final
 
-from stopwhen.static import find, is_a, module_dict, mro
+from stopwhen import library_texts
+from stopwhen.static import find, instance_dict, is_a, module_dict, mro, slot_value, slots
 from stopwhen.types import ABSENT
 
+_ATTRIBUTES: Final = 1000  # Attributes of an object, of which a few are shown.
 _ITEMS: Final = 10  # Items of one container that are shown.
 _DEPTH: Final = 3  # Containers within containers that are walked.
 _LEAST: Final = 24  # Characters that an item gets, however little room is left.
@@ -138,7 +140,7 @@ class _Writer:
         fields = _fields(value, cls)
         if fields is not None:
             name = short_class_name(cls)
-            return self._nested(value, f"{name}(", *fields, ")", show=self._field, room=room, depth=depth)
+            return self.nested(value, f"{name}(", *fields, ")", show=self.field, room=room, depth=depth)
         for base in bases:
             whole = _WHOLE.get(id(base))
             if whole is not None:
@@ -151,10 +153,25 @@ class _Writer:
             if base is cls:
                 return content(self, value, base, room, depth)
             name = short_class_name(cls)
-            return f"{name}({content(self, value, base, max(room - len(name) - 2, _LEAST), depth)})"
-        return _address(value)
+            text = f"{name}({content(self, value, base, max(room - len(name) - 2, _LEAST), depth)})"
+            if not _flags(base) & _MADE_IN_C:  # what it stores is what has been shown
+                return text
+            return self._with_attributes(value, text, ")", room=room, depth=depth)
+        return self._with_attributes(value, _address(value), ">", room=room, depth=depth)
 
-    def _nested(
+    def _with_attributes(self, value: object, text: str, close: str, *, room: int, depth: int) -> str:
+        """Return the text of an object with its attributes before the `close`, where it is what the text is about."""
+        attributes = instance_dict(value) if depth == 0 else None
+        items = [*dict.items(attributes)] if attributes and dict.__len__(attributes) <= _ATTRIBUTES else []
+        if depth == 0:
+            items += [(name, slot_value(value, slot)) for name, slot in slots(type(value))]
+        named = [(name, one) for name, one in items if type(name) is str and one is not ABSENT]
+        if not named:
+            return text
+        opening = f"{text.removesuffix(close)}, "
+        return self.nested(value, opening, named, len(named), close, show=self.field, room=room, depth=depth)
+
+    def nested(
         self,
         value: object,
         opening: str,
@@ -191,7 +208,7 @@ class _Writer:
         key = self.text(item[0], max(room // 2, _LEAST), depth)
         return f"{key}: {self.text(item[1], max(room - len(key) - 2, _LEAST), depth)}"
 
-    def _field(self, item: tuple[str, object], room: int, depth: int) -> str:
+    def field(self, item: tuple[str, object], room: int, depth: int) -> str:
         name, value = item
         text = "absent" if value is _MISSING else self.text(value, max(room - len(name) - 1, _LEAST), depth)
         return f"{name}={text}"
@@ -235,19 +252,19 @@ class _Writer:
         """Return the text of a list or tuple."""
         length = kind.__len__(value)
         opening, close = ("[", "]") if kind is list else ("(", ",)" if length == 1 else ")")
-        return self._nested(value, opening, kind.__iter__(value), length, close, show=self.text, room=room, depth=depth)
+        return self.nested(value, opening, kind.__iter__(value), length, close, show=self.text, room=room, depth=depth)
 
     def queue(self, value: Any, kind: Any, room: int, depth: int) -> str:
         most = own_entry(kind, "maxlen").__get__(value)
         close = "])" if most is None else f"], maxlen={most})"
-        return self._nested(
+        return self.nested(
             value, "deque([", kind.__iter__(value), kind.__len__(value), close, show=self.text, room=room, depth=depth
         )
 
     def array(self, value: Any, kind: Any, room: int, depth: int) -> str:
         opening = f"array({own_entry(kind, 'typecode').__get__(value)!r}, ["
         items = kind.__getitem__(value, slice(0, _ITEMS))
-        return self._nested(value, opening, items, kind.__len__(value), "])", show=self.text, room=room, depth=depth)
+        return self.nested(value, opening, items, kind.__len__(value), "])", show=self.text, room=room, depth=depth)
 
     def members(self, value: Any, kind: Any, room: int, depth: int) -> str:
         """Return the text of a set or frozenset."""
@@ -260,11 +277,11 @@ class _Writer:
         opening, close = ("{", "}") if kind is set and length else (f"{kind.__name__}(", ")")
         if kind is frozenset and length:
             opening, close = "frozenset({", "})"
-        return self._nested(value, opening, items, length, close, show=self.text, room=room, depth=depth)
+        return self.nested(value, opening, items, length, close, show=self.text, room=room, depth=depth)
 
     def mapping(self, value: Any, _kind: type, room: int, depth: int) -> str:
         items = dict.items(value)
-        return self._nested(value, "{", items, dict.__len__(value), "}", show=self._pair, room=room, depth=depth)
+        return self.nested(value, "{", items, dict.__len__(value), "}", show=self._pair, room=room, depth=depth)
 
     def ordered(self, value: Any, kind: Any, room: int, depth: int) -> str:
         """Return the text of an OrderedDict, in its own order where walking that runs no `__hash__` of the user's."""
@@ -272,7 +289,7 @@ class _Writer:
         length = dict.__len__(value)
         if length <= _ORDERED and all(type(key) is str or type(key) is int for key in dict.keys(value)):
             items = kind.items(value)
-        return self._nested(value, "OrderedDict({", items, length, "})", show=self._pair, room=room, depth=depth)
+        return self.nested(value, "OrderedDict({", items, length, "})", show=self._pair, room=room, depth=depth)
 
     def decimal(self, value: Any, kind: Any, room: int, _depth: int) -> str:
         size = kind.__sizeof__(value)
@@ -297,12 +314,12 @@ class _Writer:
         parts = [value.start, value.stop, value.step]
         if kind is range and parts[2] == 1:
             del parts[2]
-        return self._nested(value, f"{kind.__name__}(", parts, len(parts), ")", show=self.text, room=room, depth=depth)
+        return self.nested(value, f"{kind.__name__}(", parts, len(parts), ")", show=self.text, room=room, depth=depth)
 
     def exception(self, value: Any, room: int, depth: int) -> str:
         args = own_entry(BaseException, "args").__get__(value)
         opening = f"{short_class_name(type(value))}("
-        return self._nested(value, opening, args, len(args), ")", show=self.text, room=room, depth=depth)
+        return self.nested(value, opening, args, len(args), ")", show=self.text, room=room, depth=depth)
 
     def function(self, value: Any, _room: int, _depth: int) -> str:
         module = plain_str(value.__module__)
@@ -412,6 +429,7 @@ _CONTENT: Final[dict[int, _Content]] = {
         dict: _Writer.mapping,
         range: _Writer.span,
         slice: _Writer.span,
+        **dict(library_texts.BY_CLASS),
     }.items()
 }
 """By the id of a class: makes the text of its content; the name of a subclass is put around it."""
@@ -431,5 +449,6 @@ _CONTENT_BY_NAME: Final[dict[str, _Content]] = {
     "datetime.timezone": _Writer.zone,
     **dict.fromkeys(_MOMENTS, _Writer.moment),
     **dict.fromkeys(_PATHS, _Writer.path),
+    **library_texts.BY_NAME,
 }
 """The same by name, for classes of modules that the program may never import."""

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import os
 import struct
 import sys
 import types
-from collections import ChainMap, OrderedDict, UserDict, UserList, defaultdict, deque
+from collections import ChainMap, OrderedDict, UserDict, UserList, UserString, defaultdict, deque
 from collections.abc import Iterator
 from typing import Any
 
-from stopwhen import static
-from stopwhen.cells import Cell, Content, Slot
+from stopwhen import content, static
+from stopwhen.cells import Attributes, Cell, Closure, Content, Slot
 from stopwhen.errors import Refused
+from stopwhen.memory import is_array
 from stopwhen.static import TypeSet
 from stopwhen.types import ABSENT
 
@@ -36,17 +36,11 @@ SIZED = TypeSet(
 ENVIRON: type = type(os.environ)
 METHOD_WRAPPER = type("".__str__)
 
-WRAPPERS = ((UserDict, "data"), (UserList, "data"), (ENVIRON, "_data"))
+WRAPPERS = ((UserDict, "data"), (UserList, "data"), (UserString, "data"), (ENVIRON, "_data"))
 """The standard library's wrappers of one container, and the attribute that holds it."""
 
 MOST_CELLS = 10_000
 MOST_PAIRS = 1_000_000
-
-
-def is_array(kind: type) -> bool:
-    """Tell whether `kind` is `array.array` or a subclass."""
-    array = static.loaded_class("array", "array")
-    return array is not None and static.has_base(kind, array)
 
 
 def is_simple(value: Any) -> bool:
@@ -188,6 +182,12 @@ def _same_opaque(left: Any, right: Any) -> bool:
     return False
 
 
+def is_wrapper(value: Any) -> bool:
+    """Tell whether the content of `value` is that of another object which it holds, and can replace."""
+    kind = type(value)
+    return any(static.has_base(kind, wrapper) for wrapper, _ in WRAPPERS) or static.has_base(kind, ChainMap)
+
+
 def truth(value: Any) -> bool:
     """Return the truth of `value`; absent is false.
 
@@ -258,49 +258,24 @@ def _is_content(value: Any) -> bool:
 def _own_cells(value: Any, name: str) -> Iterator[Cell]:
     """Yield the cells of the content that `value` holds itself."""
     kind = type(value)
-    if kind is memoryview or kind in VIEWS or kind is types.MappingProxyType:  # the content is their target's
+    if kind in VIEWS or kind is types.MappingProxyType:  # the content is their target's
         return
     if static.is_a(value, type):
         if static.is_mutable(value):
-            yield Content(name, static.type_dict(value))
+            yield Attributes(name, static.type_dict(value))
         return
     if static.is_a(value, types.ModuleType):
-        yield Content(name, static.module_dict(value))
+        yield Attributes(name, static.module_dict(value))
         return
-    if _is_container(kind) or _has_buffer(value):
+    if kind is types.CellType:
+        yield Closure(f"{name}.cell_contents", value)
+    if content.source_of(value) is not None:
         yield Content(name, value)
     attributes = static.instance_dict(value)
     if attributes is not None:
-        yield Content(name, attributes)
-    for attribute, descriptor in _slots(kind):
+        yield Attributes(name, attributes)
+    for attribute, descriptor in static.slots(kind):
         yield Slot(f"{name}.{attribute}", value, descriptor)
-
-
-def _is_container(kind: type) -> bool:
-    holders = (list, dict, set, bytearray, deque, io.BytesIO)
-    return any(static.has_base(kind, base) for base in holders) or is_array(kind)
-
-
-def _has_buffer(value: Any) -> bool:
-    return not _is_container(type(value)) and memory_base(value) is not None
-
-
-def memory_base(value: Any) -> type | None:
-    """Return the class whose C code gives out the memory of `value`, where that can be written to; else None."""
-    kind = type(value)
-    base: type | None = kind
-    if static.has_base(kind, bytes):
-        return None
-    if sys.version_info >= (3, 12):  # a class may define `__buffer__` in Python
-        found = static.find(kind, "__buffer__")
-        base = found[0] if found is not None and type(found[1]) is types.WrapperDescriptorType else None
-    if base is None:
-        return None
-    try:
-        with memoryview(value) as memory:
-            return None if memory.readonly else base
-    except Exception:
-        return None
 
 
 def _wrapped(value: Any) -> Iterator[Any]:
@@ -308,11 +283,6 @@ def _wrapped(value: Any) -> Iterator[Any]:
     kind = type(value)
     if kind in VIEWS or kind is types.MappingProxyType:
         yield static.referent(value)
-    elif kind is memoryview:
-        try:
-            yield value.obj
-        except ValueError:  # released
-            return
     attributes = static.instance_dict(value) or {}
     for wrapper, attribute in WRAPPERS:
         if static.has_base(kind, wrapper):
@@ -321,15 +291,6 @@ def _wrapped(value: Any) -> Iterator[Any]:
         maps = dict.get(attributes, "maps")
         yield maps
         yield from maps if type(maps) is list else ()
-
-
-def _slots(kind: type) -> Iterator[tuple[str, Any]]:
-    """Yield name and descriptor of each entry of `__slots__` that instances of `kind` have."""
-    for base in static.mro(kind):
-        if static.has_slots(base):
-            for name, descriptor in list(static.type_dict(base).items()):
-                if type(descriptor) is types.MemberDescriptorType:
-                    yield name, descriptor
 
 
 def _parts(value: Any, name: str) -> Iterator[tuple[Any, str]]:
@@ -355,16 +316,8 @@ def _parts(value: Any, name: str) -> Iterator[tuple[Any, str]]:
         attributes = static.instance_dict(value)
     for attribute, one in list(dict.items(attributes)) if attributes is not None else ():
         yield one, f"{name}.{attribute if type(attribute) is str else '...'}"
-    for attribute, descriptor in _slots(kind):
-        yield slot_value(value, descriptor), f"{name}.{attribute}"
-
-
-def slot_value(owner: Any, descriptor: Any) -> Any:
-    """Return what the slot `descriptor` holds for `owner`, or `ABSENT`."""
-    try:
-        return types.MemberDescriptorType.__get__(descriptor, owner, type(owner))
-    except (AttributeError, TypeError):
-        return ABSENT
+    for attribute, descriptor in static.slots(kind):
+        yield static.slot_value(value, descriptor), f"{name}.{attribute}"
 
 
 def _text_of_key(key: Any) -> str:

@@ -4,29 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from contract import ANY, Case, choose, hit, parametrized, run_case
-
-
-def in_function(statement: str, declarations: str = "") -> str:
-    """Return a program in which a function runs `statement`, then something else on the next line."""
-    header = f"    {declarations}\n" if declarations else ""
-    return f"def f():\n{header}    {statement}  # @a\n    after = 1\n    return after\nf()\n"
-
-
-def table(kind: str, setup: str, expression: str, rows: list[tuple], *, dicts: bool = False, declarations: str = ""):
-    """Return a case for each row: statement, new text, `by`; each is one hit on the statement's line."""
-    return [
-        Case(
-            f"{kind}: {statement}",
-            setup,
-            expression,
-            in_function(statement, declarations),
-            [hit(where[0] if where else "a", new=new, by=by)],
-            dicts=dicts,
-        )
-        for statement, new, by, *where in rows
-    ]
-
+from contract import ANY, Case, choose, hit, parametrized, run_case, table
 
 NAMES = table(
     "global",

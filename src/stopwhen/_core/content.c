@@ -11,6 +11,7 @@
 #include "frames.h"
 #include "keys.h"
 #include "large.h"
+#include "memory.h"
 
 /* ---- reading kinds that hold one object ---- */
 
@@ -115,39 +116,24 @@ is_member(const setentry *entry)
     return entry->key != NULL && entry->hash != -1; /* The mark of a deleted entry has the hash -1, which no key has. */
 }
 
-static int
-raw_differs(Check *check, const void *now, Py_ssize_t length)
+int
+check_raw_differs(Check *check, const void *now, Py_ssize_t length)
 {
     return length != check->raw_length || (length > 0 && memcmp(now, check->raw, (size_t)length) != 0);
 }
 
-/* Borrow the owner's bytes from the builtin type: a subclass may have a `__buffer__` of its own, in Python. */
+/* Compare what a method in C returns for the owner; when it cannot be asked, as after close(), there is nothing. */
 static int
-borrow_buffer(Check *check, Py_buffer *buffer)
+result_differs(Check *check)
 {
-    return ((PyTypeObject *)check->extra)->tp_as_buffer->bf_getbuffer(check->owner, buffer, PyBUF_SIMPLE);
-}
-
-static void
-give_back_buffer(Check *check, Py_buffer *buffer)
-{
-    releasebufferproc release = ((PyTypeObject *)check->extra)->tp_as_buffer->bf_releasebuffer;
-    if (release != NULL) {
-        release(check->owner, buffer);
+    PyObject *now = PyObject_CallOneArg(check->extra, check->owner);
+    PyErr_Clear();
+    int differs = now != check->seen;
+    if (differs && now != NULL && check->seen != NULL) {
+        differs = PyObject_RichCompareBool(now, check->seen, Py_EQ) != 1; /* Both are str, or both bytes. */
     }
-    Py_CLEAR(buffer->obj);
-}
-
-static int
-buffer_differs(Check *check)
-{
-    Py_buffer buffer;
-    if (borrow_buffer(check, &buffer) < 0) {
-        PyErr_Clear(); /* Not contiguous now, or closed: no content that could be compared. */
-        return 0;
-    }
-    int differs = raw_differs(check, buffer.buf, buffer.len);
-    give_back_buffer(check, &buffer);
+    Py_XDECREF(now);
+    PyErr_Clear();
     return differs;
 }
 
@@ -288,13 +274,17 @@ check_changed(CoreState *Py_UNUSED(state), Check *check)
     case CHECK_LIST:
         return check_list_differs(check);
     case CHECK_SET:
-        return raw_differs(check, ((PySetObject *)check->owner)->table, set_table_size(check->owner));
+        return check_raw_differs(check, ((PySetObject *)check->owner)->table, set_table_size(check->owner));
     case CHECK_DICT:
         return dict_differs(check);
     case CHECK_BYTES:
-        return raw_differs(check, PyByteArray_AS_STRING(check->owner), PyByteArray_GET_SIZE(check->owner));
-    case CHECK_BUFFER:
-        return buffer_differs(check);
+        return check_raw_differs(check, PyByteArray_AS_STRING(check->owner), PyByteArray_GET_SIZE(check->owner));
+    case CHECK_MEMORY:
+        return memory_differs(check);
+    case CHECK_OBJECTS:
+        return memory_objects_differ(check);
+    case CHECK_RESULT:
+        return result_differs(check);
     case CHECK_SEQUENCE:
         return sequence_differs(check);
     case CHECK_CALL:
@@ -336,8 +326,8 @@ check_changed(CoreState *Py_UNUSED(state), Check *check)
 /* ---- snapshots ---- */
 
 /* Replace items[start : start + removed] of the snapshot by `inserted` new references; 0, or -1 without memory. */
-static int
-splice_items(Check *check, Py_ssize_t start, Py_ssize_t removed, PyObject *const *inserted, Py_ssize_t count)
+int
+check_splice_items(Check *check, Py_ssize_t start, Py_ssize_t removed, PyObject *const *inserted, Py_ssize_t count)
 {
     Py_ssize_t length = check->length - removed + count;
     if (length > check->capacity) {
@@ -369,8 +359,8 @@ splice_items(Check *check, Py_ssize_t start, Py_ssize_t removed, PyObject *const
     return 0;
 }
 
-static int
-keep_raw(Check *check, const void *bytes, Py_ssize_t length)
+int
+check_keep_raw(Check *check, const void *bytes, Py_ssize_t length)
 {
     void *raw = PyMem_Realloc(check->raw, (size_t)length + 1);
     if (raw == NULL) {
@@ -436,6 +426,17 @@ list_content(Check *check)
     }
 }
 
+/* Return items as a new tuple; what stands for nothing in an array of objects is None. */
+static PyObject *
+snapshot_tuple(PyObject *const *items, Py_ssize_t length)
+{
+    PyObject *tuple = PyTuple_New(length);
+    for (Py_ssize_t i = 0; tuple != NULL && i < length; i++) {
+        PyTuple_SET_ITEM(tuple, i, Py_NewRef(items[i] == NULL ? Py_None : items[i]));
+    }
+    return tuple;
+}
+
 static PyObject *
 snapshot_list(PyObject *const *items, Py_ssize_t length)
 {
@@ -446,26 +447,17 @@ snapshot_list(PyObject *const *items, Py_ssize_t length)
     return list;
 }
 
-static PyObject *
-snapshot_tuple(PyObject *const *items, Py_ssize_t length)
-{
-    PyObject *tuple = PyTuple_New(length);
-    for (Py_ssize_t i = 0; tuple != NULL && i < length; i++) {
-        PyTuple_SET_ITEM(tuple, i, Py_NewRef(items[i]));
-    }
-    return tuple;
-}
-
 static int
 keep_items(Check *check, PyObject *content)
 {
-    return splice_items(check, 0, check->length, ((PyListObject *)content)->ob_item, PyList_GET_SIZE(content));
+    return check_splice_items(check, 0, check->length, ((PyListObject *)content)->ob_item, PyList_GET_SIZE(content));
 }
 
 /* ---- noting a difference ---- */
 
-static int
-report_spliced_items(CoreState *state, Check *check, const Blame *blame, PyObject *const *now, Py_ssize_t length)
+/* Note which items of a sequence gave way to others, and keep those as the snapshot. */
+int
+check_report_items(CoreState *state, Check *check, const Blame *blame, PyObject *const *now, Py_ssize_t length)
 {
     Py_ssize_t start = 0;
     Py_ssize_t tail = 0;
@@ -483,7 +475,7 @@ report_spliced_items(CoreState *state, Check *check, const Blame *blame, PyObjec
     /* The tuple keeps the new items, should the owner lose them while old ones are dropped. */
     Py_XINCREF(data);
     int result = events_note(state, check->token, DELTA_SPLICED, data, blame);
-    if (data != NULL && splice_items(check, start, removed, now + start, inserted) < 0) {
+    if (data != NULL && check_splice_items(check, start, removed, now + start, inserted) < 0) {
         result = -1;
     }
     Py_XDECREF(data);
@@ -506,22 +498,18 @@ report_bytes(CoreState *state, Check *check, const Blame *blame, const char *now
     PyObject *data = Py_BuildValue("ny#y#n", start, old + start, check->raw_length - start - tail, now + start,
                                    length - start - tail, length);
     int result = events_note(state, check->token, DELTA_SPLICED, data, blame);
-    return keep_raw(check, now, length) < 0 ? -1 : result;
+    return check_keep_raw(check, now, length) < 0 ? -1 : result;
 }
 
 static int
-report_buffer(CoreState *state, Check *check, const Blame *blame)
+report_result(CoreState *state, Check *check, const Blame *blame)
 {
-    Py_buffer buffer;
-    if (borrow_buffer(check, &buffer) < 0) {
-        return -1;
-    }
-    PyObject *data = Py_BuildValue("y#y#", (char *)check->raw, check->raw_length, (char *)buffer.buf, buffer.len);
-    int result = events_note(state, check->token, DELTA_WHOLE, data, blame);
-    if (keep_raw(check, buffer.buf, buffer.len) < 0) {
-        result = -1;
-    }
-    give_back_buffer(check, &buffer);
+    PyObject *now = PyObject_CallOneArg(check->extra, check->owner);
+    PyErr_Clear();
+    int is_known = now != NULL && check->seen != NULL;
+    PyObject *data = is_known ? PyTuple_Pack(2, check->seen, now) : Py_NewRef(Py_None);
+    int result = events_note(state, check->token, is_known ? DELTA_WHOLE : DELTA_UNKNOWN, data, blame);
+    Py_XSETREF(check->seen, now);
     return result;
 }
 
@@ -537,7 +525,7 @@ report_whole(CoreState *state, Check *check, const Blame *blame)
     int result = events_note(state, check->token, DELTA_WHOLE, data, blame);
     if (keep_items(check, content) < 0 ||
         (check->kind == CHECK_SET &&
-         keep_raw(check, ((PySetObject *)check->owner)->table, set_table_size(check->owner)) < 0)) {
+         check_keep_raw(check, ((PySetObject *)check->owner)->table, set_table_size(check->owner)) < 0)) {
         result = -1;
     }
     Py_DECREF(content);
@@ -562,14 +550,14 @@ check_report(CoreState *state, Check *check, const Blame *blame)
     PyObject *owner = check->owner;
     switch (check->kind) {
     case CHECK_LIST:
-        return report_spliced_items(state, check, blame, ((PyListObject *)owner)->ob_item, PyList_GET_SIZE(owner));
+        return check_report_items(state, check, blame, ((PyListObject *)owner)->ob_item, PyList_GET_SIZE(owner));
     case CHECK_SEQUENCE: {
         PyObject *content = list_content(check);
         if (content == NULL) {
             return -1;
         }
         int result =
-            report_spliced_items(state, check, blame, ((PyListObject *)content)->ob_item, PyList_GET_SIZE(content));
+            check_report_items(state, check, blame, ((PyListObject *)content)->ob_item, PyList_GET_SIZE(content));
         Py_DECREF(content);
         return result;
     }
@@ -578,8 +566,12 @@ check_report(CoreState *state, Check *check, const Blame *blame)
         return report_whole(state, check, blame);
     case CHECK_BYTES:
         return report_bytes(state, check, blame, PyByteArray_AS_STRING(owner), PyByteArray_GET_SIZE(owner));
-    case CHECK_BUFFER:
-        return report_buffer(state, check, blame);
+    case CHECK_MEMORY:
+        return memory_report(state, check, blame);
+    case CHECK_OBJECTS:
+        return memory_report_objects(state, check, blame);
+    case CHECK_RESULT:
+        return report_result(state, check, blame);
     case CHECK_CALL:
         check->found = 0;
         return events_note(state, check->token, DELTA_UNKNOWN, Py_NewRef(Py_None), blame);
@@ -602,16 +594,14 @@ take_snapshot(Check *check)
     PyObject *owner = check->owner;
     switch (check->kind) {
     case CHECK_BYTES:
-        return keep_raw(check, PyByteArray_AS_STRING(owner), PyByteArray_GET_SIZE(owner));
-    case CHECK_BUFFER: {
-        Py_buffer buffer;
-        if (borrow_buffer(check, &buffer) < 0) {
-            return -1;
-        }
-        int result = keep_raw(check, buffer.buf, buffer.len);
-        give_back_buffer(check, &buffer);
-        return result;
-    }
+        return check_keep_raw(check, PyByteArray_AS_STRING(owner), PyByteArray_GET_SIZE(owner));
+    case CHECK_MEMORY:
+        return memory_keep(check);
+    case CHECK_OBJECTS:
+        return memory_keep_objects(check);
+    case CHECK_RESULT:
+        Py_XSETREF(check->seen, PyObject_CallOneArg(check->extra, owner));
+        return check->seen == NULL ? -1 : 0;
     case CHECK_CALL:
     case CHECK_FRAME:
         return 0;
@@ -623,7 +613,7 @@ take_snapshot(Check *check)
         int result = content == NULL ? -1 : keep_items(check, content);
         Py_XDECREF(content);
         if (result == 0 && check->kind == CHECK_SET) {
-            result = keep_raw(check, ((PySetObject *)owner)->table, set_table_size(owner));
+            result = check_keep_raw(check, ((PySetObject *)owner)->table, set_table_size(owner));
         }
         if (check->kind == CHECK_DICT) {
             keep_version(check);
@@ -661,7 +651,10 @@ owner_fits(CoreState *state, CheckKind kind, PyObject *owner, PyObject *extra)
         return PyDict_Check(owner);
     case CHECK_BYTES:
         return PyByteArray_Check(owner);
-    case CHECK_BUFFER:
+    case CHECK_RESULT:
+        return Py_IS_TYPE(extra, &PyMethodDescr_Type) && PyObject_TypeCheck(owner, PyDescr_TYPE(extra));
+    case CHECK_MEMORY:
+    case CHECK_OBJECTS:
         return is_of_type(owner, extra) && ((PyTypeObject *)extra)->tp_as_buffer != NULL &&
                ((PyTypeObject *)extra)->tp_as_buffer->bf_getbuffer != NULL;
     case CHECK_SEQUENCE:
@@ -707,7 +700,7 @@ check_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
         return NULL;
     }
     CoreState *state = PyType_GetModuleState(type);
-    if (kind < CHECK_LIST || kind > CHECK_FRAME || !owner_fits(state, (CheckKind)kind, owner, extra)) {
+    if (kind < CHECK_LIST || kind > CHECK_OBJECTS || !owner_fits(state, (CheckKind)kind, owner, extra)) {
         return PyErr_Format(PyExc_TypeError, "a check of kind %d cannot look at a %.100s", kind,
                             Py_TYPE(owner)->tp_name);
     }

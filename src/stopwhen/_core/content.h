@@ -11,7 +11,7 @@ typedef enum {
     CHECK_DICT = 2,      /* keys, values and order of a dict */
     CHECK_DICT_ITEM = 3, /* extra: key */
     CHECK_BYTES = 4,     /* bytes of a bytearray */
-    CHECK_BUFFER = 5,    /* bytes of an object with a buffer as extra, a builtin type, gives them out: array */
+    CHECK_MEMORY = 5,    /* memory of the owner as extra, a type in C, gives it out: array, ctypes, mmap */
     CHECK_SEQUENCE = 6,  /* what the iterator of extra, a builtin type, finds in the owner: deque */
     CHECK_LIST_ITEM = 7, /* extra: index */
     CHECK_SLOT = 8,      /* extra: member descriptor */
@@ -19,6 +19,8 @@ typedef enum {
     CHECK_CLOSURE = 10,  /* owner: cell object */
     CHECK_CALL = 11,     /* owner: callable that evaluates, compares and returns whether it changed */
     CHECK_FRAME = 12,    /* owner: FrameRef; nothing but its end is noted */
+    CHECK_RESULT = 13,   /* bytes or str that extra, a method in C, returns for the owner: BytesIO.getvalue */
+    CHECK_OBJECTS = 14,  /* as CHECK_MEMORY, which holds references to objects: an array of numpy */
 } CheckKind;
 
 struct Check {
@@ -32,11 +34,13 @@ struct Check {
     Py_ssize_t index;     /* Of CHECK_LIST_ITEM and CHECK_LOCAL. */
     PyObject *seen;       /* Owned; NULL for absent. Kinds that hold one object. */
     PyObject **items;     /* Owned references, NULLs allowed. Kinds that hold many. */
-    Py_ssize_t length;    /* Of items, or of bytes. */
+    Py_ssize_t length;    /* Of items. */
     Py_ssize_t capacity;  /* Of items. */
-    void *raw;            /* Owned memory: bytes, or a set's table as it was. */
+    void *raw;            /* Owned memory: bytes, a fingerprint of too many, or a set's table as it was. */
     Py_ssize_t raw_length; /* In bytes. */
     uint64_t version;     /* 3.11 only: version of the dict when last compared. */
+    Py_ssize_t size;      /* Of memory, in bytes. */
+    uint64_t shape;       /* Of memory. */
     int found;            /* CHECK_CALL has said that it changed, and that is not noted yet. */
     /* large.c */
     Py_ssize_t cost;      /* Of comparing it whole, in bytes or their like; 0 where there is not much to compare. */
@@ -45,8 +49,8 @@ struct Check {
     int place_offset;
     uint64_t reached;     /* Number of the look before an instruction that takes the owner; 0 for none. */
     int is_counted;       /* In state->large_count. */
-    const void *memory;   /* Never followed: a set's table as it was, and its fill. */
-    Py_ssize_t fill;
+    const void *memory;   /* Never followed: a set's table as it was, or where memory begins, */
+    Py_ssize_t fill;      /* and how much of the table is used, or how far the memory reaches, in bytes. */
 };
 
 /* From which cost on a content is compared whole only now and then. */
@@ -58,6 +62,11 @@ check_is_of_frame(const Check *check)
 {
     return check->kind == CHECK_LOCAL || check->kind == CHECK_FRAME;
 }
+
+int check_raw_differs(Check *check, const void *now, Py_ssize_t length);
+int check_keep_raw(Check *check, const void *bytes, Py_ssize_t length);
+int check_splice_items(Check *check, Py_ssize_t start, Py_ssize_t removed, PyObject *const *inserted, Py_ssize_t count);
+int check_report_items(CoreState *state, Check *check, const Blame *blame, PyObject *const *now, Py_ssize_t length);
 
 static inline int
 check_list_differs(const Check *check)

@@ -11,6 +11,8 @@
  */
 #include "large.h"
 
+#include "memory.h"
+
 /* Bytes compared in the time of one look, about. */
 #define BYTES_PER_LOOK 64
 
@@ -71,8 +73,17 @@ large_weigh(CoreState *state, Check *check)
         check->fill = ((PySetObject *)check->owner)->fill;
         break;
     case CHECK_BYTES:
-    case CHECK_BUFFER:
         check->cost = check->raw_length;
+        break;
+    case CHECK_MEMORY:
+        check->cost = check->size;
+        break;
+    case CHECK_OBJECTS:
+        check->cost = check->length * (Py_ssize_t)sizeof(PyObject *);
+        break;
+    case CHECK_RESULT:
+        /* Other files give out what has been written without a copy. */
+        check->cost = check->seen != NULL && PyUnicode_Check(check->seen) ? PyUnicode_GET_LENGTH(check->seen) : 0;
         break;
     case CHECK_SEQUENCE:
         check->cost = check->length * 64;
@@ -135,12 +146,17 @@ leads_to(const CoreState *state, PyObject *object, const Check *check)
         return object != NULL;
     }
     if (PyCFunction_Check(object)) {
-        return PyCFunction_GET_SELF(object) == check->owner;
+        PyObject *self = PyCFunction_GET_SELF(object); /* Borrowed. */
+        return self == check->owner || memory_is_shared(check, self);
     }
     for (Py_ssize_t i = 0; PyTuple_CheckExact(object) && i < PyTuple_GET_SIZE(object); i++) {
-        if (PyTuple_GET_ITEM(object, i) == check->owner) {
+        PyObject *item = PyTuple_GET_ITEM(object, i);
+        if (item == check->owner || memory_is_shared(check, item)) {
             return 1;
         }
+    }
+    if (memory_is_shared(check, object)) {
+        return 1;
     }
     return Py_IS_TYPE(object, state->method_wrapper_type); /* It does not tell to what it is bound. */
 }

@@ -161,12 +161,20 @@ core_lost(PyObject *module, PyObject *Py_UNUSED(unused))
     return PyLong_FromLongLong(state->lost);
 }
 
+/* has_plain_lookup(type): attributes of its instances are looked up as those of plain objects are. */
+static PyObject *
+core_has_plain_lookup(PyObject *Py_UNUSED(module), PyObject *type)
+{
+    return PyBool_FromLong(PyType_Check(type) && ((PyTypeObject *)type)->tp_getattro == PyObject_GenericGetAttr);
+}
+
 static PyMethodDef methods[] = {
     {"open", core_open, METH_VARARGS, NULL},
     {"close", core_close, METH_NOARGS, NULL},
     {"armed", core_armed, METH_NOARGS, NULL},
     {"checks", core_checks, METH_NOARGS, NULL},
     {"lost", core_lost, METH_NOARGS, NULL},
+    {"has_plain_lookup", core_has_plain_lookup, METH_O, NULL},
     {"take", events_take, METH_NOARGS, NULL},
     {"own", events_own, METH_O, NULL},
     {"set_due", events_set_due, METH_O, NULL},

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-import array
-import collections
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stopwhen import deltas, env, static, values
-from stopwhen.cells import Calls, Cell, Closure, Content, DictItem, Frame, ListItem, Local, Opaque, Slot
+from stopwhen.cells import Attributes, Calls, Cell, Closure, Content, DictItem, Frame, ListItem, Local, Opaque, Slot
+from stopwhen.content import Kind, source_of
 from stopwhen.event import Called, Delta, Ended, Event, Items, Rebound, Spliced, Unknown
 from stopwhen.mechanisms.comprehensions import borrowed_ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 # The same values as in _core/state.h.
 REBOUND, SPLICED, WHOLE, ITEM, UNKNOWN, ENDED, CALLED = range(7)
 # The same values as in _core/content.h.
 (
-    CHECK_LIST, CHECK_SET, CHECK_DICT, CHECK_DICT_ITEM, CHECK_BYTES, CHECK_BUFFER, CHECK_SEQUENCE, CHECK_LIST_ITEM,
-    CHECK_SLOT, CHECK_LOCAL, CHECK_CLOSURE, CHECK_CALL, CHECK_FRAME,
-) = range(13)  # fmt: skip
+    CHECK_LIST, CHECK_SET, CHECK_DICT, CHECK_DICT_ITEM, CHECK_BYTES, CHECK_MEMORY, CHECK_SEQUENCE, CHECK_LIST_ITEM,
+    CHECK_SLOT, CHECK_LOCAL, CHECK_CLOSURE, CHECK_CALL, CHECK_FRAME, CHECK_RESULT, CHECK_OBJECTS,
+) = range(15)  # fmt: skip
+
+_CHECKS_OF_CONTENT = {
+    Kind.ITEMS: CHECK_LIST,
+    Kind.ENTRIES: CHECK_DICT,
+    Kind.MEMBERS: CHECK_SET,
+    Kind.BYTES: CHECK_BYTES,
+    Kind.QUEUE: CHECK_SEQUENCE,
+    Kind.MEMORY: CHECK_MEMORY,
+    Kind.OBJECTS: CHECK_OBJECTS,
+    Kind.WRITTEN: CHECK_RESULT,
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,10 +59,12 @@ def delta_of(cell: Cell, kind: int, data: Any) -> Delta | None:
     if kind == REBOUND:
         return Rebound(*data)
     if kind == SPLICED:
-        return Spliced(*data)
+        owner = cell.owner  # type: ignore[attr-defined] # only Content cells come with items
+        is_memory = type(data[1]) is bytes and not static.is_a(owner, bytearray)
+        return deltas.of_memory(owner, *data) if is_memory else Spliced(*data)
     if kind == ITEM:
         key, old, new, length = data
-        return Items(((key, old, new),), length)
+        return Items(((key, old, new),), length, isinstance(cell, Attributes))
     if kind == WHOLE:
         return whole_delta(cell, *data)
     if kind == CALLED:
@@ -61,20 +73,13 @@ def delta_of(cell: Cell, kind: int, data: Any) -> Delta | None:
 
 
 def whole_delta(cell: Cell, old: Any, new: Any) -> Delta | None:
-    """Return the difference between two whole contents of a set, dict or buffer; None for none."""
+    """Return the difference between two whole contents of a set or dict, or two texts; None for none."""
     owner = cell.owner  # type: ignore[attr-defined] # only Content cells come with whole contents
-    if type(new) is bytes:
-        return deltas.spliced(_as_items(owner, old), _as_items(owner, new)) if old != new else None
+    if type(new) is bytes or type(new) is str:
+        return deltas.spliced_text(old, new) if old != new else None
     if static.is_a(owner, set):
         return deltas.members(old, new)
-    return deltas.items(_pairs(old), _pairs(new))
-
-
-_typecode_of = array.array.typecode.__get__
-
-
-def _as_items(owner: Any, raw: bytes) -> Sequence[Any]:
-    return tuple(array.array(_typecode_of(owner), raw)) if static.is_a(owner, array.array) else raw
+    return deltas.items(_pairs(old), _pairs(new), attributes=isinstance(cell, Attributes))
 
 
 def _pairs(flat: list[Any]) -> list[tuple[Any, Any]]:
@@ -127,19 +132,8 @@ def kind_of(cell: Cell) -> tuple[int, Any, Any] | None:
 
 
 def _content_kind(owner: Any) -> tuple[int, Any, Any] | None:
-    kinds = (
-        (list, CHECK_LIST),
-        (dict, CHECK_DICT),
-        (set, CHECK_SET),
-        (bytearray, CHECK_BYTES),
-        (array.array, CHECK_BUFFER),
-        (collections.deque, CHECK_SEQUENCE),
-    )
-    for base, kind in kinds:
-        if issubclass(type(owner), base):
-            return kind, owner, base
-    memory = values.memory_base(owner)
-    return None if memory is None else (CHECK_BUFFER, owner, memory)
+    source = source_of(owner)
+    return None if source is None else (_CHECKS_OF_CONTENT[source.kind], owner, source.reader)
 
 
 def comparing(evaluate: Callable[[], Any]) -> Callable[[], bool]:

@@ -6,22 +6,18 @@ worked out from the code beforehand.
 
 from __future__ import annotations
 
-import array
-import collections
 import opcode
 import sys
 from _thread import get_ident
 from types import MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from stopwhen import deltas, env, frames, location, static, values
+from stopwhen import env, frames, location
 from stopwhen.cells import Calls, Cell, Closure, Content, DictItem, Frame, ListItem, Local, Opaque, Slot
-from stopwhen.comparing import is_plain
-from stopwhen.event import Called, Delta, Ended, Event, Place, Rebound, Unknown
+from stopwhen.event import Called, Delta, Ended, Event, Place
 from stopwhen.mechanisms import opcodes
-from stopwhen.mechanisms.comprehensions import is_borrowed
+from stopwhen.mechanisms.snapshots import difference, has_changed, snapshot
 from stopwhen.mechanisms.tools import SPARE, has_free_tool, take_tool
-from stopwhen.types import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -406,112 +402,3 @@ def can_change(code: CodeType, offset: int) -> bool:
     return opcode.opname[number] == "BINARY_OP" or bool(
         opcodes.EFFECTS.get(opcode.opname[number], 0) & (opcodes.CALL | opcodes.STORE)
     )
-
-
-def snapshot(cell: Cell) -> Any:
-    """Return what `cell` holds now, in a form that `has_changed` can compare later."""
-    match cell:
-        case Content():
-            return content_of(cell.owner)
-        case DictItem():
-            return dict.get(cell.owner, cell.key, ABSENT)
-        case ListItem():
-            index = cell.index if cell.index >= 0 else cell.index + list.__len__(cell.owner)
-            return list.__getitem__(cell.owner, index) if 0 <= index < list.__len__(cell.owner) else ABSENT
-        case Slot():
-            return slot_of(cell)
-        case Local():
-            return frames.local(cell.owner.frame, cell.variable)
-        case Closure():
-            return closure_of(cell)
-    assert isinstance(cell, Opaque)
-    return _Comparison(cell.owner)
-
-
-def content_of(owner: Any) -> Any:
-    """Return the content of a container: pairs for a dict, bytes for what holds bytes, else a tuple of items."""
-    kind = type(owner)
-    if issubclass(kind, collections.OrderedDict) and all(map(is_plain, dict.keys(owner))):
-        return tuple(collections.OrderedDict.items(owner))
-    if issubclass(kind, dict):
-        return tuple(dict.items(owner))
-    if issubclass(kind, set):
-        return tuple(set.__iter__(owner))
-    if issubclass(kind, list):
-        return tuple(list.__iter__(owner))
-    if issubclass(kind, bytearray):
-        return bytes(bytearray.__getitem__(owner, slice(None)))
-    if issubclass(kind, array.array):
-        return array.array.tobytes(owner)
-    if issubclass(kind, collections.deque):
-        return tuple(collections.deque.__iter__(owner))
-    with memoryview(owner) as memory:
-        return memory.tobytes()
-
-
-def slot_of(cell: Slot) -> Any:
-    """Return what a member descriptor holds."""
-    try:
-        return cell.descriptor.__get__(cell.owner, type(cell.owner))
-    except AttributeError:
-        return ABSENT
-
-
-def closure_of(cell: Closure) -> Any:
-    """Return what a closure's cell holds."""
-    try:
-        return cell.owner.cell_contents
-    except ValueError:
-        return ABSENT
-
-
-class _Comparison:
-    """The last result of an evaluation, which `has_changed` compares with a new one."""
-
-    def __init__(self, evaluate: Callable[[], Any]) -> None:
-        self._evaluate = evaluate
-        self._seen = evaluate()
-
-    def has_changed(self) -> bool:
-        """Evaluate again and compare."""
-        return not values.same_structure(self._seen, self._evaluate())
-
-
-def has_changed(cell: Cell, seen: Any) -> bool:
-    """Return whether `cell` differs from the snapshot `seen`. Objects are compared by identity."""
-    if type(seen) is _Comparison:
-        return seen.has_changed()
-    if isinstance(cell, Local) and _is_borrowed(cell):
-        return False
-    now = snapshot(cell)
-    if not isinstance(cell, Content):
-        return now is not seen
-    if type(now) is bytes:
-        return bool(now != seen)
-    if len(now) != len(seen):
-        return True
-    if static.is_a(cell.owner, dict):
-        return any(key is not k or value is not v for (key, value), (k, v) in zip(now, seen, strict=True))
-    return any(item is not other for item, other in zip(now, seen, strict=True))
-
-
-def _is_borrowed(cell: Local) -> bool:
-    frame = cell.owner.frame
-    return frame is not None and is_borrowed(frame.f_code, frame.f_lasti, cell.variable)
-
-
-def difference(cell: Cell, seen: Any, now: Any) -> Delta | None:
-    """Return how the snapshot `now` of `cell` differs from `seen`; None when it does not after all."""
-    if isinstance(cell, Opaque):
-        return Unknown()
-    if not isinstance(cell, Content):
-        return Rebound(seen, now)
-    kind = type(cell.owner)
-    if issubclass(kind, dict):
-        return deltas.items(seen, now)
-    if issubclass(kind, set):
-        return deltas.members(seen, now)
-    if issubclass(kind, array.array):
-        typecode = array.array.typecode.__get__(cell.owner)
-        return deltas.spliced(tuple(array.array(typecode, seen)), tuple(array.array(typecode, now)))
-    return deltas.spliced(seen, now)

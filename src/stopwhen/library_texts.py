@@ -1,0 +1,239 @@
+"""Texts of what the standard library and numpy keep data in: wrappers, files in memory, views, ctypes, arrays."""
+
+from __future__ import annotations
+
+import os
+import types
+from collections import ChainMap, OrderedDict, UserDict, UserList, UserString
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Any, Final, Protocol
+
+from stopwhen import memory, static
+
+_HEAD: Final = 10  # Items, in each direction, of an array that are shown.
+_BYTES: Final = 200  # Bytes of memory that are looked at.
+ENVIRON: Final[type] = type(os.environ)
+
+
+class Writer(Protocol):
+    """What these texts are made with: see texts.py."""
+
+    def text(self, value: object, room: int, depth: int) -> str:
+        """Return the text of `value`, of about `room` characters."""
+
+    def nested(
+        self,
+        value: object,
+        opening: str,
+        items: Iterable[Any],
+        length: int,
+        close: str,
+        *,
+        show: Callable[[Any, int, int], str],
+        room: int,
+        depth: int,
+    ) -> str:
+        """Return the text of a container of `length`, the first few of its `items` shown by `show`."""
+
+    def field(self, item: tuple[str, object], room: int, depth: int) -> str:
+        """Return `name=value`."""
+
+
+def _named(value: Any, kind: type, name: str, content: str) -> str:
+    """Return `name(content)`; only the content for a subclass, whose own name will be put around it."""
+    return f"{name}({content})" if type(value) is kind else content
+
+
+def wrapper(writer: Writer, value: Any, kind: Any, room: int, depth: int) -> str:
+    """Return the text of a UserDict, UserList or UserString."""
+    name = static.class_name(kind)
+    data = dict.get(static.instance_dict(value) or {}, "data")
+    return _named(value, kind, name, writer.text(data, room - len(name) - 2, depth))
+
+
+def chain(writer: Writer, value: Any, kind: Any, room: int, depth: int) -> str:
+    """Return the text of a ChainMap."""
+    maps = dict.get(static.instance_dict(value) or {}, "maps")
+    if type(maps) is not list:
+        return _named(value, kind, "ChainMap", writer.text(maps, room, depth))
+    inner = writer.nested(value, "", maps, len(maps), "", show=writer.text, room=room - 10, depth=depth)
+    return _named(value, kind, "ChainMap", inner)
+
+
+def environment(writer: Writer, value: Any, kind: Any, room: int, depth: int) -> str:
+    """Return the text of `os.environ`."""
+    data = dict.get(static.instance_dict(value) or {}, "_data")
+    if type(data) is dict and value is os.environ:
+        shown = {_decoded(key): _decoded(one) for key, one in islice(dict.items(data), _HEAD + 1)}
+        inner = writer.nested(
+            *(value, "{", dict.items(shown), len(data), "}"),
+            show=lambda item, space, level: f"{item[0]!r}: {writer.text(item[1], space, level)}",
+            room=room - 9,
+            depth=depth,
+        )
+    else:
+        inner = writer.text(data, room, depth)
+    return _named(value, kind, "environ", inner)
+
+
+def _decoded(value: Any) -> Any:
+    return os.fsdecode(value) if type(value) is bytes else value
+
+
+def proxy(writer: Writer, value: Any, _kind: Any, room: int, depth: int) -> str:
+    """Return the text of a mapping proxy."""
+    return f"mappingproxy({writer.text(static.referent(value), room - 14, depth)})"
+
+
+_READ: Final[dict[str, Any]] = {"keys": dict.keys, "values": dict.values, "items": dict.items}
+
+
+def view(writer: Writer, value: Any, kind: Any, room: int, depth: int) -> str:
+    """Return the text of a live view of a dict."""
+    owner, name = static.referent(value), static.class_name(kind)
+    read: Callable[[Any], Iterable[Any]] = _READ[name.rpartition("_")[2]]
+    room -= len(name) + 2
+    items, length = read(owner), dict.__len__(owner)
+    return writer.nested(value, f"{name}([", items, length, "])", show=writer.text, room=room, depth=depth)
+
+
+def namespace(writer: Writer, value: Any, kind: Any, room: int, depth: int) -> str:
+    """Return the text of a SimpleNamespace."""
+    attributes = static.instance_dict(value) or {}
+    opening, close = ("namespace(", ")") if type(value) is kind else ("", "")
+    items = dict.items(attributes)
+    return writer.nested(
+        value, opening, items, dict.__len__(attributes), close, show=writer.field, room=room, depth=depth
+    )
+
+
+def cell(writer: Writer, value: Any, _kind: Any, room: int, depth: int) -> str:
+    """Return the text of a variable that functions share."""
+    try:
+        return f"<cell: {writer.text(value.cell_contents, room - 8, depth)}>"
+    except ValueError:
+        return "<cell: empty>"
+
+
+def file(writer: Writer, value: Any, kind: Any, room: int, depth: int) -> str:
+    """Return the text of a BytesIO or StringIO: all that has been written."""
+    name = static.class_name(kind)
+    if kind.closed.__get__(value):
+        return f"<closed {name}>"
+    return _named(value, kind, name, writer.text(kind.getvalue(value), room - len(name) - 2, depth))
+
+
+def mapped(writer: Writer, value: Any, kind: Any, room: int, depth: int) -> str:
+    """Return the text of a memory-mapped file."""
+    if kind.closed.__get__(value):
+        return "<closed mmap>"
+    length = kind.__len__(value)
+    try:
+        if kind.size(value) < length:  # the file has become shorter: looking at its memory could kill the process
+            return "<mmap of a shorter file>"
+    except OSError:  # there is no file
+        pass
+    return _named(value, kind, "mmap", _cut(writer, kind.__getitem__(value, slice(0, _BYTES)), length, room, depth))
+
+
+def _cut(writer: Writer, head: Any, length: int, room: int, depth: int) -> str:
+    text = writer.text(bytes(head), room - 26, depth)
+    return text if len(head) == length else f"{text}, ... {length - len(head)} more bytes"
+
+
+def memory_view(writer: Writer, value: Any, _kind: Any, room: int, depth: int) -> str:
+    """Return the text of a memoryview: its bytes, or its items where these are numbers."""
+    try:
+        length = value.nbytes
+    except ValueError:
+        return "<released memoryview>"
+    if value.ndim == 1 and value.format != "B" and value.contiguous:
+        items = value[:_HEAD].tolist()
+        return writer.nested(value, "memoryview([", items, len(value), "])", show=writer.text, room=room, depth=depth)
+    head = value[:_BYTES].tobytes() if value.ndim == 1 else value.tobytes()[:_BYTES] if length <= 10_000 else b""
+    return f"memoryview({_cut(writer, head, length, room, depth)})"
+
+
+def structure(writer: Writer, value: Any, _kind: Any, room: int, depth: int) -> str:
+    """Return the text of the fields of a ctypes object."""
+    fields = memory.fields_in(value, memory.bytes_of(value)) or []
+    return writer.nested(value, "", fields, len(fields), "", show=writer.field, room=room, depth=depth)
+
+
+def simple(writer: Writer, value: Any, _kind: Any, room: int, depth: int) -> str:
+    """Return the text of what a ctypes number or pointer holds."""
+    (_name, held), *_ = memory.fields_in(value, memory.bytes_of(value)) or [("", None)]
+    return writer.text(held, room, depth)
+
+
+def ctypes_array(writer: Writer, value: Any, _kind: Any, room: int, depth: int) -> str:
+    """Return the text of an array made with ctypes."""
+    length = memory.length_of(value)
+    items = memory.head_of(value, _BYTES)
+    if type(items) is bytes:
+        return _cut(writer, items, length, room, depth)
+    return writer.nested(value, "[", items, length, "]", show=writer.text, room=room, depth=depth)
+
+
+def array(writer: Writer, value: Any, kind: Any, room: int, depth: int) -> str:
+    """Return the text of an array of numpy: its first items, and its shape where it has not one dimension."""
+    dtype, shape = memory.dtype_of(value), kind.shape.__get__(value)
+    about = f", dtype={writer.text(dtype.str if dtype.names else dtype.name, 40, depth).strip(chr(39))}"
+    if len(shape) > 1:
+        about = f", shape={shape!r}{about}"
+    head = _corner(kind, value, len(shape))
+    room -= len(about) + 7
+    if len(shape) == 1:
+        text = writer.nested(value, "[", head, shape[0], "]", show=writer.text, room=room, depth=depth)
+    else:
+        text = writer.text(head, room, depth)
+    return f"array({text}{about})" if type(value) is kind else f"{text}{about}"
+
+
+def _corner(kind: Any, value: Any, dimensions: int) -> Any:
+    corner = kind.__getitem__(value, (slice(0, _HEAD),) * min(dimensions, 3) + (0,) * max(dimensions - 3, 0))
+    return kind.tolist(corner) if static.is_a(corner, kind) else corner
+
+
+def scalar(writer: Writer, value: Any, kind: Any, room: int, depth: int) -> str:
+    """Return the text of a number of numpy."""
+    held = kind.item(value)
+    return writer.text(held, room, depth) if type(held) is not type(value) else kind.__repr__(value)
+
+
+def address(_writer: Writer, value: Any, _kind: Any, _room: int, _depth: int) -> str:
+    """Return where a pointer points."""
+    return repr(value)
+
+
+Show = Callable[[Any, Any, Any, int, int], str]
+
+BY_CLASS: Final[tuple[tuple[type, Show], ...]] = (
+    (UserDict, wrapper),
+    (UserList, wrapper),
+    (UserString, wrapper),
+    (ChainMap, chain),
+    (ENVIRON, environment),
+    (types.MappingProxyType, proxy),
+    *((type(make({})), view) for make in (dict.keys, dict.values, dict.items)),
+    *((type(make(OrderedDict())), view) for make in (OrderedDict.keys, OrderedDict.values, OrderedDict.items)),
+    (types.SimpleNamespace, namespace),
+    (types.CellType, cell),
+    (memoryview, memory_view),
+    (memory.Address, address),
+)
+
+BY_NAME: Final[dict[str, Show]] = {
+    "_io.BytesIO": file,
+    "_io.StringIO": file,
+    "mmap.mmap": mapped,
+    "_ctypes.Structure": structure,
+    "_ctypes.Union": structure,
+    "_ctypes._SimpleCData": simple,
+    "_ctypes._Pointer": simple,
+    "_ctypes.Array": ctypes_array,
+    "numpy.ndarray": array,
+    "numpy.generic": scalar,
+}
+"""By the name of a class in C, of a module that the program may never import."""
