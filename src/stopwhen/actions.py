@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from stopwhen.errors import DataChanged
 from stopwhen.reports.text import error_text, format_hit, wants_color
@@ -102,11 +102,16 @@ def _has_terminal() -> bool:
         return False
 
 
-def open_pdb(frame: FrameType) -> None:
-    """Open pdb's prompt in `frame` at once, and leave it tracing where the user chose to step on."""
+def open_pdb(frame: FrameType, debugger: Any = None) -> None:
+    """Open pdb's prompt in `frame` at once, and leave it tracing where the user chose to step on.
+
+    Args:
+        frame: the frame that wrote.
+        debugger: a Pdb of another kind.
+    """
     import pdb  # noqa: PLC0415, T100 - heavy, and needed only now
 
-    debugger = pdb.Pdb()
+    debugger = debugger or pdb.Pdb()
     debugger.reset()
     outer: FrameType | None = frame
     while outer is not None:

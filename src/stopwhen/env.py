@@ -9,6 +9,9 @@ from typing import Any
 HAS_MONITORING = sys.version_info >= (3, 12)
 """`sys.monitoring` (PEP 669)."""
 
+HAS_REMOTE_EXEC = hasattr(sys, "remote_exec")
+"""`sys.remote_exec` (PEP 768), from 3.14 on: running code in another process."""
+
 HAS_DICT_WATCHERS = sys.version_info >= (3, 12)
 """`PyDict_AddWatcher`."""
 

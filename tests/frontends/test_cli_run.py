@@ -45,7 +45,7 @@ def test_the_version_is_told():
         (("runn",), "unknown-command", "did you mean run?"),
         (("app.py",), "unknown-command", "did you mean stopwhen run"),
         (("--changes", "x", "app.py"), "unknown-command", "did you mean stopwhen run"),
-        (("frobnicate",), "unknown-command", "the commands are run, explain, doctor"),
+        (("frobnicate",), "unknown-command", "the commands are run, attach, detach, explain, doctor"),
         (("run", "--changes", "x"), "no-program", "there is no program to run"),
         (("run", "-c", "print(1)"), "no-watchpoint", "there is nothing to watch"),
         (("run", "--changes", "x", "nosuch.py"), "no-script", "cannot open the script 'nosuch.py': No such file"),

@@ -29,12 +29,15 @@ from stopwhen.frontends.options import (
     unknown_command,
 )
 from stopwhen.frontends.program import Program, prepare
+from stopwhen.reports.text import counted
 from stopwhen.session import Session
-from stopwhen.types import AccessType, Action
+from stopwhen.types import Action
 from stopwhen.watchpoint import Watchpoint
 
 HELP = """\
 usage: stopwhen run [options] (SCRIPT | -m MODULE | -c CODE) [arguments of the program]
+       stopwhen attach [options] PID
+       stopwhen detach PID
        stopwhen explain [options] EXPR
        stopwhen doctor [--json]
 
@@ -42,6 +45,8 @@ Data breakpoints for Python: stop when a piece of data changes, at the exact lin
 
 commands:
   run      run a program and watch data in it
+  attach   watch data in a process that runs already (Python 3.14 and later)
+  detach   end what attach has begun in a process
   explain  tell how an expression would be watched, and what that costs
   doctor   tell which mechanisms this interpreter and machine have, and why not
 
@@ -132,7 +137,7 @@ NO_C_MODULE_HINT = """\
   hint: with a C compiler and the headers of this Python (python3-dev, xcode-select --install, Visual Studio Build
         Tools): pip install --force-reinstall --no-cache-dir --no-binary stopwhen stopwhen"""
 
-_COMMANDS = ("run", "explain", "doctor")
+_COMMANDS = ("run", "attach", "detach", "explain", "doctor")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -171,6 +176,10 @@ def _perform(words: list[str]) -> int | Callable[[], None]:
     if command not in _COMMANDS:
         raise unknown_command(command, _COMMANDS)
     texts = {"run": RUN_HELP, "explain": EXPLAIN_HELP, "doctor": DOCTOR_HELP}
+    if command in ("attach", "detach"):
+        from stopwhen.frontends import attach  # noqa: PLC0415 - a program that is run has no use for it
+
+        return attach.main(command, rest)
     try:
         if command == "run":
             return _run(rest)
@@ -247,21 +256,7 @@ def _finish(session: Session, watchpoints: Sequence[tuple[Request, Watchpoint]],
         if not watchpoint.was_present:
             _say(str(_never_there(watchpoint, request.settings.scope)))
         elif request.settings.action is Action.COUNT:
-            _say(_counted(request.access, watchpoint))
-
-
-def _counted(access: AccessType, watchpoint: Watchpoint) -> str:
-    text, count = watchpoint.expression.text, watchpoint.count
-    times = "1 time" if count == 1 else f"{count:,} times"
-    match access:
-        case AccessType.CHANGE:
-            return f"{text} changed {times}"
-        case AccessType.TRUE:
-            return f"{text} became true {times}"
-        case AccessType.WRITE:
-            return f"{text} was written {times}"
-        case AccessType.READ:
-            return f"{text} was read {times}"
+            _say(counted(request.access, watchpoint.expression.text, watchpoint.count))
 
 
 def _never_there(watchpoint: Watchpoint, scope: str | None) -> StopwhenError:

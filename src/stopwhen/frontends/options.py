@@ -53,6 +53,17 @@ class RunLine:
 
 
 @dataclass(frozen=True, slots=True)
+class AttachLine:
+    """All that stands after `stopwhen attach` or `stopwhen detach`; the latter has no requests."""
+
+    pid: int
+    requests: tuple[Request, ...] = ()
+    mechanism: str | None = None
+    timeout: float = 30.0
+    tcp: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class AskLine:
     """All that stands after `stopwhen explain` or `stopwhen doctor`; the latter has no expression."""
 
@@ -66,6 +77,8 @@ class AskLine:
 _WATCHPOINTS = {f"--{access.value}": access for access in AccessType}
 SETTINGS_WITH_VALUE = ("--action", "--if", "--hits", "--scope", "--depth", "--thread", "--in", "--not-in")
 _RUN_OPTIONS = (*_WATCHPOINTS, *SETTINGS_WITH_VALUE, "--allow-calls", "--mechanism", "--help", "-m", "-c")
+_ATTACH_OPTIONS = (*_WATCHPOINTS, *SETTINGS_WITH_VALUE, "--allow-calls", "--timeout", "--tcp", "--help")
+_DETACH_OPTIONS = ("--timeout", "--help")
 _EXPLAIN_OPTIONS = ("--scope", "--depth", "--allow-calls", "--json", "--help")
 _DOCTOR_OPTIONS = ("--json", "--help")
 
@@ -108,8 +121,7 @@ def read_run(words: Sequence[str]) -> RunLine:
         HelpAsked: it asks for help.
     """
     left = _Words(words)
-    common = Settings()
-    requests: list[Request] = []
+    watched = _Watched()
     mechanism: str | None = None
     while True:
         program = _program(left)
@@ -118,16 +130,99 @@ def read_run(words: Sequence[str]) -> RunLine:
         option, given = _split(left.take())
         if option == "--mechanism":
             mechanism = left.value_of(option, given, "NAME")
-        elif option in _WATCHPOINTS:
-            text = left.value_of(option, given, "EXPR")
-            requests.append(Request(_WATCHPOINTS[option], text, common))
-        elif requests:
-            requests[-1] = replace(requests[-1], settings=_set(requests[-1].settings, option, given, left))
         else:
-            common = _set(common, option, given, left)
-    if not requests:
+            watched.take(option, given, left, _RUN_OPTIONS)
+    if not watched.requests:
         _no_watchpoint(program)
-    return RunLine(tuple(requests), mechanism, program)
+    return RunLine(tuple(watched.requests), mechanism, program)
+
+
+class _Watched:
+    """The watchpoints of a line, as they are read."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self._common = Settings()
+
+    def take(self, option: str, given: str | None, left: _Words, options: Sequence[str]) -> None:
+        """Take an option: before the first watchpoint it holds for all, after one for that one."""
+        if option in _WATCHPOINTS:
+            text = left.value_of(option, given, "EXPR")
+            self.requests.append(Request(_WATCHPOINTS[option], text, self._common))
+        elif self.requests:
+            latest = self.requests[-1]
+            self.requests[-1] = replace(latest, settings=_set(latest.settings, option, given, left, options))
+        else:
+            self._common = _set(self._common, option, given, left, options)
+
+
+def read_attach(words: Sequence[str]) -> AttachLine:
+    """Return what an `attach` line asks for; the process may stand anywhere in it.
+
+    Raises:
+        UsageError: it cannot be understood.
+        HelpAsked: it asks for help.
+    """
+    watched = _Watched()
+    line = _read_process("attach", words, _ATTACH_OPTIONS, watched)
+    if not watched.requests:
+        hint = f"say what to watch: stopwhen attach {line.pid} --changes EXPR, or --true EXPR"
+        raise UsageError("there is nothing to watch", slug="no-watchpoint", hint=hint)
+    return replace(line, requests=tuple(watched.requests))
+
+
+def read_detach(words: Sequence[str]) -> AttachLine:
+    """Return what a `detach` line asks for.
+
+    Raises:
+        UsageError: it cannot be understood.
+        HelpAsked: it asks for help.
+    """
+    return _read_process("detach", words, _DETACH_OPTIONS, None)
+
+
+def _read_process(command: str, words: Sequence[str], options: Sequence[str], watched: _Watched | None) -> AttachLine:
+    left = _Words(words)
+    line = AttachLine(pid=0)
+    while left.more():
+        word = left.take()
+        option, given = _split(word)
+        if not word.startswith("-"):
+            if line.pid:
+                hint = "one process at a time; put an expression in quotes: --changes 'rows[0] + 1'"
+                raise UsageError(f"{command} was given {word!r} as well", slug="unexpected-word", hint=hint)
+            line = replace(line, pid=_pid(word))
+        elif option == "--timeout":
+            line = replace(line, timeout=_seconds(left.value_of(option, given, "SECONDS")))
+        elif option == "--tcp" and watched is not None:
+            _without_value(option, given)
+            line = replace(line, tcp=True)
+        elif option in ("-h", "--help"):
+            raise HelpAsked
+        elif watched is None:
+            _unknown(option, options)
+        else:
+            watched.take(option, given, left, options)
+    if not line.pid:
+        hint = f"stopwhen {command} 4242{' --changes EXPR' if watched is not None else ''}"
+        raise UsageError("there is no process", slug="no-process", hint=hint)
+    return line
+
+
+def _pid(word: str) -> int:
+    if not (word.isascii() and word.isdigit() and int(word) > 0):
+        raise UsageError(f"{word!r} is no process id", slug="no-process", hint="give the number that ps or top shows")
+    return int(word)
+
+
+def _seconds(value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise UsageError(f"--timeout {value!r} is no number of seconds", slug="bad-timeout", hint="--timeout 60")
+    return seconds
 
 
 def _program(left: _Words) -> Program | None:
@@ -167,7 +262,7 @@ def _split(word: str) -> tuple[str, str | None]:
     return option, value if equals else None
 
 
-def _set(settings: Settings, option: str, given: str | None, left: _Words) -> Settings:
+def _set(settings: Settings, option: str, given: str | None, left: _Words, options: Sequence[str]) -> Settings:
     """Return `settings` with one option more."""
     if option in ("-h", "--help"):
         raise HelpAsked
@@ -175,7 +270,7 @@ def _set(settings: Settings, option: str, given: str | None, left: _Words) -> Se
         _without_value(option, given)
         return with_setting(settings, option, "")
     if option not in SETTINGS_WITH_VALUE:
-        _unknown(option, _RUN_OPTIONS)
+        _unknown(option, options)
     return with_setting(settings, option, left.value_of(option, given, _VALUES[option]))
 
 

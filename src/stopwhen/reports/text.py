@@ -75,6 +75,13 @@ def error_text(hit: Hit) -> str:
     return said if forbidden_at is None else f"{said} (forbidden at {_where(forbidden_at)})"
 
 
+def counted(access: AccessType, text: str, count: int) -> str:
+    """Return how often what was watched happened."""
+    times = "1 time" if count == 1 else f"{count:,} times"
+    be = "was " if access in (AccessType.WRITE, AccessType.READ) else ""
+    return f"{text} {be}{_VERBS[access]} {times}"
+
+
 # What there is to tell, in words; for HTML too.
 
 
