@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stopwhen.errors import UsageError
-from stopwhen.frontends import attach, wire
+from stopwhen.frontends import attach, other_process, wire
 from stopwhen.frontends.options import AttachLine, read_attach, read_detach
 from stopwhen.types import AccessType, Action
 
@@ -83,8 +83,8 @@ OTHER = "Can't send commands from a Python 3.14 process to"
 )  # fmt: skip
 def test_why_a_process_cannot_be_attached_to_is_said(text, executable, slug, words, monkeypatch):
     """From what the interpreter says and from what the process runs."""
-    monkeypatch.setattr(attach, "_executable", lambda _pid: executable)
-    error = attach._refusal(7, RuntimeError(text))
+    monkeypatch.setattr(other_process, "_executable", lambda _pid: executable)
+    error = other_process.refusal(7, RuntimeError(text))
     assert error.slug == slug
     assert words in str(error)
 
@@ -100,7 +100,7 @@ def test_a_setting_of_the_system_that_forbids_it_is_named(monkeypatch, tmp_path)
     monkeypatch.setattr("builtins.open", instead)
     monkeypatch.setattr("sys.platform", "linux")
     with pytest.raises(UsageError, match="ptrace_scope is 1 here") as caught:
-        attach._no_right(7, "Operation not permitted")
+        other_process.no_right(7, "Operation not permitted")
     assert "cannot debug process 7: Operation not permitted [no-right]" in str(caught.value)
 
 
@@ -110,7 +110,7 @@ def test_a_long_folder_for_temporary_files_is_avoided(monkeypatch, tmp_path):
     long = tmp_path / ("x" * 100)
     long.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(long))
-    with attach._Room(os.getpid()) as room:
+    with other_process.Room(os.getpid()) as room:
         path = room.listen()
         assert len(path.encode()) < 108
         assert Path(path).stat().st_mode & 0o777 == 0o600
@@ -120,7 +120,7 @@ def test_a_long_folder_for_temporary_files_is_avoided(monkeypatch, tmp_path):
 
 def test_who_does_not_know_the_token_is_not_listened_to():
     """Whatever it says then."""
-    with attach._Room(os.getpid(), tcp=True) as room:
+    with other_process.Room(os.getpid(), tcp=True) as room:
         port = room.listen()
         terminal = attach._Terminal(AttachLine(1), room)
         terminal._selector.register(room.listener, attach.selectors.EVENT_READ, None)
