@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 CASES = sorted(path.stem for path in (HERE / "cases").glob("*.py"))
 VARIANTS = ("untouched", "stopwhen-global", "stopwhen-sys-path", "settrace", "watchpoints", "bdb")
 SLOW = {"watchpoints", "bdb"}
-SLOW_ROUNDS = 2
+SLOW_ROUNDS = 1
 LIMIT_SECONDS = 300
 
 
@@ -118,7 +118,7 @@ def main() -> None:
     parser.add_argument(
         "--python", action="append", help="interpreter with stopwhen installed (repeatable; default: this)"
     )
-    parser.add_argument("--rounds", type=int, default=7, help="samples of each variant (slow ones: 2)")
+    parser.add_argument("--rounds", type=int, default=7, help="samples of each variant (slow ones: 1)")
     parser.add_argument("--case", action="append", choices=CASES, help="only this workload (repeatable)")
     parser.add_argument("--variant", action="append", choices=VARIANTS[1:], help="only this variant (repeatable)")
     parser.add_argument("--no-save", action="store_true", help="write no file")
