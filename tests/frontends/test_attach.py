@@ -262,6 +262,7 @@ def test_raise_raises_in_the_process(terminal, target):
 def test_what_is_said_of_its_watchpoints_is_said_in_the_terminal(terminal, target):
     """And what the process's own watchpoints show stays there."""
     target.do("import stopwhen; own = stopwhen.changes('rows', scope='__main__', action='log')")
+    target.ask("own")  # it has been imported
     child = attached(terminal, target, "--action", "log", "--changes", "total", "--if", "nix")
     target.do("add(1); push()")
     child.expect_exact("the condition of 'total' raised NameError")
