@@ -38,10 +38,11 @@ def program(write: str) -> str:
 
 
 def run_threads(module: Module) -> None:
-    """Run all the functions at once."""
+    """Run all the functions at once, when all threads are there: on 3.11 a thread is seen from somebody's next event on."""
     threads = [threading.Thread(target=getattr(module, f"work_{n}"), name=f"thread {n}") for n in range(THREADS)]
     for thread in threads:
         thread.start()
+    module.barrier.wait()
     for thread in threads:
         thread.join()
 
@@ -72,7 +73,7 @@ def test_appending_threads(write, mechanism, tmp_path, monkeypatch, switching):
     """The item tells which thread it came from."""
     choose(monkeypatch, mechanism)
     module = Module(tmp_path)
-    module.barrier = threading.Barrier(THREADS)
+    module.barrier = threading.Barrier(THREADS + 1)
     module.run("L = []\npush = L.append\n" + program(write))
     with Recorder() as hits:
         watchpoint = hits.changes("L", scope=module)
@@ -87,7 +88,7 @@ def test_threads_that_fill_a_dict(write, mechanism, tmp_path, monkeypatch, switc
     """Likewise with the items of a dict."""
     choose(monkeypatch, mechanism)
     module = Module(tmp_path)
-    module.barrier = threading.Barrier(THREADS)
+    module.barrier = threading.Barrier(THREADS + 1)
     module.run("d = {'first': 0}\n" + program(write))
     with Recorder() as hits:
         watchpoint = hits.changes("d", scope=module)
@@ -102,7 +103,7 @@ def test_threads_that_rebind_a_global(write, mechanism, tmp_path, monkeypatch, s
     """The old value of each hit is the new one of the hit before."""
     choose(monkeypatch, mechanism)
     module = Module(tmp_path)
-    module.barrier = threading.Barrier(THREADS)
+    module.barrier = threading.Barrier(THREADS + 1)
     source = program(write)
     module.run("x = None\n" + (source.replace("    barrier.wait()", "    global x\n    barrier.wait()")))
     with Recorder() as hits:
@@ -118,7 +119,7 @@ def test_threads_that_set_an_attribute(mechanism, tmp_path, monkeypatch, switchi
     """Likewise with an attribute and with a slot, each watched on its own."""
     choose(monkeypatch, mechanism)
     module = Module(tmp_path)
-    module.barrier = threading.Barrier(THREADS)
+    module.barrier = threading.Barrier(THREADS + 1)
     module.run("class C: __slots__ = 'v'\no = C(); o.v = None\n" + program("o.v = item"))
     with Recorder() as hits:
         hits.changes("o.v", scope=module)
@@ -131,7 +132,7 @@ def test_threads_that_do_not_write_have_no_hits(mechanism, tmp_path, monkeypatch
     """Busy bystanders are never blamed."""
     choose(monkeypatch, mechanism)
     module = Module(tmp_path)
-    module.barrier = threading.Barrier(THREADS)
+    module.barrier = threading.Barrier(THREADS + 1)
     source = program("if N == 0: d[item] = item\n        mine = [item]; mine.append(1); mine.pop(); mine[0] = i")
     module.run("d = {'first': 0}\n" + source)
     with Recorder() as hits:
