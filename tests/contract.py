@@ -69,7 +69,7 @@ class Case:
         program: run after arming; lines to be hit are marked with `# @name`.
         hits: what must be seen, in this order.
         dicts: all of its cells are items or contents of dicts, so the dict watcher alone must do.
-        trigger: "changes" or "true".
+        trigger: "changes", "true", "writes" or "reads".
         options: of the watchpoint.
         raises: the error that ends the program.
     """

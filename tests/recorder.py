@@ -39,6 +39,14 @@ class Recorder:
         """Watch for `expression` to become true."""
         return self._keep(stopwhen.true(expression, scope=scope, **{"action": self, **options}))
 
+    def writes(self, expression: str, *, scope: Any, **options: Any) -> Watchpoint:
+        """Watch every store to `expression`."""
+        return self._keep(stopwhen.writes(expression, scope=scope, **{"action": self, **options}))
+
+    def reads(self, expression: str, *, scope: Any, **options: Any) -> Watchpoint:
+        """Watch every read of `expression`."""
+        return self._keep(stopwhen.reads(expression, scope=scope, **{"action": self, **options}))
+
     def _keep(self, watchpoint: Watchpoint) -> Watchpoint:
         self.watchpoints.append(watchpoint)
         return watchpoint

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from stopwhen.deltas import spliced_text
-from stopwhen.event import Delta, Items, Members, Rebound, Spliced
+from stopwhen.event import Delta, Items, Members, Rebound, Spliced, Written
 from stopwhen.static import is_a
 from stopwhen.texts import Text, short_class_name, text_of
 from stopwhen.types import ABSENT
@@ -74,6 +74,8 @@ def describe(delta: Delta, name: str) -> Change:
         return _members(delta, name)
     if isinstance(delta, Items):
         return _attributes(delta, name) if delta.attributes else _items(delta, name)
+    if isinstance(delta, Written):
+        return Change("written", name, "written, nothing in it differs")
     return Change("changed", name, "changed")
 
 

@@ -16,14 +16,14 @@ from typing import Any, TypeAlias
 from stopwhen import static
 from stopwhen.attributes import attribute
 from stopwhen.calls import apply
-from stopwhen.cells import Cell
+from stopwhen.cells import Cell, Content
 from stopwhen.expression import WatchExpression
 from stopwhen.functions import check_members
 from stopwhen.items import Lazy, elements, is_true, item, plain_container
 from stopwhen.operations import as_list, binary, compare, shown, unary
 from stopwhen.record import Absence, Record, attempt
 from stopwhen.scope import Scope
-from stopwhen.static import class_name
+from stopwhen.static import TypeSet, class_name
 from stopwhen.types import ABSENT
 from stopwhen.values import content_cells
 
@@ -41,6 +41,8 @@ class Reading:
         content: the cells of the value's own content, down to the depth asked for.
         fresh: the value was computed, not stored: another reading makes another object, to be compared by structure.
         absent_because: the error that evaluating raises, for messages; None when there is a value.
+        source: the cell that holds what the expression names last, a Content cell where that is a part that cannot be
+            told from others; None when it is absent, or computed.
     """
 
     value: Any
@@ -48,6 +50,7 @@ class Reading:
     content: tuple[Cell, ...]
     fresh: bool
     absent_because: str | None
+    source: Cell | None = None
 
 
 def read(
@@ -86,7 +89,25 @@ def read(
     content = content_cells(value, depth, expression.text)
     if record.fresh:  # nobody else has a container that was just made, though they have what is in it
         content = tuple(cell for cell in content if not record.has_made(getattr(cell, "owner", None)))
-    return Reading(value, tuple(record.cells), content, record.fresh, None)
+    return Reading(value, tuple(record.cells), content, record.fresh, None, _source_of(expression, record, value))
+
+
+def _source_of(expression: WatchExpression, record: Record, value: Any) -> Cell | None:
+    """Return the cell that holds what the expression names last, as it is or as an attribute or `os.environ` gives it."""
+    source, stored = record.source, record.source_value
+    if not isinstance(expression.tree, ast.Name | ast.Attribute | ast.Subscript) or source is None:
+        return None
+    if value is stored or isinstance(source, Content):
+        return source
+    kind = type(stored)
+    if kind is classmethod or kind is staticmethod:
+        stored = stored.__func__
+    function = value.__func__ if type(value) is types.MethodType else value
+    is_given_out = function is stored or kind in _BOUND_IN_C or (type(value) is str and kind is bytes)
+    return source if is_given_out else None
+
+
+_BOUND_IN_C = TypeSet(types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType)
 
 
 class _Again:
@@ -155,6 +176,7 @@ class _Reader:
 
     def attribute(self, node: ast.Attribute, bound: Bound) -> Any:
         owner = self.value_of(node.value, bound)
+        self.record.source = None
         if type(owner) is Lazy:
             raise Absence(AttributeError, f"'generator' object has no attribute {node.attr!r}")
         return attribute(self.record, owner, node.attr, self.name_of(node, bound))
@@ -162,6 +184,7 @@ class _Reader:
     def subscript(self, node: ast.Subscript, bound: Bound) -> Any:
         owner = self.value_of(node.value, bound)
         key = self.value_of(node.slice, bound)
+        self.record.source = None
         return item(self.record, owner, key, self.name_of(node.value, bound), self.name_of(node, bound))
 
     def slice_of(self, node: ast.Slice, bound: Bound) -> Any:

@@ -53,6 +53,16 @@ class Items:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """What was there already was stored again: the same object, or into the same content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The cell is about to be read."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """The cell may have changed; the mechanism cannot tell how."""
 
@@ -67,7 +77,7 @@ class Called:
     """The function that the cell is about has been called: the event's frame is that call's."""
 
 
-Delta: TypeAlias = Rebound | Spliced | Members | Items | Unknown | Ended | Called
+Delta: TypeAlias = Rebound | Spliced | Members | Items | Written | Read | Unknown | Ended | Called
 
 Place: TypeAlias = tuple[CodeType, int]
 """A code object and the offset in bytes of an instruction in it."""
@@ -75,12 +85,12 @@ Place: TypeAlias = tuple[CodeType, int]
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One change of one cell, and the place that made it.
+    """One change of one cell, or another access to it, and the place that made it.
 
     Attributes:
-        cell: what changed.
+        cell: what changed, was written or is read.
         delta: how.
-        thread_id: `threading.get_ident()` of the thread that wrote.
+        thread_id: `threading.get_ident()` of the thread that did it.
         frame: innermost Python frame of that thread at the write; None where there was none.
         stack: place of each frame of that thread, innermost first; empty where there was none.
         other: where the mechanism cannot be sure, the second place between which and `stack[0]` it happened; else None.

@@ -9,9 +9,10 @@ from _thread import get_ident
 from typing import TYPE_CHECKING, Any
 
 from stopwhen import change, location
-from stopwhen.cells import ListItem
-from stopwhen.event import Event, Rebound, Spliced, Unknown
+from stopwhen.cells import Content, ListItem
+from stopwhen.event import Event, Read, Rebound, Spliced, Unknown, Written
 from stopwhen.hit import Hit
+from stopwhen.record import present
 from stopwhen.texts import text_of
 from stopwhen.types import ABSENT, AccessType
 
@@ -38,7 +39,7 @@ def hit_of(watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event, *, in_ch
         new=value,
         old_text=texts[0],
         new_text=texts[1],
-        change=_change_of(event, *texts),
+        change=_change_of(event, seen, *texts),
         location=writer,
         own_location=location.own_location(event.stack),
         by=_writer_of(event),
@@ -120,9 +121,14 @@ def _writer_of(event: Event) -> str | None:
     return location.writer_of(event.frame, *event.stack[0])
 
 
-def _change_of(event: Event, old_text: str, new_text: str) -> Change:
-    """Return what happened in words: for the first item of a list, what happened to the list, where that shows."""
+def _change_of(event: Event, seen: Seen, old_text: str, new_text: str) -> Change | None:
+    """Return what happened in words; of a list's first item, what happened to the list, if it shows. None for a read."""
     cell, delta = event.cell, event.delta
+    if isinstance(delta, Read):
+        return None
+    if isinstance(delta, Written) and not isinstance(cell, Content):
+        value = seen.reading.value if cell == seen.reading.source else present(cell)
+        return change.describe(Rebound(value, value), cell.name)
     if isinstance(delta, Unknown) and old_text != new_text:
         return change.Change("changed", cell.name, f"{old_text} -> {new_text}")
     if isinstance(cell, ListItem) and isinstance(delta, Rebound) and cell.index == 0 and cell.name.endswith("[0]"):

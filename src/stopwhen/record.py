@@ -38,6 +38,10 @@ class Absence(Exception):  # noqa: N818 - it says what was found
 class Record:
     """The cells that a reading consulted, in order, and the limits it keeps to.
 
+    Attributes:
+        source: of what was read since this was last set to None, the cell that had it.
+        source_value: what that cell held.
+
     Args:
         text: the watch expression, for messages.
         past: values that stand in for those which these cells have now; for a Content cell, the container to read.
@@ -51,6 +55,8 @@ class Record:
         self.text = text
         self.cells: dict[Cell, None] = {}
         self.fresh = False
+        self.source: Cell | None = None
+        self.source_value: Any = None
         self._past = past
         self._again = again
         self.allow_calls = allow_calls
@@ -58,7 +64,13 @@ class Record:
         self._steps = 0
 
     def look(self, cell: Cell) -> Any:
-        """Take note of `cell` and return its value, or `ABSENT`."""
+        """Take note of `cell` and return its value, or `ABSENT`; what has a value is the source of what is read."""
+        value = self._look(cell)
+        if value is not ABSENT:
+            self.source, self.source_value = cell, value
+        return value
+
+    def _look(self, cell: Cell) -> Any:
         self.cells.setdefault(cell)
         if self._past:
             value = self._past.get(cell, _NOT_PAST)
@@ -79,6 +91,7 @@ class Record:
             return owner
         cell = Content(name, owner)
         self.cells.setdefault(cell)
+        self.source, self.source_value = cell, owner
         return self._past.get(cell, owner) if self._past else owner
 
     def made(self, value: Any) -> Any:
@@ -148,7 +161,8 @@ class Record:
 
     def opaque(self, run: Callable[[], Any]) -> Any:
         """Run what cannot be seen through, and note that only evaluating again tells whether it changed."""
-        self.cells.setdefault(Opaque(self.text, self._again()))
+        self.source = Opaque(self.text, self._again())
+        self.cells.setdefault(self.source)
         value = attempt(run)
         self.fresh = True
         return value

@@ -15,13 +15,14 @@ from _thread import RLock
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from stopwhen import actions, deltas, env, frames, hits, location, values
+from stopwhen import accessing, actions, deltas, env, frames, hits, location, values
+from stopwhen.accessing import ArmedAccesses
 from stopwhen.acting import Acting, DueHit, Raise
 from stopwhen.activation import Activation, Family, Seen, seen_of
 from stopwhen.arming import ArmedCells
 from stopwhen.cells import Frame, Local
 from stopwhen.dependencies import Reading, read
-from stopwhen.errors import Refused, StopwhenError
+from stopwhen.errors import StopwhenError
 from stopwhen.event import Called, Ended, Event, Rebound
 from stopwhen.expression import parse
 from stopwhen.hit import Hit
@@ -53,6 +54,7 @@ class Session:
         self._numbers = itertools.count(1)
         self._watchpoints: dict[int, Watchpoint] = {}
         self._armed = ArmedCells()
+        self._accesses = ArmedAccesses(self._armed)
         self._mechanisms = all_mechanisms(self._handle)
         self._waiting = Waiting()
         self._processing = False
@@ -122,12 +124,6 @@ class Session:
             patterns_of("not_files", not_files),
             action_of(action),
         )
-        if access in (AccessType.WRITE, AccessType.READ):
-            raise Refused(
-                f"cannot watch {access.value} of {text!r}: no mechanism here sees an access that changes nothing",
-                slug="access-type",
-                hint="watch its changes",
-            )
         read_in = where or (resolve(scope) if frame is None else FrameScope(frame))
         with self._lock:
             watchpoint = Watchpoint(
@@ -242,6 +238,11 @@ class Session:
         reading = self._read(watchpoint, scope)
         activation = Activation(watchpoint, key, scope, seen_of(reading, watchpoint.access), span)
         self._armed.add(activation, activation.cells)
+        try:
+            self._accesses.follow(activation, reading)
+        except BaseException:
+            self._let_go(activation)
+            raise
         watchpoint.activations[key] = activation
         watchpoint.began = True
         watchpoint.was_present |= reading.value is not ABSENT
@@ -254,13 +255,17 @@ class Session:
             self.remove(watchpoint)
         elif activation.is_live:
             del watchpoint.activations[activation.key]
-            self._armed.drop(activation, activation.cells)
+            self._let_go(activation)
+
+    def _let_go(self, activation: Activation) -> None:
+        self._accesses.drop(activation)
+        self._armed.drop(activation, activation.cells)
 
     def _disarm(self, watchpoint: Watchpoint) -> None:
         activations = list(watchpoint.activations.values())
         watchpoint.activations.clear()
         for activation in activations:
-            self._armed.drop(activation, activation.cells)
+            self._let_go(activation)
         if watchpoint.family is not None:
             self._armed.drop(watchpoint.family, watchpoint.family.cells)
             watchpoint.family = None
@@ -361,20 +366,28 @@ class Session:
 
     def _look(self, activation: Activation, event: Event) -> tuple[Seen, bool]:
         """Return the state of `activation` after `event`, and whether that is what its access type asks for."""
-        watchpoint, seen = activation.watchpoint, activation.seen
+        watchpoint, seen, access = activation.watchpoint, activation.seen, activation.watchpoint.access
+        if accessing.is_access(event):
+            return seen, self._accesses.is_hit(activation, event)
         is_flat = watchpoint.depth == 1 and not values.is_wrapper(seen.reading.value)
-        if event.cell not in seen.reading.cells and is_flat and watchpoint.access is AccessType.CHANGE:
+        counts_content = access in (AccessType.CHANGE, AccessType.WRITE)
+        if event.cell not in seen.reading.cells and is_flat and counts_content:
             # Content of the value alone: neither the value nor what it depends on is another.
-            if not deltas.is_change(event.delta):
+            if access is AccessType.CHANGE and not deltas.is_change(event.delta):
                 return seen, False
             return Seen(seen.reading, text=text_of(seen.reading.value)), True
         reading = self._read(watchpoint, activation.scope, event)
         if not activation.is_live:  # a call that the user allows has ended it
             return seen, False
-        new = seen_of(reading, watchpoint.access)
+        new = seen_of(reading, access)
         self._armed.replace(activation, cells_of(seen.reading), cells_of(reading))
-        if watchpoint.access is AccessType.TRUE:
+        self._accesses.follow(activation, reading)
+        if access is AccessType.TRUE:
             return new, new.truth and not seen.truth
+        if access is AccessType.READ:
+            return new, False
+        if access is AccessType.WRITE:
+            return new, accessing.is_written(seen, new, event)
         if event.cell in seen.reading.content and reading.value is seen.reading.value:
             return new, deltas.is_change(event.delta)
         equal = values.same_structure if reading.fresh and seen.reading.fresh else values.same

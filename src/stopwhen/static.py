@@ -18,6 +18,7 @@ _flags_of = _slots_of_type["__flags__"].__get__
 _dictoffset_of = _slots_of_type["__dictoffset__"].__get__
 _name_of = _slots_of_type["__name__"].__get__
 
+_name_of_member = types.MemberDescriptorType.__dict__["__name__"].__get__
 _namespace_of = _slots_of_type["__dict__"].__get__(types.ModuleType)["__dict__"].__get__
 
 _IMMUTABLE_TYPE = 1 << 8
@@ -120,6 +121,12 @@ def module_dict(module: types.ModuleType) -> dict[str, Any]:
     """Return the namespace of `module`, whatever its class overrides."""
     namespace: dict[str, Any] = _namespace_of(module)
     return namespace
+
+
+def member_name(descriptor: Any) -> str:
+    """Return the name of a member descriptor, as the class has it."""
+    name: str = _name_of_member(descriptor)
+    return name
 
 
 def instance_dict(owner: Any) -> dict[str, Any] | None:

@@ -49,6 +49,7 @@ ORDER = (
     "stopwhen.watchpoint",
     "stopwhen.activation",
     "stopwhen.arming",
+    "stopwhen.accessing",
     "stopwhen.waiting",
     "stopwhen.hits",
     "stopwhen.actions",

@@ -12,6 +12,32 @@
  */
 #include "codeinfo.h"
 
+#include "sites.h"
+
+static void
+link_known(CoreState *state, CodeInfo *info)
+{
+    info->next_known = state->known;
+    if (info->next_known != NULL) {
+        info->next_known->previous_known = info;
+    }
+    state->known = info;
+}
+
+static void
+unlink_known(CoreState *state, CodeInfo *info)
+{
+    if (info->previous_known != NULL) {
+        info->previous_known->next_known = info->next_known;
+    }
+    else if (state->known == info) {
+        state->known = info->next_known;
+    }
+    if (info->next_known != NULL) {
+        info->next_known->previous_known = info->previous_known;
+    }
+}
+
 void
 code_info_free(void *pointer)
 {
@@ -28,7 +54,9 @@ code_info_free(void *pointer)
 #if HAS_MONITORING
         instrument_unlink(state, info);
 #endif
+        unlink_known(state, info);
     }
+    sites_free(info);
     PyMem_Free(info->effect);
     PyMem_Free(info->due);
     PyMem_Free(info->culprit);
@@ -279,6 +307,9 @@ code_info(CoreState *state, PyCodeObject *code)
         if (info != NULL && PyUnstable_Code_SetExtra((PyObject *)code, state->code_extra, info) < 0) {
             code_info_free(info);
             return NULL;
+        }
+        if (info != NULL) {
+            link_known(state, info);
         }
     }
     state->latest_code = info == NULL ? NULL : code;

@@ -34,6 +34,10 @@
 
 #define NO_NAME 255 /* in the table of name shifts: the argument is no index of co_names */
 
+#define DEPTH_UNKNOWN (-1) /* depths.c */
+
+typedef struct CodeSites CodeSites;
+
 struct CodeInfo {
     Py_ssize_t length; /* In code units of two bytes. */
     unsigned char *effect; /* Of the instruction that starts at a unit. */
@@ -42,7 +46,8 @@ struct CodeInfo {
     unsigned char *mutates; /* The instruction loads the name of a function that changes data, such as `append`. */
     unsigned char *merged; /* The check after this unit's instruction is that of earlier ones on its line as well. */
     unsigned char *grain; /* tracing.c: how fine the events of the line that starts at a unit must be; 0: not known. */
-    int grain_interest; /* tracing.c: for which effects of interest `grain` holds. */
+    int grain_interest; /* tracing.c: for which effects of interest, and of sites, `grain` holds. */
+    int grain_era;
     int *loop; /* loops.c */
     int *depth; /* depths.c: of the stack before a unit; NULL as long as nobody needs it. */
     int *depth_after; /* depths.c: of the stack after the unit's instruction, where it does not jump. */
@@ -57,6 +62,10 @@ struct CodeInfo {
     int awaited; /* instrument.c: a one-shot stop waits for a frame of this code. */
     CodeInfo *next; /* instrument.c: list of those with events on. */
     CodeInfo *previous;
+    CodeInfo *next_known; /* List of all. */
+    CodeInfo *previous_known;
+    CodeSites *sites; /* sites.c; NULL until an access is armed. */
+    Py_ssize_t local_accesses; /* Armed accesses to locals of frames of this code. */
 };
 
 /* Return the information on `code`, made on first use and owned by it; NULL with an exception set. */

@@ -8,6 +8,7 @@
 #endif
 #include <internal/pycore_dict.h>
 #include <internal/pycore_frame.h>
+#include <internal/pycore_object.h>
 
 PyObject *
 compat_fast_local(PyFrameObject *frame, Py_ssize_t index)
@@ -136,4 +137,88 @@ compat_has_only_str_keys(PyObject *dict)
 {
     assert(PyDict_Check(dict));
     return DK_IS_UNICODE(((PyDictObject *)dict)->ma_keys);
+}
+
+InterpreterFrame *
+compat_top_frame(void)
+{
+    return current_frame();
+}
+
+#if PY_VERSION_HEX >= 0x030E0000
+static PyObject *
+object_of(_PyStackRef entry)
+{
+    /* A number with a tag is no reference. */
+    return PyStackRef_IsNull(entry) || PyStackRef_IsTaggedInt(entry) ? NULL : PyStackRef_AsPyObjectBorrow(entry);
+}
+#endif
+
+PyObject *
+compat_operand(InterpreterFrame *frame, int depth, int below)
+{
+#if PY_VERSION_HEX >= 0x030E0000
+    (void)depth;
+    if (frame->stackpointer == NULL || frame->stackpointer - 1 - below < _PyFrame_Stackbase(frame)) {
+        return NULL;
+    }
+    return object_of(frame->stackpointer[-1 - below]);
+#elif HAS_MONITORING
+    return depth <= below ? NULL : _PyFrame_Stackbase(frame)[depth - 1 - below];
+#else
+    (void)depth;
+    Py_ssize_t place = (Py_ssize_t)frame->stacktop - 1 - below;
+    return place < frame->f_code->co_nlocalsplus ? NULL : frame->localsplus[place];
+#endif
+}
+
+PyObject *
+compat_variable(InterpreterFrame *frame, Py_ssize_t index)
+{
+#if PY_VERSION_HEX >= 0x030E0000
+    return object_of(frame->localsplus[index]);
+#else
+    return frame->localsplus[index];
+#endif
+}
+
+PyFrameObject *
+compat_frame_object(InterpreterFrame *frame)
+{
+    return frame->frame_obj;
+}
+
+PyObject *
+compat_frame_locals(InterpreterFrame *frame)
+{
+    return frame->f_locals;
+}
+
+PyObject *
+compat_frame_globals(InterpreterFrame *frame)
+{
+    return frame->f_globals;
+}
+
+PyObject *
+compat_frame_builtins(InterpreterFrame *frame)
+{
+    return frame->f_builtins;
+}
+
+PyObject *
+compat_instance_dict(PyObject *object)
+{
+    if (!(Py_TYPE(object)->tp_flags & Py_TPFLAGS_MANAGED_DICT)) {
+        PyObject **place = _PyObject_GetDictPtr(object);
+        return place == NULL ? NULL : *place;
+    }
+#if PY_VERSION_HEX >= 0x030D0000
+    return (PyObject *)_PyObject_ManagedDictPointer(object)->dict;
+#elif HAS_MONITORING
+    PyDictOrValues attributes = *_PyObject_DictOrValuesPointer(object);
+    return _PyDictOrValues_IsValues(attributes) ? NULL : _PyDictOrValues_GetDict(attributes);
+#else
+    return *_PyObject_ValuesPointer(object) != NULL ? NULL : *_PyObject_ManagedDictPointer(object);
+#endif
 }

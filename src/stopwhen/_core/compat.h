@@ -105,6 +105,43 @@ PyObject *compat_stack_item(int depth);
 int compat_keep_instruction_tool(PyCodeObject *code, long tool);
 #endif
 
+/* A frame as the interpreter runs it; valid while it runs. */
+typedef struct _PyInterpreterFrame InterpreterFrame;
+
+InterpreterFrame *compat_top_frame(void);
+
+/* Return what lies `below` entries below the top of the stack, borrowed; NULL for an empty entry, or when it is not known.
+ *
+ * Only while an event before the frame's next instruction is handled. `depth` is how deep the stack is there, which only
+ * 3.12 and 3.13 do not tell themselves. */
+PyObject *compat_operand(InterpreterFrame *frame, int depth, int below);
+
+/* Return what `frame` has for a variable, for a shared one the cell object; borrowed, NULL when it is unbound. */
+PyObject *compat_variable(InterpreterFrame *frame, Py_ssize_t index);
+
+/* Return the frame object of `frame` if it has one; borrowed. */
+PyFrameObject *compat_frame_object(InterpreterFrame *frame);
+
+/* Return the namespaces of `frame`; borrowed, NULL for none. */
+PyObject *compat_frame_locals(InterpreterFrame *frame);
+PyObject *compat_frame_globals(InterpreterFrame *frame);
+PyObject *compat_frame_builtins(InterpreterFrame *frame);
+
+/* Return the dict of an object's attributes if it has one already, borrowed; NULL when not: none is made. */
+PyObject *compat_instance_dict(PyObject *object);
+
+/* True when `depth` is needed by compat_operand. */
+#define NEEDS_DEPTHS (PY_VERSION_HEX >= 0x030C0000 && PY_VERSION_HEX < 0x030E0000)
+
+/* The callee of a call lies below its `self`; until 3.12 a method does, and NULL below any other callee. */
+#define CALLEE_IS_LOWEST (PY_VERSION_HEX >= 0x030D0000)
+
+/* CALL_FUNCTION_EX has an entry for keywords on the stack even where there are none. */
+#define ALWAYS_HAS_KEYWORDS (PY_VERSION_HEX >= 0x030E0000)
+
+/* LOAD_CLASSDEREF looks in the frame's namespace, not in one on the stack. */
+#define LOOKS_IN_CLASS_ITSELF (PY_VERSION_HEX < 0x030C0000)
+
 /* True when looking up an exact str in `dict` compares it with other exact str only. */
 int compat_has_only_str_keys(PyObject *dict);
 

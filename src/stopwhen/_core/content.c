@@ -15,8 +15,9 @@
 
 /* ---- reading kinds that hold one object ---- */
 
-static PyObject *
-read_dict_item(PyObject *dict, PyObject *key)
+/* Return what `dict` holds under `key`, which is plain, as a new reference; NULL for nothing. No user code is run. */
+PyObject *
+content_dict_item(PyObject *dict, PyObject *key)
 {
     if (PyUnicode_CheckExact(key) && compat_has_only_str_keys(dict)) {
         return Py_XNewRef(PyDict_GetItemWithError(dict, key));
@@ -83,7 +84,7 @@ read_one(Check *check)
     PyObject *value;
     switch (check->kind) {
     case CHECK_DICT_ITEM:
-        value = read_dict_item(check->owner, check->extra);
+        value = content_dict_item(check->owner, check->extra);
         break;
     case CHECK_LIST_ITEM:
         value = read_list_item(check->owner, check->index);
@@ -676,7 +677,7 @@ owner_fits(CoreState *state, CheckKind kind, PyObject *owner, PyObject *extra)
     return 0;
 }
 
-static Py_ssize_t
+Py_ssize_t
 fast_local_index(const PyCodeObject *code, PyObject *name)
 {
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(code->co_localsplusnames); i++) {

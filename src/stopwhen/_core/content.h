@@ -62,6 +62,10 @@ check_is_of_frame(const Check *check)
 {
     return check->kind == CHECK_LOCAL || check->kind == CHECK_FRAME;
 }
+PyObject *content_dict_item(PyObject *dict, PyObject *key);
+
+/* The index of a local, cell or free variable; -1 for none. */
+Py_ssize_t fast_local_index(const PyCodeObject *code, PyObject *name);
 
 int check_raw_differs(Check *check, const void *now, Py_ssize_t length);
 int check_keep_raw(Check *check, const void *bytes, Py_ssize_t length);

@@ -21,8 +21,52 @@ effect_of(unsigned char opcode, int argument)
     return PyCompile_OpcodeStackEffectWithJump(opcode, argument, 0);
 }
 
-/* One pass from front to back is enough: the compiler lays code out so that the first way to each instruction is from
- * before it, or from the exception table. -1 with an exception set. */
+/* One pass from front to back; 1 when a jump backwards has led to what was not known before. */
+static int
+find_forwards(CoreState *state, const CodeInfo *info, const unsigned char *bytes)
+{
+    int *depth = info->depth;
+    int *after = info->depth_after;
+    int again = 0;
+    unsigned int extended = 0;
+    for (Py_ssize_t unit = 0, next; unit < info->length; unit = next) {
+        unsigned char opcode = bytes[2 * unit];
+        unsigned int argument = bytes[2 * unit + 1] | (extended << 8);
+        int kind = state->jump_kind[opcode];
+        extended = opcode == state->extended_arg ? argument : 0;
+        next = unit + 1 + state->caches[opcode];
+        if (depth[unit] == NOT_KNOWN || next > info->length) {
+            continue;
+        }
+        after[unit] = depth[unit] + effect_of(opcode, (int)argument);
+        if (kind & JUMP_GENERATOR) {
+            depth[next] = 1;
+        }
+        else if (!(kind & JUMP_AWAY) && depth[next] == NOT_KNOWN) {
+            depth[next] = after[unit];
+        }
+#if !HAS_MONITORING
+        if (opcode == PRECALL) {
+            after[unit] -= (int)argument + 1; /* It may do the work of the CALL, with the same operands. */
+        }
+#endif
+        Py_ssize_t target = next + (Py_ssize_t)argument;
+        if ((kind & JUMP_AHEAD) && target < info->length && depth[target] == NOT_KNOWN) {
+            depth[target] = depth[unit] + PyCompile_OpcodeStackEffectWithJump(opcode, (int)argument, 1);
+        }
+        target = next - (Py_ssize_t)argument;
+        if ((kind & JUMP_BACK) && target >= 0 && depth[target] == NOT_KNOWN) {
+            depth[target] = depth[unit] + PyCompile_OpcodeStackEffectWithJump(opcode, (int)argument, 1);
+            again = 1;
+        }
+    }
+    return again;
+}
+
+/* Note the depths, all that can be known. -1 with an exception set.
+ *
+ * Nearly always one pass from front to back is enough: the compiler lays code out so that the first way to each
+ * instruction is from before it, or from the exception table. Where it is by a jump backwards, there is another. */
 int
 depths_find(CoreState *state, CodeInfo *info, PyCodeObject *code, const unsigned char *bytes)
 {
@@ -50,32 +94,7 @@ depths_find(CoreState *state, CodeInfo *info, PyCodeObject *code, const unsigned
         }
     }
     depth[0] = 0;
-    unsigned int extended = 0;
-    for (Py_ssize_t unit = 0, next; unit < info->length; unit = next) {
-        unsigned char opcode = bytes[2 * unit];
-        unsigned int argument = bytes[2 * unit + 1] | (extended << 8);
-        int kind = state->jump_kind[opcode];
-        extended = opcode == state->extended_arg ? argument : 0;
-        next = unit + 1 + state->caches[opcode];
-        if (depth[unit] == NOT_KNOWN || next > info->length) {
-            continue;
-        }
-        after[unit] = depth[unit] + effect_of(opcode, (int)argument);
-        if (kind & JUMP_GENERATOR) {
-            depth[next] = 1;
-        }
-        else if (!(kind & JUMP_AWAY) && depth[next] == NOT_KNOWN) {
-            depth[next] = after[unit];
-        }
-#if !HAS_MONITORING
-        if (opcode == PRECALL) {
-            after[unit] -= (int)argument + 1; /* It may do the work of the CALL, with the same operands. */
-        }
-#endif
-        Py_ssize_t target = next + (Py_ssize_t)argument;
-        if ((kind & JUMP_AHEAD) && target < info->length && depth[target] == NOT_KNOWN) {
-            depth[target] = depth[unit] + PyCompile_OpcodeStackEffectWithJump(opcode, (int)argument, 1);
-        }
+    while (find_forwards(state, info, bytes)) {
     }
     return 0;
 }

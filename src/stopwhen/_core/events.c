@@ -130,6 +130,9 @@ events_note(CoreState *state, PyObject *token, DeltaKind kind, PyObject *data, c
         goto done;
     }
     state->queue[state->queued++] = (Record){tuple, blame->thread->thread_id, frame};
+    if (state->begun_count > 0 && kind != DELTA_WRITTEN && kind != DELTA_READ) {
+        access_saw_change(state, token, blame->thread);
+    }
     result = 0;
 done:
     if (result < 0) {

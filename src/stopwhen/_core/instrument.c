@@ -11,6 +11,7 @@
  *     the code is disabled.
  */
 #include "codeinfo.h"
+#include "sites.h"
 
 #if HAS_MONITORING
 
@@ -82,13 +83,17 @@ wanted_events(const CoreState *state, const CodeInfo *info)
 {
     long events = code_has_locals(info) ? state->instruction_event | state->return_event : 0;
     events |= info->calls > 0 ? state->start_event : 0;
-    return events | (state->level != 0 || info->awaited ? state->instruction_event : 0);
+    int all = state->level != 0 || info->awaited || (info->sites != NULL && info->sites->any_matters);
+    return events | (all ? state->instruction_event : 0);
 }
 
 /* Bring the local events of a code up to date; `again` brings back those that were disabled. */
 int
 instrument_code(CoreState *state, CodeInfo *info, int again)
 {
+    if (sites_matter(state, info) < 0) {
+        return -1;
+    }
     if (again && info->events != 0 && set_events(state, info, 0) < 0) {
         return -1;
     }
@@ -155,8 +160,9 @@ instrument_stop_after(CoreState *state, const Blame *blame)
 }
 
 static int
-code_is_awaited(CoreState *state, PyCodeObject *code)
+code_is_awaited(CoreState *state, CodeInfo *info)
 {
+    PyCodeObject *code = info->code;
     for (Py_ssize_t i = 0; i < state->queued; i++) {
         if (state->queue[i].frame != Py_None) {
             PyCodeObject *waiting = PyFrame_GetCode((PyFrameObject *)state->queue[i].frame);
@@ -166,14 +172,14 @@ code_is_awaited(CoreState *state, PyCodeObject *code)
             }
         }
     }
-    return state->due > 0 || state->raising.code == code;
+    return state->due > 0 || state->raising.code == code || access_awaits(state, info);
 }
 
 /* If nothing waits for a frame of this code any more, let its events be as without the stop (I2). */
 int
 instrument_end_stop(CoreState *state, CodeInfo *info)
 {
-    if (!info->awaited || code_is_awaited(state, info->code)) {
+    if (!info->awaited || code_is_awaited(state, info)) {
         return 0;
     }
     info->awaited = 0;

@@ -117,6 +117,7 @@ disarm_all(CoreState *state)
 {
     raising_end(state);
     calls_clear(state);
+    access_clear(state);
 #if HAS_DICT_WATCHERS
     dictwatch_clear(state);
 #endif
@@ -142,7 +143,8 @@ core_armed(PyObject *module, PyObject *Py_UNUSED(unused))
 {
     CoreState *state = PyModule_GetState(module);
     return PyLong_FromSsize_t(state->dict_count + state->check_count + state->frame_check_count +
-                              state->function_count + state->instrumented_count + state->traced_count);
+                              state->function_count + state->instrumented_count + state->traced_count +
+                              state->access_count + state->begun_count);
 }
 
 /* checks(): number of checks that are compared after instructions of any code. */
@@ -181,6 +183,11 @@ static PyMethodDef methods[] = {
     {"forget_threads", events_forget_threads, METH_NOARGS, NULL},
     {"set_opcodes", recheck_set_opcodes, METH_VARARGS, NULL},
     {"resync", recheck_resync, METH_NOARGS, NULL},
+    {"set_sites", sites_set, METH_VARARGS, NULL},
+    {"arm_access", access_arm, METH_VARARGS, NULL},
+    {"disarm_access", access_disarm, METH_VARARGS, NULL},
+    {"set_interest", access_set_interest, METH_VARARGS, NULL},
+    {"restart_starts", access_restart_starts, METH_NOARGS, NULL},
     {"frame_local", frame_local, METH_VARARGS, NULL},
     {"frame_cell", frame_cell, METH_VARARGS, NULL},
     {"frame_ref", frames_ref, METH_O, NULL},
@@ -220,6 +227,10 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     for (Py_ssize_t i = 0; i < state->queued; i++) {
         Py_VISIT(state->queue[i].tuple);
     }
+    int result = access_traverse(state, visit, arg);
+    if (result != 0) {
+        return result;
+    }
 #if HAS_DICT_WATCHERS
     return dictwatch_traverse(state, visit, arg);
 #else
@@ -236,6 +247,7 @@ module_clear(PyObject *module)
     Py_CLEAR(state->absent);
     Py_CLEAR(state->own_folder);
     Py_CLEAR(state->mutators);
+    access_close(state);
     Py_CLEAR(state->check_type);
     Py_CLEAR(state->callback_type);
     Py_CLEAR(state->method_wrapper_type);
@@ -271,6 +283,7 @@ module_exec(PyObject *module)
     }
     CoreState *state = PyModule_GetState(module);
     state->watcher_id = -1;
+    state->access_era = 1;
     state->code_extra = PyUnstable_Eval_RequestCodeExtraIndex(code_info_free);
     if (state->code_extra < 0) {
         PyErr_SetString(PyExc_ImportError, "no index for per-code information is left");
@@ -278,6 +291,9 @@ module_exec(PyObject *module)
     }
     state->check_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &check_spec, NULL);
     state->callback_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &callback_spec, NULL);
+    if (access_open(state) < 0) {
+        return -1;
+    }
     PyObject *wrapper = PyObject_GetAttrString(Py_None, "__repr__");
     if (wrapper == NULL) {
         return -1;

@@ -359,6 +359,8 @@ recheck_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t count
         due = loops_due(state, info, offset / 2, due);
     }
     is_due |= (due & interest) != 0 && !info->is_ours;
+    InterpreterFrame *begun = state->begun_count > 0 ? access_ending(state) : NULL;
+    is_due |= begun != NULL;
     if (is_due) {
         look(state, info, offset, AFTER_INSTRUCTION);
     }
@@ -366,10 +368,18 @@ recheck_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t count
         is_due = 1;
         large_see_operands(state, info, offset / 2);
     }
-    if (!info->awaited) {
-        return is_due ? none_unless(drain_own(state)) : Py_NewRef(state->disable); /* I3 */
+    if (begun != NULL) {
+        access_end(state, info, offset / 2, begun);
     }
-    int result = drain_own(state);
+    int result = is_due || info->awaited ? drain_own(state) : 0;
+    /* What the handler has armed just now counts for this very instruction. */
+    if (result == 0 && state->access_count > 0 && access_begin(state, info, offset / 2, compat_top_frame())) {
+        is_due = 1;
+        result = drain_own(state);
+    }
+    if (!info->awaited) {
+        return is_due || result < 0 ? none_unless(result) : Py_NewRef(state->disable); /* I3 */
+    }
     PendingError error = take_pending_error();
     if (instrument_end_stop(state, info) < 0) {
         PyErr_Clear();
@@ -402,6 +412,11 @@ recheck_on_start(CoreState *state, PyObject *const *args, Py_ssize_t count)
     if (info->calls > 0 && calls_note(state, info) < 0) {
         PyErr_Clear(); /* Counted in state->lost. */
     }
+    if (state->level == 0 && info->calls == 0 && count == 2) {
+        /* Only whether the code has sites of accesses is of interest, and that is known now (access_set_interest). */
+        state->starts_disabled = 1;
+        return drain_own(state) < 0 ? NULL : Py_NewRef(state->disable);
+    }
     return none_unless(drain_own(state));
 }
 
@@ -413,6 +428,9 @@ recheck_on_raise(CoreState *state, PyObject *const *args, Py_ssize_t count)
         PyObject *traceback = PyException_GetTraceback(args[2]);
         raising_correct_traceback(state, args[2], traceback);
         Py_XDECREF(traceback);
+    }
+    if (state->begun_count > 0) {
+        access_leave(state, compat_top_frame());
     }
     CodeInfo *info = latest_info(state, (PyCodeObject *)args[0]);
     if (info == NULL || info->is_ours) {
@@ -430,6 +448,9 @@ recheck_on_exit(CoreState *state, PyObject *const *args, Py_ssize_t count)
     assert(count == 3);
     if (state->raising.code == (PyCodeObject *)args[0]) {
         raising_end(state);
+    }
+    if (state->begun_count > 0) {
+        access_leave(state, compat_top_frame());
     }
     CodeInfo *info = latest_info(state, (PyCodeObject *)args[0]);
     if (info == NULL || info->local_checks == 0) {

@@ -13,6 +13,8 @@ typedef enum {
     DELTA_UNKNOWN = 4,  /* nothing */
     DELTA_ENDED = 5,    /* nothing: the frame that holds the cell is gone */
     DELTA_CALLED = 6,   /* nothing: the record's frame is a new call of the function */
+    DELTA_WRITTEN = 7,  /* nothing: a store has changed nothing */
+    DELTA_READ = 8,     /* nothing */
 } DeltaKind;
 
 typedef struct {
@@ -43,6 +45,18 @@ typedef struct WatchedDict WatchedDict;
 typedef struct Traced Traced;
 typedef struct FrameRef FrameRef;
 typedef struct WatchedFunction WatchedFunction;
+typedef struct Access Access;
+typedef struct Begun Begun;
+
+/* Methods of classes that are asked for: by whom an access is handled. */
+typedef enum {
+    METHOD_SETITEM,
+    METHOD_GETITEM,
+    METHOD_SETATTR,
+    METHOD_GETATTRIBUTE,
+    METHOD_SET,
+    METHOD_COUNT,
+} MethodName;
 
 typedef struct {
     PyObject *handler; /* Owned; NULL when no session listens. Called without arguments to drain the queue. */
@@ -79,6 +93,31 @@ typedef struct {
     int several_threads; /* There has been more than one thread while checks were armed. */
     int era;   /* Counts how often `level` has come from 0. */
     int level; /* Effects (codeinfo.h) after which checks are due, in any code. */
+
+    /* Sites of accesses (sites.c). */
+    unsigned char site[256];          /* By opcode. */
+    unsigned char operator_sites[32]; /* Of BINARY_OP by its argument. */
+    int intrinsic_op;                 /* Opcodes; -1 where there is none. */
+    int kw_names;
+    int push_null;
+
+    /* Accesses (access.c). */
+    Access *accesses; /* By address of their owners. */
+    Py_ssize_t access_count;
+    Py_ssize_t access_capacity;
+    int access_interest;    /* INTEREST_... of sites.h. */
+    PyObject *stored_names; /* Owned frozensets of str: names of armed cells, and of functions in C that touch some. */
+    PyObject *read_names;
+    PyObject *call_names;
+    int access_era;  /* Counts how often what is of interest became another; from 1 on. */
+    PyObject *judge; /* Owned. Tells what an instruction touches where that takes more than a look. */
+    Begun *begun;    /* Stores that instructions have begun. */
+    Py_ssize_t begun_count;
+    Py_ssize_t begun_capacity;
+    PyObject *method_names[METHOD_COUNT]; /* Owned interned str. */
+    PyObject *no_names;                   /* Owned empty tuple. */
+    int starts_disabled; /* There may be code whose start has no event any more. */
+    CodeInfo *known;     /* All information on code. */
 
     /* Local events (instrument.c). */
     PyObject *set_local_events; /* Owned; NULL when there is no tool id. */
@@ -153,6 +192,7 @@ void blame_current(Blame *blame);
 /* instrument.c */
 int instrument_code(CoreState *state, CodeInfo *info, int again);
 int instrument_all(CoreState *state, int again);
+int instrument_running(CoreState *state);
 int instrument_stop_after(CoreState *state, const Blame *blame);
 int instrument_end_stop(CoreState *state, CodeInfo *info);
 void instrument_unlink(CoreState *state, CodeInfo *info);
@@ -205,6 +245,24 @@ int calls_note(CoreState *state, const CodeInfo *info);
 PyObject *calls_arm(PyObject *module, PyObject *args);
 PyObject *calls_disarm(PyObject *module, PyObject *function);
 void calls_clear(CoreState *state);
+/* sites.c */
+PyObject *sites_set(PyObject *module, PyObject *args);
+
+/* access.c */
+PyObject *access_arm(PyObject *module, PyObject *args);
+PyObject *access_disarm(PyObject *module, PyObject *args);
+PyObject *access_set_interest(PyObject *module, PyObject *args);
+PyObject *access_restart_starts(PyObject *module, PyObject *unused);
+int access_traverse(CoreState *state, visitproc visit, void *arg);
+void access_clear(CoreState *state);
+InterpreterFrame *access_ending(CoreState *state);
+int access_awaits(const CoreState *state, const CodeInfo *info);
+int access_open(CoreState *state);
+void access_close(CoreState *state);
+int access_begin(CoreState *state, CodeInfo *info, int unit, InterpreterFrame *frame);
+void access_end(CoreState *state, CodeInfo *info, int unit, InterpreterFrame *frame);
+void access_leave(CoreState *state, InterpreterFrame *frame);
+void access_saw_change(CoreState *state, PyObject *token, const PyThreadState *thread);
 
 /* tracing.c (3.11) */
 PyObject *tracing_start(PyObject *module, PyObject *unused);

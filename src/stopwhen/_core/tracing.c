@@ -12,6 +12,7 @@
 #include "codeinfo.h"
 #include "frames.h"
 #include "large.h"
+#include "sites.h"
 
 #if !HAS_MONITORING
 
@@ -199,22 +200,30 @@ static int
 grain_of(CoreState *state, CodeInfo *info, Py_ssize_t unit)
 {
     int interest = effects_of_interest(state, info) | (state->large_count > 0 ? LARGE_INTEREST : 0);
-    if (info->grain_interest != interest) {
+    int has_sites = sites_matter(state, info);
+    if (has_sites < 0) {
+        PyErr_Clear();
+    }
+    int era = has_sites > 0 ? state->access_era : 0;
+    if (info->grain_interest != interest || info->grain_era != era) {
         memset(info->grain, 0, (size_t)info->length);
         info->grain_interest = interest;
+        info->grain_era = era;
     }
     if (info->grain[unit] == 0) {
         int checked = 0;
         int direct = 0;
         int returns = 0;
+        int sites = 0;
         for (Py_ssize_t i = 0; i < info->length; i++) {
             if (info->line[i] == info->line[unit] && is_checked(info, i, interest)) {
                 checked++;
                 direct += (info->effect[i] & EFFECT_DIRECT) != 0;
             }
+            sites |= has_sites > 0 && info->line[i] == info->line[unit] && info->sites->matters[i];
             returns |= info->line[i] == info->line[unit] && _Py_OPCODE(_PyCode_CODE(info->code)[i]) == RETURN_VALUE;
         }
-        int fine = (state->large_count > 0 && checked > 0) || direct > 1 ||
+        int fine = sites || (state->large_count > 0 && checked > 0) || direct > 1 ||
                    (checked > 1 && code_line_names_mutator(info, unit));
         /* What an action raises at the event of the return, no `try` of this frame would catch. */
         fine |= returns && checked > 0 && PyBytes_GET_SIZE(info->code->co_exceptiontable) > 0;
@@ -367,6 +376,42 @@ see_operands(CoreState *state, PyFrameObject *frame)
     }
 }
 
+/* What the next instruction of `frame` is about to do. Once it is noted, the handler is to take it. */
+static void
+look_ahead(CoreState *state, PyFrameObject *frame)
+{
+    CodeInfo *info = code_info(state, frame->f_frame->f_code);
+    int unit = PyFrame_GetLasti(frame) / (int)sizeof(_Py_CODEUNIT);
+    if (info != NULL && unit >= 0 && unit < info->length) {
+        (void)access_begin(state, info, unit, frame->f_frame);
+    }
+    PyErr_Clear();
+}
+
+/* What the last instruction of `frame` has begun: done now, or for nothing, since it has failed or the frame ends. */
+static void
+look_back(CoreState *state, PyFrameObject *frame, int what)
+{
+    CodeInfo *info = code_info(state, frame->f_frame->f_code);
+    int unit = PyFrame_GetLasti(frame) / (int)sizeof(_Py_CODEUNIT);
+    if (info == NULL || (what != PyTrace_LINE && what != PyTrace_OPCODE)) {
+        PyErr_Clear();
+        access_leave(state, frame->f_frame);
+    }
+    else {
+        access_end(state, info, unit, frame->f_frame);
+    }
+}
+
+static int
+drain_own(CoreState *state, const Traced *traced)
+{
+    if ((state->queued > 0 || state->due > 0) && events_wait_for(state, traced->thread)) {
+        return events_drain(state);
+    }
+    return 0;
+}
+
 static int
 look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject *argument)
 {
@@ -385,6 +430,9 @@ look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject 
         settle_blame(state, traced, frame, what, &blame);
         recheck_report_all(state, &blame, LOOK_QUICK);
         blame_release(&blame);
+    }
+    if (state->begun_count > 0) {
+        look_back(state, frame, what);
     }
     if (traced->dropped) {
         return 0; /* A check that runs code of the user's has ended it all. */
@@ -408,8 +456,16 @@ look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject 
             see_operands(state, frame);
         }
     }
-    if (result == 0 && (state->queued > 0 || state->due > 0) && events_wait_for(state, traced->thread)) {
-        result = events_drain(state);
+    if (result == 0) {
+        result = drain_own(state, traced);
+    }
+    /* What the handler has armed just now counts for this very instruction. */
+    if (result == 0 && what == PyTrace_LINE && state->access_count > 0 && !traced->dropped) {
+        choose_grain(state, traced, frame);
+    }
+    if (result == 0 && what == PyTrace_OPCODE && state->access_count > 0 && !traced->dropped) {
+        look_ahead(state, frame);
+        result = drain_own(state, traced);
     }
     return result;
 }

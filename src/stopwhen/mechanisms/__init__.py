@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from stopwhen.errors import UsageError
 from stopwhen.mechanisms.dictwatch import DictWatch
+from stopwhen.mechanisms.instructions import InstructionWatch
 from stopwhen.mechanisms.monitoring import Monitoring
 from stopwhen.mechanisms.recheck import Recheck
 from stopwhen.mechanisms.tools import SharedTool
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from stopwhen.cells import Cell
     from stopwhen.event import Event
+    from stopwhen.types import AccessType
 
 NAMES = ("dictwatch", "monitoring", "tracing", "recheck")
 VARIABLE = "STOPWHEN_MECHANISM"
@@ -29,6 +31,8 @@ class Mechanism(Protocol):
     name: str
     title: str
     cost: str
+    accesses: AccessMechanism
+    """What sees stores of the same value to, and reads of, the cells that this watches."""
 
     def reason(self) -> str | None:
         """Return why this cannot be used here; None when it can."""
@@ -47,10 +51,31 @@ class Mechanism(Protocol):
         """Report changes of `cell` no more; nothing when it is not armed."""
 
 
+class AccessMechanism(Protocol):
+    """A way to learn of stores that change nothing, and of reads."""
+
+    access_title: str
+    access_cost: str
+
+    def reason_for_accesses(self) -> str | None:
+        """Return why they cannot be seen here; None when they can."""
+
+    def arm_access(self, cell: Cell, access: AccessType) -> None:
+        """Report stores to `cell`, or reads of it, from now on; its changes are reported by another mechanism.
+
+        Raises:
+            Unavailable: a resource that it takes is used up.
+        """
+
+    def disarm_access(self, cell: Cell, access: AccessType) -> None:
+        """Report them no more; nothing when they are not armed."""
+
+
 def all_mechanisms(report: Callable[[list[Event]], None]) -> tuple[Mechanism, ...]:
     """Return every mechanism, best first. The C ones report through `_core`, the others to `report`."""
     tool = SharedTool()
-    return (DictWatch(tool), Monitoring(tool), Tracing(), Recheck(report))
+    accesses = InstructionWatch(tool)
+    return (DictWatch(tool, accesses), Monitoring(tool, accesses), Tracing(accesses), Recheck(report))
 
 
 def chosen(mechanisms: tuple[Mechanism, ...]) -> tuple[Mechanism, ...]:

@@ -46,9 +46,19 @@ def _put_back(instructions: list[dis.Instruction], start: int, variable: str) ->
 
 def protected(code: CodeType) -> Iterator[tuple[int, int, int]]:
     """Yield first and last offset of each range of instructions that has a handler, and the handler's offset."""
-    numbers = _numbers(code.co_exceptiontable)
-    for start, length, target, _depth in zip(numbers, numbers, numbers, numbers, strict=True):
+    for start, length, target, _depth in _entries(code):
         yield 2 * start, 2 * (start + length - 1), 2 * target
+
+
+def handlers(code: CodeType) -> Iterator[tuple[int, int]]:
+    """Yield the offset of each handler, and how deep the stack is there, doubled, plus one if an offset is on it."""
+    for _start, _length, target, depth in _entries(code):
+        yield 2 * target, depth
+
+
+def _entries(code: CodeType) -> Iterator[tuple[int, int, int, int]]:
+    numbers = _numbers(code.co_exceptiontable)
+    return zip(numbers, numbers, numbers, numbers, strict=True)
 
 
 def _numbers(table: bytes) -> Iterator[int]:

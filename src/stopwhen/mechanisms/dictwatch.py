@@ -13,6 +13,7 @@ from stopwhen.errors import Unavailable
 from stopwhen.mechanisms.native import Token
 
 if TYPE_CHECKING:
+    from stopwhen.mechanisms.instructions import InstructionWatch
     from stopwhen.mechanisms.tools import SharedTool
 
 
@@ -23,7 +24,8 @@ class DictWatch:
     title = "dict watcher"
     cost = "none until it changes"
 
-    def __init__(self, tool: SharedTool) -> None:
+    def __init__(self, tool: SharedTool, accesses: InstructionWatch) -> None:
+        self.accesses = accesses
         self._armed: set[Cell] = set()
         self._tool = tool
 

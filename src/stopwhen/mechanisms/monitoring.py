@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from stopwhen import env
 from stopwhen.mechanisms.checks import Checks, can_check
+from stopwhen.mechanisms.native import bring_back_starts
 
 if TYPE_CHECKING:
+    from stopwhen.mechanisms.instructions import InstructionWatch
     from stopwhen.cells import Cell
     from stopwhen.mechanisms.tools import SharedTool
 
@@ -20,7 +22,8 @@ class Monitoring:
     title = "recheck on monitoring events"
     cost = "about half as long again, in all code"
 
-    def __init__(self, tool: SharedTool) -> None:
+    def __init__(self, tool: SharedTool, accesses: InstructionWatch) -> None:
+        self.accesses = accesses
         self._checks = Checks(self.name)
         self._tool = tool
         self._level: int | None = None  # None while nothing is armed
@@ -66,3 +69,5 @@ class Monitoring:
             self._tool.want(self.name, starts | events.RAISE | events.PY_UNWIND)
             env.core.set_level(level)
             self._level = level
+            if level:
+                bring_back_starts()

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stopwhen import deltas, env, static, values
 from stopwhen.cells import Attributes, Calls, Cell, Closure, Content, DictItem, Frame, ListItem, Local, Opaque, Slot
 from stopwhen.content import Kind, source_of
-from stopwhen.event import Called, Delta, Ended, Event, Items, Rebound, Spliced, Unknown
+from stopwhen.event import Called, Delta, Ended, Event, Items, Read, Rebound, Spliced, Unknown, Written
 from stopwhen.mechanisms.comprehensions import borrowed_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 # The same values as in _core/state.h.
-REBOUND, SPLICED, WHOLE, ITEM, UNKNOWN, ENDED, CALLED = range(7)
+REBOUND, SPLICED, WHOLE, ITEM, UNKNOWN, ENDED, CALLED, WRITTEN, READ = range(9)
 # The same values as in _core/content.h.
 (
     CHECK_LIST, CHECK_SET, CHECK_DICT, CHECK_DICT_ITEM, CHECK_BYTES, CHECK_MEMORY, CHECK_SEQUENCE, CHECK_LIST_ITEM,
@@ -67,9 +68,16 @@ def delta_of(cell: Cell, kind: int, data: Any) -> Delta | None:
         return Items(((key, old, new),), length, isinstance(cell, Attributes))
     if kind == WHOLE:
         return whole_delta(cell, *data)
-    if kind == CALLED:
-        return Called()
-    return Ended() if kind == ENDED else Unknown()
+    return _PLAIN[kind]()
+
+
+_PLAIN: dict[int, type[Unknown | Ended | Called | Written | Read]] = {
+    UNKNOWN: Unknown,
+    ENDED: Ended,
+    CALLED: Called,
+    WRITTEN: Written,
+    READ: Read,
+}
 
 
 def whole_delta(cell: Cell, old: Any, new: Any) -> Delta | None:
@@ -104,9 +112,17 @@ class _CallsNoted:
 
     def arm(self) -> None:
         env.core.arm_calls(self._function, self._token)
+        if env.HAS_MONITORING:
+            bring_back_starts()
 
     def disarm(self) -> None:
         env.core.disarm_calls(self._function)
+
+
+def bring_back_starts() -> None:
+    """Have an event when code starts, also where it had nothing of interest to accesses and its start was disabled."""
+    if env.core.restart_starts():
+        sys.monitoring.restart_events()
 
 
 def kind_of(cell: Cell) -> tuple[int, Any, Any] | None:

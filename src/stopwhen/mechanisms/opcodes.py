@@ -122,7 +122,7 @@ def jump_kind(name: str, *, is_jump: bool) -> int:
     if name in LEAVING - {"YIELD_VALUE"}:
         return JUMP_AWAY
     if "JUMP_BACKWARD" in name:
-        return JUMP_AWAY | JUMP_BACK
+        return JUMP_BACK if name.startswith("POP") else JUMP_AWAY | JUMP_BACK
     if name == "JUMP_FORWARD":
         return JUMP_AHEAD | JUMP_AWAY
     return JUMP_AHEAD if is_jump else 0
@@ -160,7 +160,8 @@ def tables() -> tuple[bytes, bytes, bytes, bytes, bytes, bytes, frozenset[str], 
         if number < len(caches):
             caches[number] = caches_of(name)
             effects[number] = EFFECTS.get(name, 0) | (BREAKS if number in jumps or name in LEAVING else 0)
-            kinds[number] = jump_kind(name, is_jump=number in jumps)
+            # From 3.14 on END_ASYNC_FOR has an argument that tells tools where the loop is; it does not jump there.
+            kinds[number] = jump_kind(name, is_jump=number in jumps and name != "END_ASYNC_FOR")
             shifts[number] = NAME_SHIFTS.get(name, NO_NAME)
             stores[number] = LOCAL_STORES.get(name, 0)
     operators = bytes(INPLACE_EFFECTS.get(symbol, 0) for _, symbol in opcode._nb_ops)  # type: ignore[attr-defined] # noqa: SLF001

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stopwhen import env, frames, location
 from stopwhen.cells import Calls, Cell, Closure, Content, DictItem, Frame, ListItem, Local, Opaque, Slot
-from stopwhen.event import Called, Delta, Ended, Event, Place
-from stopwhen.mechanisms import opcodes
+from stopwhen.event import Called, Delta, Ended, Event, Place, Read, Written
+from stopwhen.mechanisms import opcodes, operands
+from stopwhen.mechanisms.accesses import Accesses
 from stopwhen.mechanisms.snapshots import difference, has_changed, snapshot
 from stopwhen.mechanisms.tools import SPARE, has_free_tool, take_tool
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
     from stopwhen.cells import FrameRef
+    from stopwhen.types import AccessType
 
     Report = Callable[[list[Event]], None]
 
@@ -41,8 +43,11 @@ class Recheck:
     name = "recheck"
     title = "recheck in pure Python"
     cost = "ten to a hundred times as long, in all code"
+    access_title = "a look at each instruction in pure Python"
+    access_cost = "as much again"
 
     def __init__(self, report: Report) -> None:
+        self.accesses = self
         self._report = report
         self._snapshots: dict[Cell, Any] = {}
         self._locals: dict[FrameRef, dict[Cell, Any]] = {}  # snapshots of what only the frame's own code changes
@@ -51,6 +56,7 @@ class Recheck:
         self._positions: dict[int, Place] = {}
         self._last_thread = 0
         self._busy: set[int] = set()
+        self._accesses = Accesses()
         self._source = MonitoringSource(self) if env.HAS_MONITORING else TraceSource(self)
 
     def reason(self) -> str | None:
@@ -90,6 +96,18 @@ class Recheck:
     def _is_armed(self) -> bool:
         return bool(self._snapshots or self._ends or self._calls)
 
+    def reason_for_accesses(self) -> str | None:
+        """Return why stores of the same value, and reads, cannot be seen here; None when they can."""
+        return operands.reason()
+
+    def arm_access(self, cell: Cell, access: AccessType) -> None:
+        """Report stores to `cell`, or reads of it, while it is armed."""
+        self._accesses.arm(cell, access)
+
+    def disarm_access(self, cell: Cell, access: AccessType) -> None:
+        """Report them no more."""
+        self._accesses.disarm(cell, access)
+
     def resync(self, *, own: bool) -> list[Event]:
         """Return what has changed since the last look, blaming the caller's thread."""
         frame = sys._getframe(1)  # noqa: SLF001 - there is no other way to a frame
@@ -102,8 +120,13 @@ class Recheck:
                 outer = outer.f_back
         return events
 
-    def look(self, frame: FrameType) -> None:
-        """Compare everything; what has changed was changed by the instruction that this thread began last."""
+    def look(self, frame: FrameType, offset: int = -1) -> None:
+        """Compare everything; what has changed was changed by the instruction that this thread began last.
+
+        Args:
+            frame: the frame that runs.
+            offset: of its next instruction; -1 when it ends.
+        """
         thread_id = get_ident()
         if thread_id in self._busy:
             return
@@ -112,6 +135,8 @@ class Recheck:
             events = self._find_changes(thread_id, frame)
             if self._locals:
                 events += self._find_changed_locals(thread_id, frame)
+            if self._accesses:
+                events += self._find_written(thread_id, frame, offset)
             self._last_thread = thread_id
             # With nothing to report, an action may wait for this thread all the same.
             self._report(events)
@@ -121,6 +146,19 @@ class Recheck:
     def move(self, code: CodeType, offset: int) -> None:
         """Take note that this thread begins the instruction at `offset`."""
         self._positions[get_ident()] = (code, offset)
+
+    def look_ahead(self, frame: FrameType, offset: int) -> None:
+        """Report what the instruction at `offset`, which comes next, reads; take note of what it stores to."""
+        thread_id = get_ident()
+        if not self._accesses or thread_id in self._busy:
+            return
+        self._busy.add(thread_id)
+        try:
+            cells = self._accesses.begin(thread_id, frame, offset)
+            writer = _Writer(thread_id, frame, places_of(frame) if cells else (), None, own=False)
+            self._report([writer.event(cell, Read(), self.name) for cell in cells])
+        finally:
+            self._busy.discard(thread_id)
 
     def move_to_caller(self, frame: FrameType) -> None:
         """Take note that this thread is back in the instruction that called `frame`."""
@@ -139,6 +177,7 @@ class Recheck:
 
     def end(self, frame: FrameType) -> None:
         """Take note that `frame` ends, and with it its locals."""
+        self._accesses.leave(get_ident(), frame)
         ended = list(self._ends.get(frames.ref(frame), ())) if self._ends else []
         if ended:
             writer = _Writer(get_ident(), frame, (), None, own=False)
@@ -150,6 +189,13 @@ class Recheck:
         self._busy &= {me}
         self._positions = {thread: place for thread, place in self._positions.items() if thread == me}
         self._last_thread = me
+
+    def _find_written(self, thread_id: int, frame: FrameType, offset: int) -> list[Event]:
+        """Return what the last instruction of `frame` has stored to without a change."""
+        stored, cells = self._accesses.end(thread_id, frame, offset)
+        places = ((frame.f_code, stored), *places_of(frame)[1:]) if cells else ()
+        writer = _Writer(thread_id, frame, places, None, own=False)
+        return [writer.event(cell, Written(), self.name) for cell in cells]
 
     def _find_changes(self, thread_id: int, frame: FrameType) -> list[Event]:
         if not any(has_changed(cell, seen) for cell, seen in list(self._snapshots.items())):
@@ -199,6 +245,7 @@ class Recheck:
                 now = snapshots[cell] = snapshot(cell)
                 delta = difference(cell, seen, now)
                 if delta is not None:
+                    self._accesses.saw_change(cell)
                     events.append(writer.event(cell, delta, self.name))
         return events
 
@@ -284,8 +331,10 @@ class MonitoringSource:
     def _on_instruction(self, code: CodeType, offset: int) -> object:
         if location.is_ours(code.co_filename):
             return sys.monitoring.DISABLE
-        self._recheck.look(sys._getframe(1))  # noqa: SLF001
+        frame = sys._getframe(1)  # noqa: SLF001
+        self._recheck.look(frame, offset)
         self._recheck.move(code, offset)
+        self._recheck.look_ahead(frame, offset)
         return None
 
     def _on_start(self, code: CodeType, offset: int) -> object:
@@ -295,7 +344,7 @@ class MonitoringSource:
         return disable
 
     def _on_throw(self, code: CodeType, offset: int, _exception: BaseException) -> None:
-        self._on_instruction(code, offset)
+        self._on_start(code, offset)
 
     def _on_return(self, _code: CodeType, _offset: int, _value: object) -> None:
         frame = sys._getframe(1)  # noqa: SLF001
@@ -353,7 +402,7 @@ class TraceSource:
         if self._threading is None or location.is_ours(frame.f_code.co_filename):
             return None
         frame.f_trace_opcodes = True
-        self._recheck.look(frame)
+        self._recheck.look(frame, frame.f_lasti if kind in ("line", "opcode") else -1)
         # None is returned both by `yield None` and by an error, which has an event of its own just before.
         fails = self._failing.pop(get_ident(), None) is frame
         if kind == "return":
@@ -364,6 +413,8 @@ class TraceSource:
             self._recheck.move(frame.f_code, max(frame.f_lasti, 0))
         if kind == "call" and is_start(frame):
             self._recheck.begin(frame)
+        if kind == "opcode":
+            self._recheck.look_ahead(frame, frame.f_lasti)
         if kind == "exception":
             self._failing[get_ident()] = frame
         return self._trace

@@ -9,6 +9,7 @@ from stopwhen.mechanisms.checks import Checks, can_check
 
 if TYPE_CHECKING:
     from stopwhen.cells import Cell
+    from stopwhen.mechanisms.instructions import InstructionWatch
 
 
 class Tracing:
@@ -18,7 +19,8 @@ class Tracing:
     title = "recheck on a C trace function"
     cost = "two to four times as long, in all code"
 
-    def __init__(self) -> None:
+    def __init__(self, accesses: InstructionWatch) -> None:
+        self.accesses = accesses
         self._checks = Checks(self.name)
 
     def reason(self) -> str | None:

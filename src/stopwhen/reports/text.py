@@ -28,8 +28,8 @@ _MOST: Final = 240  # Characters of the watch expression, or of a name, that are
 _VERBS: Final = {
     AccessType.CHANGE: "changed",
     AccessType.TRUE: "became true",
-    AccessType.WRITE: "written",
-    AccessType.READ: "read",
+    AccessType.WRITE: "was written",
+    AccessType.READ: "was read",
 }
 
 _COLOURS: Final = {"what": "1", "count": "2", "where": "36", "line": "1", "change": "33", "from": "2"}

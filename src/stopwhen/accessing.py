@@ -1,0 +1,151 @@
+"""Stores of the same value, and reads: which cells of an expression they count for, and what arms those."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stopwhen import values
+from stopwhen.cells import Cell, Content, Opaque
+from stopwhen.errors import Refused, Unavailable
+from stopwhen.event import Read, Unknown, Written
+from stopwhen.mechanisms.sites import stores_result_in_place
+from stopwhen.types import ABSENT, AccessType
+
+if TYPE_CHECKING:
+    from stopwhen.activation import Activation, Seen
+    from stopwhen.arming import ArmedCells
+    from stopwhen.dependencies import Reading
+    from stopwhen.event import Event
+    from stopwhen.mechanisms import AccessMechanism
+
+_COUNTED = (AccessType.WRITE, AccessType.READ)
+
+
+class ArmedAccesses:
+    """The accesses that are armed, beside the cells' changes, and for whom.
+
+    Args:
+        cells: the cells that are armed; an access is seen by what the cell's mechanism has for that.
+    """
+
+    def __init__(self, cells: ArmedCells) -> None:
+        self._cells = cells
+        self._wanted: dict[Activation, tuple[Cell, ...]] = {}
+        self._armed: dict[tuple[Cell, bool], tuple[Cell, AccessMechanism, set[int]]] = {}  # by cell and whether it is read
+
+    def follow(self, activation: Activation, reading: Reading) -> None:
+        """Arm the accesses that count for `activation`, whose cells are armed, now that it reads as `reading` says.
+
+        Raises:
+            Refused: they cannot be seen; then none is armed.
+        """
+        watchpoint = activation.watchpoint
+        if watchpoint.access not in _COUNTED:
+            return
+        before = self._wanted.get(activation, ())
+        try:
+            now = accessed(watchpoint.access, watchpoint.expression.text, reading, watchpoint.depth)
+            self._wanted[activation] = tuple({*before, *now})
+            for cell in now:
+                if cell not in before:
+                    self._arm(activation, cell)
+        except BaseException:
+            self.drop(activation)
+            raise
+        for cell in before:
+            if cell not in now:
+                self._disarm(activation, cell)
+        self._wanted[activation] = now
+
+    def drop(self, activation: Activation) -> None:
+        """Let no access count for `activation` any more."""
+        for cell in self._wanted.pop(activation, ()):
+            self._disarm(activation, cell)
+
+    def is_hit(self, activation: Activation, event: Event) -> bool:
+        """Tell whether `event`, a read or a store that changed nothing, is one that `activation` waits for."""
+        wanted = AccessType.WRITE if isinstance(event.delta, Written) else AccessType.READ
+        if activation.watchpoint.access is not wanted or event.cell not in self._wanted.get(activation, ()):
+            return False
+        # `x += [1]` writes once: what it does to the list counts, that the name is bound to the list again does not.
+        if wanted is AccessType.READ or isinstance(event.cell, Content) or not event.stack:
+            return True
+        reading = activation.seen.reading
+        counts_content = any(getattr(cell, "owner", None) is reading.value for cell in reading.content)
+        return not (counts_content and stores_result_in_place(*event.stack[0]))
+
+    def _arm(self, activation: Activation, cell: Cell) -> None:
+        access = activation.watchpoint.access
+        found = self._armed.get((cell, access is AccessType.READ))
+        if found is None:
+            (planned,) = self._cells.planned((cell,))
+            mechanism = planned.mechanism.accesses
+            reason = mechanism.reason_for_accesses()
+            try:
+                if reason is None:
+                    mechanism.arm_access(planned.cell, access)
+            except Unavailable as error:
+                reason = str(error.args[0])
+            if reason is not None:
+                raise _refused(access, activation.watchpoint.expression.text, reason, "watch its changes")
+            found = self._armed[cell, access is AccessType.READ] = (planned.cell, mechanism, set())
+        found[2].add(id(activation))
+
+    def _disarm(self, activation: Activation, cell: Cell) -> None:
+        access = activation.watchpoint.access
+        found = self._armed.get((cell, access is AccessType.READ))
+        if found is None:
+            return
+        armed, mechanism, users = found
+        users.discard(id(activation))
+        if not users:
+            del self._armed[cell, access is AccessType.READ]
+            mechanism.disarm_access(armed, access)
+
+
+def accessed(access: AccessType, text: str, reading: Reading, depth: int | str) -> tuple[Cell, ...]:
+    """Return the cells whose stores, of the same value too, or whose reads count for an expression.
+
+    For stores: the cell that the expression names last, and those of the value's own content; of an expression that
+    computes, all that it reads. For reads: the cell that it names last.
+
+    Raises:
+        Refused: what is named has no cell of its own, or none that can be told apart.
+    """
+    if any(isinstance(cell, Opaque) for cell in reading.cells):
+        raise _refused(access, text, "it calls what cannot be seen through", "watch the data that it reads")
+    source = reading.source
+    if isinstance(source, Content):
+        raise _refused(
+            *(access, text, f"what it names is a part of {source.name!r} that is not told from the others"),
+            f"watch {source.name!r}" if access is AccessType.WRITE else "watch its changes",
+        )
+    if access is AccessType.WRITE:
+        own = reading.cells if source is None else (source,)
+        return tuple(dict.fromkeys((*own, *reading.content)))
+    if depth not in (0, 1):
+        raise _refused(access, text, "what is read is the place that it names last, not content", "leave out the depth")
+    if reading.value is ABSENT:
+        return ()
+    if source is None:
+        hint = "watch the reads of a variable, attribute or item that it is computed from"
+        raise _refused(access, text, "it is computed, and kept nowhere", hint)
+    return (source,)
+
+
+def _refused(access: AccessType, text: str, reason: str, hint: str) -> Refused:
+    return Refused(f"cannot watch the {access.value} of {text!r}: {reason}", slug="access-type", hint=hint)
+
+
+def is_written(before: Seen, after: Seen, event: Event) -> bool:
+    """Tell whether `event`, a change that took an expression from one state to the other, wrote what it names."""
+    old, new = before.reading, after.reading
+    own = (*old.content, *((old.source,) if old.source is not None else old.cells))
+    if event.cell in own and not isinstance(event.delta, Unknown):
+        return True
+    return old.source != new.source or not values.same(old.value, new.value)
+
+
+def is_access(event: Event) -> bool:
+    """Tell whether `event` is a read, or a store that changed nothing."""
+    return isinstance(event.delta, Written | Read)
