@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from stopwhen import values
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from stopwhen.dependencies import Reading
     from stopwhen.event import Event
     from stopwhen.mechanisms import AccessMechanism
+    from stopwhen.plan import Plan
 
 _COUNTED = (AccessType.WRITE, AccessType.READ)
 
@@ -31,7 +33,9 @@ class ArmedAccesses:
     def __init__(self, cells: ArmedCells) -> None:
         self._cells = cells
         self._wanted: dict[Activation, tuple[Cell, ...]] = {}
-        self._armed: dict[tuple[Cell, bool], tuple[Cell, AccessMechanism, set[int]]] = {}  # by cell and whether it is read
+        self._armed: dict[
+            tuple[Cell, bool], tuple[Cell, AccessMechanism, set[int]]
+        ] = {}  # by cell and whether it is read
 
     def follow(self, activation: Activation, reading: Reading) -> None:
         """Arm the accesses that count for `activation`, whose cells are armed, now that it reads as `reading` says.
@@ -131,6 +135,34 @@ def accessed(access: AccessType, text: str, reading: Reading, depth: int | str) 
         hint = "watch the reads of a variable, attribute or item that it is computed from"
         raise _refused(access, text, "it is computed, and kept nowhere", hint)
     return (source,)
+
+
+def depth_of_content(access: AccessType, depth: int | str) -> int | str:
+    """Return how far the content of the value is watched: for reads not at all."""
+    return 0 if access is AccessType.READ else depth
+
+
+def with_accesses(plan: Plan, access: AccessType, reading: Reading, depth: int | str) -> Plan:
+    """Return `plan` with how those accesses are seen that count for a watchpoint of this access type.
+
+    Raises:
+        Refused: they cannot be seen.
+    """
+    if access not in _COUNTED:
+        return plan
+    wanted = accessed(access, plan.text, reading, depth)
+    cells = []
+    for planned in plan.cells:
+        mechanism = planned.mechanism.accesses
+        reason = mechanism.reason_for_accesses() if planned.cell in wanted else None
+        if reason is not None:
+            raise _refused(access, plan.text, reason, "watch its changes")
+        words = f"{_WORDS[access.value]} by {mechanism.access_title}; cost: {mechanism.access_cost}"
+        cells.append(dataclasses.replace(planned, access=words if planned.cell in wanted else ""))
+    return dataclasses.replace(plan, cells=tuple(cells))
+
+
+_WORDS = {"writes": "stores that change nothing", "reads": "reads"}
 
 
 def _refused(access: AccessType, text: str, reason: str, hint: str) -> Refused:

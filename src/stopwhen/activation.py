@@ -43,7 +43,9 @@ def seen_of(reading: Reading, access: AccessType) -> Seen:
         Refused: the truth of the value is wanted and cannot be had without running user code.
     """
     truth = values.truth(reading.value) if access is AccessType.TRUE else False
-    return Seen(reading, truth, None if values.is_simple(reading.value) else text_of(reading.value))
+    # What is read has the text that it has then: its content is not watched.
+    is_made_later = access is AccessType.READ or values.is_simple(reading.value)
+    return Seen(reading, truth, None if is_made_later else text_of(reading.value))
 
 
 @dataclass(eq=False, slots=True)

@@ -93,7 +93,7 @@ def read(
 
 
 def _source_of(expression: WatchExpression, record: Record, value: Any) -> Cell | None:
-    """Return the cell that holds what the expression names last, as it is or as an attribute or `os.environ` gives it."""
+    """Return the cell that holds what is named last, as it is or as an attribute or `os.environ` gives it out."""
     source, stored = record.source, record.source_value
     if not isinstance(expression.tree, ast.Name | ast.Attribute | ast.Subscript) or source is None:
         return None

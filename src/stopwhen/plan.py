@@ -32,6 +32,7 @@ class PlannedCell:
     cell: Cell
     mechanism: Mechanism
     passed_over: tuple[str, ...]
+    access: str = ""  # how its accesses are seen beside its changes, in words; empty where they do not count
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Plan:
         for planned in self.cells:
             mechanism = planned.mechanism
             lines.append(f"  {describe(planned.cell):{width}}  by {mechanism.title}; cost: {mechanism.cost}")
+            lines += [f"      {planned.access}"] if planned.access else []
             lines += [f"      not by {reason}" for reason in planned.passed_over]
         if not self.cells:
             lines.append("  reads nothing that could change")

@@ -162,13 +162,21 @@ class Session:
             env.core.close()
             env.core.open(self._drain, ABSENT, location.FOLDER)
 
-    def explain(self, text: str, scope: Any = None, depth: int | str = 1, allow_calls: bool = False) -> Plan:
+    def explain(
+        self,
+        text: str,
+        scope: Any = None,
+        depth: int | str = 1,
+        allow_calls: bool = False,
+        access: AccessType = AccessType.CHANGE,
+    ) -> Plan:
         """Return how `text` would be watched, without arming anything. Arguments and errors as for `watch`."""
         expression, where = parse(text), resolve(scope)
         if isinstance(where, WideScope):
             return plan_for_many(expression, where, depth_of(depth), self._usable(), allow_calls=allow_calls)
-        reading = read(expression, where, depth=depth_of(depth), allow_calls=allow_calls)
-        return plan_for(text, reading, self._usable())
+        content = accessing.depth_of_content(access, depth_of(depth))
+        reading = read(expression, where, depth=content, allow_calls=allow_calls)
+        return accessing.with_accesses(plan_for(text, reading, self._usable()), access, reading, depth)
 
     # What watchpoints pass on.
 
@@ -184,11 +192,12 @@ class Session:
                 return Plan(text, "not watched any more", ())
             seen = activation.seen
             because = seen.reading.absent_because
-            return Plan(
+            plan = Plan(
                 text,
                 seen.value_text if because is None else f"absent ({because})",
                 self._armed.planned(activation.cells),
             )
+            return accessing.with_accesses(plan, watchpoint.access, seen.reading, watchpoint.depth)
 
     def enable(self, watchpoint: Watchpoint) -> None:
         """Arm `watchpoint` again; the present value counts as the last one seen."""
@@ -406,7 +415,7 @@ class Session:
             reading = read(
                 watchpoint.expression,
                 scope,
-                depth=watchpoint.depth,
+                depth=accessing.depth_of_content(watchpoint.access, watchpoint.depth),
                 allow_calls=watchpoint.allow_calls,
                 past=self._past(event),
             )

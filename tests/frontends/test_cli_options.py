@@ -205,3 +205,11 @@ def test_what_the_other_commands_cannot_understand_is_said(read, words, slug, pa
 def test_the_nearest_word_is_near(word, best):
     """A hint guesses a slip of the fingers, not a meaning."""
     assert nearest(word, ["--changes", "total", "--true"]) == best
+
+
+@pytest.mark.parametrize("access", AccessType)
+def test_explain_takes_what_run_would_watch_for(access):
+    """As options without a value; changes by default."""
+    assert read_explain([f"--{access.value}", "x"]).access is access
+    assert read_explain(["x"]).access is AccessType.CHANGE
+    assert failure(read_explain, f"--{access.value}=x", "x")[0] == "unexpected-value"

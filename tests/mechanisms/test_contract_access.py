@@ -6,10 +6,8 @@ import textwrap
 
 import pytest
 
-import stopwhen
-from contract import Case, Module, choose, described, every_mechanism, hit, parametrized, run_case
+from contract import Case, Module, choose, described, hit, parametrized, run_case
 from recorder import Recorder
-from stopwhen import env
 
 
 def counted(trigger: str, kind: str, setup: str, expression: str, statements: dict[str, int], **more) -> list[Case]:
@@ -135,7 +133,12 @@ ITEMS = [
         dicts=True,
     ),
     *counted(
-        *("reads", "item of a dict", "d = {'k': 1, 2: 1}; e = {'k': 1}; import operator; o = type('O', (), {})()", "d['k']"),
+        *(
+            "reads",
+            "item of a dict",
+            "d = {'k': 1, 2: 1}; e = {'k': 1}; import operator; o = type('O', (), {})()",
+            "d['k']",
+        ),
         {
             "d['k']": 1,
             "y = d['k'] + d['k']": 2,

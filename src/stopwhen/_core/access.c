@@ -318,8 +318,12 @@ begin_store(CoreState *state, CodeInfo *info, int unit, InterpreterFrame *frame,
         state->begun = begun;
         state->begun_capacity = capacity;
     }
-    state->begun[state->begun_count++] = (Begun){
-        .thread = PyThreadState_Get(), .frame = frame, .info = info, .unit = unit, .behind = info->sites->behind[unit], .tokens = tokens};
+    state->begun[state->begun_count++] = (Begun){.thread = PyThreadState_Get(),
+                                                 .frame = frame,
+                                                 .info = info,
+                                                 .unit = unit,
+                                                 .behind = info->sites->behind[unit],
+                                                 .tokens = tokens};
 #if HAS_MONITORING
     /* The next instruction's event may be disabled. */
     if (!info->awaited) {
@@ -432,8 +436,8 @@ access_clear(CoreState *state)
     Py_CLEAR(state->judge);
 }
 
-static const char *const method_names[METHOD_COUNT] = {"__setitem__",      "__getitem__", "__setattr__",
-                                                       "__getattribute__", "__set__"};
+static const char *const method_names[METHOD_COUNT] = {"__setitem__", "__getitem__", "__setattr__", "__getattribute__",
+                                                       "__set__"};
 
 /* Make what does not depend on what is armed; -1 with an exception set. */
 int

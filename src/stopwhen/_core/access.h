@@ -37,4 +37,13 @@ const Access *access_next(const CoreState *state, const Access *access);
 /* touch.c: find what the instruction at `unit`, which comes next in `frame`, touches; 0 when this site is of no interest. */
 int touch_find(Touched *touched, CodeInfo *info, InterpreterFrame *frame, int unit);
 
+/* touch.c: note that the access of `token` is touched. Errors of memory are taken for nothing that is touched. */
+void touch_token(Touched *touched, PyObject *token, int is_read);
+
+/* callees.c: find what the call at `unit` touches; 0 when nothing that is called at this site can be of interest. */
+int callees_touch(Touched *touched, CodeInfo *info, InterpreterFrame *frame, int unit);
+
+/* callees.c: ask Python what an instruction touches. Steals `args`, which may be NULL after an error. */
+void callees_judge(Touched *touched, PyObject *args);
+
 #endif

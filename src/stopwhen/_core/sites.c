@@ -18,8 +18,8 @@ allocate(CodeSites *sites, size_t length)
     sites->argument = PyMem_Calloc(length + 1, sizeof(int));
     sites->callee = PyMem_Malloc((length + 1) * sizeof(int));
     sites->behind = PyMem_Calloc(length + 1, sizeof(int));
-    return sites->opcode == NULL || sites->kind == NULL || sites->learned == NULL || sites->matters == NULL || sites->argument == NULL ||
-                   sites->callee == NULL || sites->behind == NULL
+    return sites->opcode == NULL || sites->kind == NULL || sites->learned == NULL || sites->matters == NULL ||
+                   sites->argument == NULL || sites->callee == NULL || sites->behind == NULL
                ? -1
                : 0;
 }
@@ -72,7 +72,10 @@ callee_of(const CoreState *state, const CodeInfo *info, int unit)
             continue;
         }
         int kind = sites->kind[i];
-        return kind == SITE_LOAD_NAME || kind == SITE_LOAD_GLOBAL || kind == SITE_LOAD_ATTRIBUTE || kind == SITE_LOAD_SUPER ? i : -1;
+        return kind == SITE_LOAD_NAME || kind == SITE_LOAD_GLOBAL || kind == SITE_LOAD_ATTRIBUTE ||
+                       kind == SITE_LOAD_SUPER
+                   ? i
+                   : -1;
     }
     return -1;
 }

@@ -109,20 +109,20 @@ typedef struct {
     PyObject *stored_names; /* Owned frozensets of str: names of armed cells, and of functions in C that touch some. */
     PyObject *read_names;
     PyObject *call_names;
-    int access_era;  /* Counts how often what is of interest became another; from 1 on. */
+    int access_era; /* Counts how often what is of interest became another; from 1 on. */
     PyObject *judge; /* Owned. Tells what an instruction touches where that takes more than a look. */
-    Begun *begun;    /* Stores that instructions have begun. */
+    Begun *begun; /* Stores that instructions have begun. */
     Py_ssize_t begun_count;
     Py_ssize_t begun_capacity;
     PyObject *method_names[METHOD_COUNT]; /* Owned interned str. */
-    PyObject *no_names;                   /* Owned empty tuple. */
+    PyObject *no_names; /* Owned empty tuple. */
     int starts_disabled; /* There may be code whose start has no event any more. */
-    CodeInfo *known;     /* All information on code. */
+    CodeInfo *known; /* All information on code. */
 
     /* Local events (instrument.c). */
     PyObject *set_local_events; /* Owned; NULL when there is no tool id. */
-    PyObject *tool;             /* Owned. */
-    PyObject *disable;          /* Owned. sys.monitoring.DISABLE. */
+    PyObject *tool; /* Owned. */
+    PyObject *disable; /* Owned. sys.monitoring.DISABLE. */
     long instruction_event;
     long start_event;
     long return_event;
@@ -139,8 +139,8 @@ typedef struct {
     FrameRef **frame_refs;
     Py_ssize_t frame_ref_count;
     Py_ssize_t frame_ref_capacity; /* 0 or a power of two. */
-    Py_ssize_t frame_check_count;  /* Armed checks on frames. */
-    destructor frame_dealloc;      /* Of the frame type itself, while ours stands before it. */
+    Py_ssize_t frame_check_count; /* Armed checks on frames. */
+    destructor frame_dealloc; /* Of the frame type itself, while ours stands before it. */
     objobjargproc set_frame_local; /* The same for f_locals[name] = value (3.13+). */
 
     /* Functions whose calls are noted (calls.c). */
@@ -151,22 +151,22 @@ typedef struct {
     Check **checks; /* Borrowed; a check takes itself off before it dies. */
     Py_ssize_t check_count;
     Py_ssize_t check_capacity;
-    Py_ssize_t large_count;     /* Armed checks of large contents (large.c). */
-    uint64_t look;              /* Number of the latest look. */
+    Py_ssize_t large_count; /* Armed checks of large contents (large.c). */
+    uint64_t look; /* Number of the latest look. */
     PyThreadState *last_thread; /* Never followed, only compared, until found among the living threads. */
 
     /* An exception on its way from an instruction that has finished (raising.c). */
     struct {
-        PyCodeObject *code;  /* Owned; NULL when there is none. */
-        PyObject *table;     /* Owned: the code's own exception table while it carries another; NULL while not. */
+        PyCodeObject *code; /* Owned; NULL when there is none. */
+        PyObject *table; /* Owned: the code's own exception table while it carries another; NULL while not. */
         PyObject *exception; /* Owned; NULL once its traceback is right. */
-        int offset;          /* In bytes, of the instruction that is to have raised. */
+        int offset; /* In bytes, of the instruction that is to have raised. */
     } raising;
 
     /* Trace function (tracing.c, 3.11). */
-    int tracing;                /* Our trace function is on. */
-    int installing;             /* We ourselves set trace functions just now. */
-    int audited;                /* Our audit hook is in place, for good. */
+    int tracing; /* Our trace function is on. */
+    int installing; /* We ourselves set trace functions just now. */
+    int audited; /* Our audit hook is in place, for good. */
     PyThreadState *thread_head; /* Never followed: head of the thread list when last looked at. */
     Traced **traced;
     Py_ssize_t traced_count;

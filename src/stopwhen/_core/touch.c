@@ -10,9 +10,8 @@
 #include "keys.h"
 #include "sites.h"
 
-/* Errors of memory are taken for nothing that is touched. */
-static void
-touch(Touched *touched, PyObject *token, int is_read)
+void
+touch_token(Touched *touched, PyObject *token, int is_read)
 {
     PyObject **list = is_read ? &touched->read : &touched->stored;
     if (*list == NULL) {
@@ -118,7 +117,7 @@ touch_content(Touched *touched, PyObject *owner)
     const Access *access = access_first(touched->state, owner);
     for (; access != NULL; access = access_next(touched->state, access)) {
         if (access->kind == ACCESS_CONTENT && !access->is_read) {
-            touch(touched, access->token, 0);
+            touch_token(touched, access->token, 0);
         }
     }
 }
@@ -133,7 +132,7 @@ touch_item(Touched *touched, PyObject *owner, PyObject *key, int is_read)
             continue;
         }
         if (access->kind == ACCESS_CONTENT || (is_item(access, key) && (!is_read || is_there(access)))) {
-            touch(touched, access->token, is_read);
+            touch_token(touched, access->token, is_read);
         }
     }
 }
@@ -166,7 +165,7 @@ touch_kind(Touched *touched, PyObject *owner, AccessKind kind, PyObject *key, in
     const Access *access = access_first(touched->state, owner);
     for (; access != NULL; access = access_next(touched->state, access)) {
         if (access->kind == kind && access->is_read == is_read && (key == NULL || access->key == key)) {
-            touch(touched, access->token, is_read);
+            touch_token(touched, access->token, is_read);
         }
     }
 }
@@ -280,8 +279,8 @@ part_of_super(PyObject *object, const char *name)
 {
     PyObject *key = PyUnicode_FromString(name);
     PyObject *descriptor = key == NULL ? NULL : _PyType_Lookup(&PySuper_Type, key); /* Borrowed. */
-    PyObject *part = descriptor == NULL ? NULL
-                                        : Py_TYPE(descriptor)->tp_descr_get(descriptor, object, (PyObject *)&PySuper_Type);
+    PyObject *part =
+        descriptor == NULL ? NULL : Py_TYPE(descriptor)->tp_descr_get(descriptor, object, (PyObject *)&PySuper_Type);
     Py_XDECREF(key);
     Py_XDECREF(part);
     PyErr_Clear();
@@ -321,7 +320,8 @@ touch_read_attribute(Touched *touched, PyObject *owner, PyObject *name)
     }
     PyErr_Clear();
     PyObject *provider = in_class == NULL ? NULL : dict_with(type, NULL, name);
-    if (provider != NULL && access_first(touched->state, provider) != NULL && (dict != NULL || !hides(owner, in_class, name))) {
+    if (provider != NULL && access_first(touched->state, provider) != NULL &&
+        (dict != NULL || !hides(owner, in_class, name))) {
         touch_item(touched, provider, name, 1);
     }
 }
@@ -371,7 +371,7 @@ touch_local(Touched *touched, InterpreterFrame *frame, int unit, int index, int 
     const Access *access = ref == NULL ? NULL : access_first(touched->state, (const PyObject *)ref);
     for (; access != NULL; access = access_next(touched->state, access)) {
         if (access->index == index && access->is_read == is_read && !is_borrowed(access, 2 * unit)) {
-            touch(touched, access->token, is_read);
+            touch_token(touched, access->token, is_read);
         }
     }
 }
@@ -383,181 +383,6 @@ touch_shared(Touched *touched, PyObject *shared, int is_read)
         touch_kind(touched, shared, ACCESS_CLOSURE, NULL, is_read);
     }
 }
-
-/* ---- what takes more than a look: Python judges ---- */
-
-static void
-take_judgement(Touched *touched, PyObject *tokens, int is_read)
-{
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tokens); i++) {
-        touch(touched, PyTuple_GET_ITEM(tokens, i), is_read);
-    }
-}
-
-/* Ask Python what an instruction touches. Steals `args`, which may be NULL after an error. */
-static void
-judge(Touched *touched, PyObject *args)
-{
-    CoreState *state = touched->state;
-    if (args == NULL || state->judge == NULL) {
-        PyErr_Clear();
-        Py_XDECREF(args);
-        return;
-    }
-    int was_on = PyGC_Disable(); /* As in events_drain(): finalisers would change things unseen. */
-    state->last_thread = NULL;
-    PyObject *function = Py_NewRef(state->judge);
-    PyObject *result = PyObject_CallObject(function, args);
-    Py_DECREF(function);
-    Py_DECREF(args);
-    PyObject *stored, *read; /* Borrowed from result. */
-    if (result != NULL && PyArg_ParseTuple(result, "O!O!", &PyTuple_Type, &stored, &PyTuple_Type, &read)) {
-        take_judgement(touched, stored, 0);
-        take_judgement(touched, read, 1);
-    }
-    PyErr_Clear();
-    Py_XDECREF(result);
-    recheck_catch_up(state);
-    if (was_on) {
-        PyGC_Enable();
-    }
-}
-
-static int
-is_name_of_interest(CoreState *state, PyObject *name)
-{
-    return name != NULL && PySet_Contains(state->call_names, name) == 1;
-}
-
-/* True when `callee` is a function in C by whose name it may touch what is armed. */
-static int
-callee_may_touch(CoreState *state, PyObject *callee)
-{
-    if (PyCFunction_Check(callee)) {
-        PyObject *name = PyUnicode_FromString(((PyCFunctionObject *)callee)->m_ml->ml_name);
-        int may = is_name_of_interest(state, name);
-        Py_XDECREF(name);
-        PyErr_Clear();
-        return may;
-    }
-    if (Py_IS_TYPE(callee, &PyMethodDescr_Type) || Py_IS_TYPE(callee, &PyWrapperDescr_Type)) {
-        return is_name_of_interest(state, ((PyDescrObject *)callee)->d_name);
-    }
-    if (Py_TYPE(callee) == state->method_wrapper_type) {
-        return 1; /* It is seldom called by name. */
-    }
-    return strncmp(Py_TYPE(callee)->tp_name, "operator.", 9) == 0; /* itemgetter, attrgetter */
-}
-
-static int
-is_armed(CoreState *state, PyObject *object)
-{
-    return access_first(state, object) != NULL;
-}
-
-/* True when a call with `operand` among its first ones may touch what is armed. */
-static int
-operand_matters(CoreState *state, PyObject *operand)
-{
-    if (is_armed(state, operand)) {
-        return 1;
-    }
-    return PyUnicode_CheckExact(operand) &&
-           ((state->access_interest & INTEREST_ANY_NAME) || PySet_Contains(state->stored_names, operand) == 1 ||
-            PySet_Contains(state->read_names, operand) == 1);
-}
-
-/* Return `frame`'s operands of a call as a new tuple, without those of keywords: callee and `self` first, NULL as None. */
-static int
-may_call_matter(CoreState *state, PyObject *callee, PyObject *const *operands, Py_ssize_t count)
-{
-    PyObject *self = PyCFunction_Check(callee) ? PyCFunction_GET_SELF(callee) : NULL;
-    if (Py_TYPE(callee) == state->method_wrapper_type || (self != NULL && operand_matters(state, self)) ||
-        strcmp(Py_TYPE(callee)->tp_name, "operator.attrgetter") == 0) {
-        return 1;
-    }
-    for (Py_ssize_t i = 0; i < count && i < 3; i++) {
-        if (operand_matters(state, operands[i])) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-#define FEW_OPERANDS 4
-
-/* The call at `unit`; 0 when there is nothing that could be of interest at this site. */
-static int
-touch_by_call(Touched *touched, CodeInfo *info, InterpreterFrame *frame, int unit)
-{
-    CoreState *state = touched->state;
-    int has_keywords = info->sites->kind[unit] == SITE_CALL_KEYWORDS;
-    int depth = info->depth[unit];
-    int count = info->sites->argument[unit];
-    PyObject *lower = compat_operand(frame, depth, count + 1 + has_keywords); /* Borrowed, as the others. */
-    PyObject *upper = compat_operand(frame, depth, count + has_keywords);
-    PyObject *callee = CALLEE_IS_LOWEST || lower != NULL ? lower : upper;
-    PyObject *self = CALLEE_IS_LOWEST || lower != NULL ? upper : NULL;
-    if (callee == NULL || !callee_may_touch(state, callee)) {
-        return 0;
-    }
-    PyObject *few[FEW_OPERANDS];
-    Py_ssize_t known = 0;
-    if (self != NULL) {
-        few[known++] = self;
-    }
-    for (int i = 0; i < count && known < FEW_OPERANDS; i++) {
-        PyObject *operand = compat_operand(frame, depth, count - 1 - i + has_keywords);
-        if (operand != NULL) {
-            few[known++] = operand;
-        }
-    }
-    if (!may_call_matter(state, callee, few, known)) {
-        return 1;
-    }
-    PyObject *names = has_keywords ? compat_operand(frame, depth, 0) : site_keywords(state, info, unit);
-    Py_ssize_t positional = count - (names == NULL ? 0 : PyTuple_GET_SIZE(names));
-    PyObject *arguments = PyTuple_New(positional + (self != NULL));
-    if (arguments == NULL) {
-        PyErr_Clear();
-        return 1;
-    }
-    if (self != NULL) {
-        PyTuple_SET_ITEM(arguments, 0, Py_NewRef(self));
-    }
-    for (int i = 0; i < positional; i++) {
-        PyObject *operand = compat_operand(frame, depth, count - 1 - i + has_keywords);
-        PyTuple_SET_ITEM(arguments, i + (self != NULL), Py_NewRef(operand == NULL ? Py_None : operand));
-    }
-    judge(touched, Py_BuildValue("iONO", SITE_CALL, callee, arguments, names == NULL ? state->no_names : names));
-    return 1;
-}
-
-/* `f(*arguments, **keywords)` */
-static int
-touch_by_unpacked_call(Touched *touched, CodeInfo *info, InterpreterFrame *frame, int unit)
-{
-    CoreState *state = touched->state;
-    int depth = info->depth[unit];
-    int has_keywords = ALWAYS_HAS_KEYWORDS || (info->sites->argument[unit] & 1);
-    PyObject *keywords = has_keywords ? compat_operand(frame, depth, 0) : NULL; /* Borrowed, as the others. */
-    PyObject *arguments = compat_operand(frame, depth, has_keywords);
-    PyObject *callee = compat_operand(frame, depth, has_keywords + 1 + CALLEE_IS_LOWEST);
-    if (callee == NULL || arguments == NULL || !callee_may_touch(state, callee)) {
-        return 0;
-    }
-    int is_tuple = PyTuple_CheckExact(arguments);
-    if (!is_tuple && !PyList_CheckExact(arguments)) {
-        return 1;
-    }
-    PyObject *const *items = is_tuple ? &PyTuple_GET_ITEM(arguments, 0) : ((PyListObject *)arguments)->ob_item;
-    if (may_call_matter(state, callee, items, Py_SIZE(arguments))) {
-        judge(touched, Py_BuildValue("iOOO", SITE_CALL_UNPACKED, callee, arguments, keywords == NULL ? Py_None : keywords));
-    }
-    return 1;
-}
-
-/* ---- the instruction ---- */
 
 static void
 touch_by_store(Touched *touched, CodeInfo *info, InterpreterFrame *frame, int unit)
@@ -606,15 +431,15 @@ touch_by_store(Touched *touched, CodeInfo *info, InterpreterFrame *frame, int un
     case SITE_IN_PLACE:
         top = compat_operand(frame, depth, 0);
         second = compat_operand(frame, depth, 1);
-        if (top != NULL && second != NULL && is_armed(state, second)) {
-            judge(touched, Py_BuildValue("iOOi", SITE_IN_PLACE, second, top, argument));
+        if (top != NULL && second != NULL && access_first(state, second) != NULL) {
+            callees_judge(touched, Py_BuildValue("iOOi", SITE_IN_PLACE, second, top, argument));
         }
         break;
     case SITE_IMPORT_STAR:
         top = compat_operand(frame, depth, 0);
         second = compat_frame_locals(frame);
-        if (top != NULL && second != NULL && is_armed(state, second)) {
-            judge(touched, Py_BuildValue("iOOO", SITE_IMPORT_STAR, second, top, Py_None));
+        if (top != NULL && second != NULL && access_first(state, second) != NULL) {
+            callees_judge(touched, Py_BuildValue("iOOO", SITE_IMPORT_STAR, second, top, Py_None));
         }
         break;
     default:
@@ -694,11 +519,8 @@ touch_find(Touched *touched, CodeInfo *info, InterpreterFrame *frame, int unit)
     if (NEEDS_DEPTHS && info->depth[unit] == DEPTH_UNKNOWN) {
         return 1;
     }
-    if (kind == SITE_CALL || kind == SITE_CALL_KEYWORDS) {
-        return touch_by_call(touched, info, frame, unit);
-    }
-    if (kind == SITE_CALL_UNPACKED) {
-        return touch_by_unpacked_call(touched, info, frame, unit);
+    if (kind == SITE_CALL || kind == SITE_CALL_KEYWORDS || kind == SITE_CALL_UNPACKED) {
+        return callees_touch(touched, info, frame, unit);
     }
     if (kind < SITE_CALL) {
         touch_by_store(touched, info, frame, unit);

@@ -72,7 +72,7 @@ watchpoints, each as many times as you like:
   --changes EXPR   the value differs: another object, or other content
   --true EXPR      the value goes from false to true
   --writes EXPR    every store, of the same value too
-  --reads EXPR     every read, where this can be had
+  --reads EXPR     every read of what EXPR names last
 
 what a hit does:
   --action ACTION  stop  open the debugger at the line that wrote (default; without a terminal as log)
@@ -112,6 +112,7 @@ Tell what `stopwhen run` would watch for EXPR: the cells it reads, the mechanism
 what it costs. Modules that are named in EXPR or by --scope are imported for that.
 
 options:
+  --writes         for every store (`run --writes`); --reads for every read; default: for changes
   --scope NAME     where names are read: pkg.mod, pkg.mod:func or pkg.mod:Class; default: __main__, then modules
   --depth N        how deep content counts: 0, 1 (default) and more, or all
   --allow-calls    as if EXPR might run code of the program
@@ -308,7 +309,7 @@ def _explain(line: AskLine) -> int:
     imported = [module for name in names for module in _import(name, whole=line.scope is not None)]
     session = sessions.current()
     try:
-        plan = session.explain(line.text, line.scope, line.depth, line.allow_calls)
+        plan = session.explain(line.text, line.scope, line.depth, line.allow_calls, line.access)
     finally:
         session.close()
     lines = list(plan.lines())

@@ -72,6 +72,7 @@ class AskLine:
     depth: int | Literal["all"]
     allow_calls: bool
     json: bool
+    access: AccessType = AccessType.CHANGE
 
 
 _WATCHPOINTS = {f"--{access.value}": access for access in AccessType}
@@ -79,7 +80,7 @@ SETTINGS_WITH_VALUE = ("--action", "--if", "--hits", "--scope", "--depth", "--th
 _RUN_OPTIONS = (*_WATCHPOINTS, *SETTINGS_WITH_VALUE, "--allow-calls", "--mechanism", "--help", "-m", "-c")
 _ATTACH_OPTIONS = (*_WATCHPOINTS, *SETTINGS_WITH_VALUE, "--allow-calls", "--timeout", "--tcp", "--help")
 _DETACH_OPTIONS = ("--timeout", "--help")
-_EXPLAIN_OPTIONS = ("--scope", "--depth", "--allow-calls", "--json", "--help")
+_EXPLAIN_OPTIONS = (*_WATCHPOINTS, "--scope", "--depth", "--allow-calls", "--json", "--help")
 _DOCTOR_OPTIONS = ("--json", "--help")
 
 _AFTER_THE_PROGRAM = "what stands after the program belongs to the program; options of stopwhen go before it"
@@ -389,6 +390,9 @@ def _read_ask(words: Sequence[str], options: tuple[str, ...], command: str) -> A
             line = replace(line, scope=_scope(left.value_of(option, given, "NAME")))
         elif option == "--depth":
             line = replace(line, depth=_depth(left.value_of(option, given, "N")))
+        elif option in _WATCHPOINTS:
+            _without_value(option, given)
+            line = replace(line, access=_WATCHPOINTS[option])
         else:
             _without_value(option, given)
             line = replace(line, allow_calls=True) if option == "--allow-calls" else replace(line, json=True)

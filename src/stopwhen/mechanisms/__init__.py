@@ -31,8 +31,10 @@ class Mechanism(Protocol):
     name: str
     title: str
     cost: str
-    accesses: AccessMechanism
-    """What sees stores of the same value to, and reads of, the cells that this watches."""
+
+    @property
+    def accesses(self) -> AccessMechanism:
+        """What sees stores of the same value to, and reads of, the cells that this watches."""
 
     def reason(self) -> str | None:
         """Return why this cannot be used here; None when it can."""

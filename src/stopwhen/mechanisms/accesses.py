@@ -12,7 +12,7 @@ from stopwhen.mechanisms.armed import READ, WRITE, Armed
 from stopwhen.mechanisms.callees import touches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
     from types import CodeType, FrameType
 
     from stopwhen.cells import Cell, Local
@@ -67,7 +67,7 @@ class Accesses:
                     one.cells.remove(cell)
 
     def end(self, thread_id: int, frame: FrameType, offset: int) -> tuple[int, list[Cell]]:
-        """Return the store that `frame`, now at `offset`, has just done: the offset that did it, and what is written."""
+        """Return the store that `frame`, now at `offset`, has just done: the offset that did it, and what it wrote."""
         stack = self._begun.get(thread_id)
         if not stack or stack[-1].frame is not frame:
             return -1, []
@@ -237,7 +237,7 @@ class _Instruction:
         del arguments[len(arguments) - len(keywords) :]
         return callee, arguments if owner is operands.EMPTY else [owner, *arguments], keywords
 
-    def _unpacked(self) -> tuple[Any, list[Any], Iterable[str]]:
+    def _unpacked(self) -> tuple[Any, list[Any], Sequence[str]]:
         """As `_called`, for `f(*arguments, **keywords)`."""
         items = self._operands(sites.unpacked_size(self._argument))
         callee, arguments, keywords = sites.split_unpacked(items, self._argument)

@@ -193,7 +193,7 @@ class Armed:
     def _attributes_of(self, access: AccessType, owner: Any, name: str) -> dict[str, Any] | None:
         """Return the dict in which `owner` keeps its attributes, if the cell of one called `name` is armed there.
 
-        Asking an object for its dict makes it have one from then on, so only those are asked that refer to what is in it.
+        Asking an object for its dict makes it have one from then on: only those are asked that refer to what is in it.
         """
         referents: set[int] | None = None
         for cells in list(self._table(access).values()):

@@ -39,18 +39,22 @@ class Touch(NamedTuple):
     by_class: bool = False
 
 
-_WHOLE = frozenset("sort reverse rotate byteswap heapify __setstate__".split())
+_WHOLE = frozenset(("sort", "reverse", "rotate", "byteswap", "heapify", "__setstate__"))
+"""Functions that store into all items."""
 _INTO = frozenset(
-    """
-    append appendleft extend extendleft insert add update frombytes fromlist fromfile fromunicode move_to_end
-    heappush heapreplace heappushpop insort insort_left insort_right __iadd__ __imul__ __ior__ iadd iconcat imul ior
-    readinto recv_into
-    """.split()
+    (
+        *("append", "appendleft", "extend", "extendleft", "insert", "add", "update", "frombytes", "fromlist"),
+        *("fromfile", "fromunicode", "move_to_end", "heappush", "heapreplace", "heappushpop"),
+        *("insort", "insort_left", "insort_right", "__iadd__", "__imul__", "__ior__", "iadd", "iconcat", "imul", "ior"),
+        *("readinto", "recv_into"),
+    )
 )
-_READING = frozenset("get pop setdefault __getitem__ getitem".split())
+"""Functions that store into a container. Those that only take away are none: what they do is a change."""
+_READING = frozenset(("get", "pop", "setdefault", "__getitem__", "getitem"))
 _INTO_ARGUMENT = frozenset(("readinto", "recv_into"))
-"""Methods that write into their first argument, not into what they are methods of."""
-UPDATING_NAMES = frozenset("update __ior__ ior __init__".split())
+"""Methods that store into their first argument, not into what they are methods of."""
+UPDATING_NAMES = frozenset(("update", "__ior__", "ior", "__init__"))
+"""Methods by which a dict takes items of another."""
 
 WRITING_NAMES = _WHOLE | _INTO | UPDATING_NAMES | {"setattr", "__setattr__", "__setitem__", "setitem", "__set__"}
 READING_NAMES = _READING | {"getattr", "__getattribute__", "__get__", "itemgetter", "attrgetter"}

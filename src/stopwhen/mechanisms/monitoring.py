@@ -10,8 +10,8 @@ from stopwhen.mechanisms.checks import Checks, can_check
 from stopwhen.mechanisms.native import bring_back_starts
 
 if TYPE_CHECKING:
-    from stopwhen.mechanisms.instructions import InstructionWatch
     from stopwhen.cells import Cell
+    from stopwhen.mechanisms.instructions import InstructionWatch
     from stopwhen.mechanisms.tools import SharedTool
 
 

@@ -193,6 +193,6 @@ def stores_result_in_place(code: CodeType, offset: int) -> bool:
     before = [start for start in _instructions(code) if start < offset]
     while before:
         number, argument, _ = _instructions(code)[before.pop()]
-        if number != _SWAP and number != opcode.EXTENDED_ARG:
+        if number not in (_SWAP, opcode.EXTENDED_ARG):
             return number == _BINARY_OP and _OPERATORS[argument][1].endswith("=")
     return False
