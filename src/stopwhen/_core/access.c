@@ -195,19 +195,21 @@ apply_interest(CoreState *state, int again)
     return result;
 }
 
-/* set_interest(flags, names that are stored, names that are read, names of functions that touch, judge, grown): what the
+/* set_interest(flags, in-place operators, names that are stored, names that are read, names of functions that touch, judge, grown): what the
  * armed accesses have in common; `grown` says that there is more of it than before. */
 PyObject *
 access_set_interest(PyObject *module, PyObject *args)
 {
     CoreState *state = PyModule_GetState(module);
     int interest, grown;
+    unsigned int in_place;
     PyObject *stored, *read, *call, *judge; /* Borrowed from args. */
-    if (!PyArg_ParseTuple(args, "iO!O!O!Op", &interest, &PyFrozenSet_Type, &stored, &PyFrozenSet_Type, &read,
+    if (!PyArg_ParseTuple(args, "iIO!O!O!Op", &interest, &in_place, &PyFrozenSet_Type, &stored, &PyFrozenSet_Type, &read,
                           &PyFrozenSet_Type, &call, &judge, &grown)) {
         return NULL;
     }
     state->access_interest = interest;
+    state->in_place = in_place;
     Py_XSETREF(state->stored_names, Py_NewRef(stored));
     Py_XSETREF(state->read_names, Py_NewRef(read));
     Py_XSETREF(state->call_names, Py_NewRef(call));

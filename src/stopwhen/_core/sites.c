@@ -16,10 +16,10 @@ allocate(CodeSites *sites, size_t length)
     sites->learned = PyMem_Calloc(length + 1, 1);
     sites->matters = PyMem_Calloc(length + 1, 1);
     sites->argument = PyMem_Calloc(length + 1, sizeof(int));
-    sites->callee = PyMem_Malloc((length + 1) * sizeof(int));
+    sites->loader = PyMem_Malloc((length + 1) * sizeof(int));
     sites->behind = PyMem_Calloc(length + 1, sizeof(int));
     return sites->opcode == NULL || sites->kind == NULL || sites->learned == NULL || sites->matters == NULL ||
-                   sites->argument == NULL || sites->callee == NULL || sites->behind == NULL
+                   sites->argument == NULL || sites->loader == NULL || sites->behind == NULL
                ? -1
                : 0;
 }
@@ -35,7 +35,7 @@ sites_free(CodeInfo *info)
     PyMem_Free(sites->opcode);
     PyMem_Free(sites->kind);
     PyMem_Free(sites->argument);
-    PyMem_Free(sites->callee);
+    PyMem_Free(sites->loader);
     PyMem_Free(sites->behind);
     PyMem_Free(sites->learned);
     PyMem_Free(sites->matters);
@@ -80,10 +80,69 @@ callee_of(const CoreState *state, const CodeInfo *info, int unit)
     return -1;
 }
 
+/* Note in `target` the units to which instructions jump. */
+static void
+find_targets(const CoreState *state, const CodeInfo *info, unsigned char *target)
+{
+    const CodeSites *sites = info->sites;
+    for (int unit = 0; unit < info->length; unit = sites->behind[unit]) {
+        int kind = state->jump_kind[sites->opcode[unit]];
+        int by = kind & JUMP_BACK ? -sites->argument[unit] : sites->argument[unit];
+        Py_ssize_t to = (Py_ssize_t)sites->behind[unit] + by;
+        if ((kind & (JUMP_AHEAD | JUMP_BACK)) && to >= 0 && to < info->length) {
+            target[to] = 1;
+        }
+    }
+}
+
+static int
+only_pushes(const CodeSites *sites, const CoreState *state, int unit)
+{
+    int kind = sites->kind[unit];
+    return sites->opcode[unit] == state->load_const || sites->opcode[unit] == state->load_small_int ||
+           kind == SITE_LOAD_NAME || kind == SITE_LOAD_GLOBAL || kind == SITE_LOAD_FAST || kind == SITE_LOAD_FAST_TWICE ||
+           kind == SITE_LOAD_DEREF;
+}
+
+/* Return the unit that loads the key on top of the stack at `unit` if that is a constant; -1 when it is none, or when that
+ * is not known. */
+static int
+key_of(const CoreState *state, const CodeInfo *info, const unsigned char *target, int unit)
+{
+    const CodeSites *sites = info->sites;
+    int slot = info->depth[unit] - 1;
+    for (int i = unit; i > 0 && slot >= 0 && !target[i];) {
+        do {
+            i--;
+        } while (i > 0 && sites->behind[i] == 0); /* A cache. */
+        int before = info->depth[i];
+        int after = info->depth_after[i];
+        int argument = sites->argument[i];
+        if (sites->kind[i] == SITE_PREFIX) {
+            continue;
+        }
+        if (state->jump_kind[sites->opcode[i]] != 0 || before == DEPTH_UNKNOWN || after == DEPTH_UNKNOWN) {
+            return -1;
+        }
+        if (sites->opcode[i] == state->swap) {
+            slot = slot == before - 1 ? before - argument : slot == before - argument ? before - 1 : slot;
+        }
+        else if (sites->opcode[i] == state->copy) {
+            slot = slot == before ? before - argument : slot;
+        }
+        else if (slot >= (only_pushes(sites, state, i) ? before : Py_MIN(before, after) - 1)) {
+            int is_constant = sites->opcode[i] == state->load_const || sites->opcode[i] == state->load_small_int;
+            return is_constant && slot == before ? i : -1;
+        }
+    }
+    return -1;
+}
+
 static int
 find_sites(CoreState *state, CodeInfo *info)
 {
     int result = -1;
+    unsigned char *target = NULL; /* Owned memory. */
     PyObject *bytecode = PyCode_GetCode(info->code);
     info->sites = PyMem_Calloc(1, sizeof(CodeSites));
     if (bytecode == NULL || info->sites == NULL || allocate(info->sites, (size_t)info->length) < 0) {
@@ -104,15 +163,24 @@ find_sites(CoreState *state, CodeInfo *info)
         sites->kind[unit] = (unsigned char)kind_of(state, opcode, argument);
         sites->argument[unit] = (int)argument;
         sites->behind[unit] = next;
-        sites->callee[unit] = -1;
+        sites->loader[unit] = -1;
     }
+    target = PyMem_Calloc((size_t)info->length + 1, 1);
+    if (target == NULL) {
+        goto done;
+    }
+    find_targets(state, info, target);
     for (int unit = 0; unit < info->length; unit = sites->behind[unit]) {
         if (sites->kind[unit] == SITE_CALL || sites->kind[unit] == SITE_CALL_KEYWORDS) {
-            sites->callee[unit] = callee_of(state, info, unit);
+            sites->loader[unit] = callee_of(state, info, unit);
+        }
+        else if (sites->kind[unit] == SITE_LOAD_ITEM || sites->kind[unit] == SITE_STORE_ITEM) {
+            sites->loader[unit] = key_of(state, info, target, unit);
         }
     }
     result = 0;
 done:
+    PyMem_Free(target);
     Py_XDECREF(bytecode);
     if (result < 0) {
         sites_free(info);
@@ -176,11 +244,33 @@ call_matters(CoreState *state, const CodeInfo *info, int unit)
     if (state->call_names == NULL || PySet_GET_SIZE(state->call_names) == 0) {
         return 0;
     }
-    int callee = info->sites->callee[unit];
+    int callee = info->sites->loader[unit];
     if (callee < 0 || is_in(state->call_names, site_name(state, (CodeInfo *)info, callee))) {
         return 1;
     }
     return !info->sites->learned[unit]; /* I2 */
+}
+
+/* Whether an item by the key of the instruction at `unit` may be armed. */
+static int
+key_matters(const CoreState *state, const CodeInfo *info, int unit, int is_read)
+{
+    const CodeSites *sites = info->sites;
+    int interest = state->access_interest;
+    if (!(interest & (is_read ? INTEREST_ITEMS_READ : INTEREST_ITEMS_STORED))) {
+        return 0;
+    }
+    int loader = sites->loader[unit];
+    if (loader < 0 || (!is_read && (interest & INTEREST_ANY_ITEM))) {
+        return 1;
+    }
+    if (sites->opcode[loader] == state->load_const) {
+        PyObject *constant = PyTuple_GET_ITEM(info->code->co_consts, sites->argument[loader]);
+        if (PyUnicode_CheckExact(constant)) {
+            return is_in(is_read ? state->read_names : state->stored_names, constant);
+        }
+    }
+    return interest & (is_read ? INTEREST_NUMBERS_READ : INTEREST_NUMBERS_STORED);
 }
 
 /* Whether an instruction may touch what is armed, by what it is and by its name (I1). */
@@ -195,10 +285,11 @@ may_touch(CoreState *state, const CodeInfo *info, int unit)
     case SITE_STORE_ATTRIBUTE:
         return (interest & INTEREST_ANY_NAME) || is_in(state->stored_names, site_name(state, code, unit));
     case SITE_STORE_ITEM:
+        return key_matters(state, info, unit, 0);
     case SITE_STORE_SLICE:
-        return interest & INTEREST_ITEMS_STORED;
+        return interest & (INTEREST_ANY_ITEM | INTEREST_NUMBERS_STORED);
     case SITE_IN_PLACE:
-        return interest & INTEREST_IN_PLACE;
+        return state->in_place >> info->sites->argument[unit] & 1;
     case SITE_IMPORT_STAR:
         return interest & INTEREST_STAR;
     case SITE_STORE_FAST:
@@ -220,8 +311,9 @@ may_touch(CoreState *state, const CodeInfo *info, int unit)
     case SITE_IMPORT_FROM:
         return is_in(state->read_names, site_name(state, code, unit));
     case SITE_LOAD_ITEM:
+        return key_matters(state, info, unit, 1);
     case SITE_LOAD_SLICE:
-        return interest & INTEREST_ITEMS_READ;
+        return interest & INTEREST_NUMBERS_READ;
     case SITE_CALL:
     case SITE_CALL_KEYWORDS:
     case SITE_CALL_UNPACKED:
@@ -279,15 +371,15 @@ copy_table(unsigned char *table, Py_ssize_t size, Py_buffer *from)
     return fits ? 0 : -1;
 }
 
-/* set_sites(sites, sites of operators, CALL_INTRINSIC_1, KW_NAMES, PUSH_NULL): opcodes that an interpreter does not have
+/* set_sites(sites, sites of operators, CALL_INTRINSIC_1, KW_NAMES, PUSH_NULL, LOAD_CONST, LOAD_SMALL_INT, COPY, SWAP): opcodes that an interpreter does not have
  * are -1. */
 PyObject *
 sites_set(PyObject *module, PyObject *args)
 {
     CoreState *state = PyModule_GetState(module);
     Py_buffer sites, operators;
-    if (!PyArg_ParseTuple(args, "y*y*iii", &sites, &operators, &state->intrinsic_op, &state->kw_names,
-                          &state->push_null)) {
+    if (!PyArg_ParseTuple(args, "y*y*iiiiiii", &sites, &operators, &state->intrinsic_op, &state->kw_names,
+                          &state->push_null, &state->load_const, &state->load_small_int, &state->copy, &state->swap)) {
         return NULL;
     }
     int failed = copy_table(state->site, 256, &sites);

@@ -37,17 +37,19 @@ typedef enum {
 } SiteKind;
 
 /* What armed accesses are there, beside those of names: same values in mechanisms/instructions.py. */
-#define INTEREST_ITEMS_STORED 1   /* items of containers, or their content */
+#define INTEREST_ITEMS_STORED 1 /* items of containers, or their content */
 #define INTEREST_ITEMS_READ 2
-#define INTEREST_ANY_NAME 4       /* stores to any name of some namespace or object */
-#define INTEREST_IN_PLACE 8       /* content */
-#define INTEREST_STAR 16          /* names of a namespace */
+#define INTEREST_ANY_NAME 4     /* stores to any name of some namespace or object */
+#define INTEREST_ANY_ITEM 8     /* stores to any item of some container */
+#define INTEREST_STAR 16        /* names of a namespace */
+#define INTEREST_NUMBERS_STORED 32 /* items whose keys are no str */
+#define INTEREST_NUMBERS_READ 64
 
 struct CodeSites {
     unsigned char *opcode; /* Of the instruction that starts at a unit. */
     unsigned char *kind;   /* SiteKind of the instruction that starts at a unit. */
     int *argument;         /* Of that instruction. */
-    int *callee;           /* Of a call: the unit that loads what is called by a name; -1: by none, or not known. */
+    int *loader; /* Unit that loads what a call calls, by a name, or the constant key of an item; -1: not so, or not known. */
     int *behind;           /* Of a site: the unit of the next instruction. */
     unsigned char *learned; /* Of a call: what was called there by a name that tells nothing was of no interest. */
     unsigned char *matters; /* The instruction may touch what is armed, as of `era`. */

@@ -100,12 +100,17 @@ typedef struct {
     int intrinsic_op;                 /* Opcodes; -1 where there is none. */
     int kw_names;
     int push_null;
+    int load_const;
+    int load_small_int;
+    int copy;
+    int swap;
 
     /* Accesses (access.c). */
     Access *accesses; /* By address of their owners. */
     Py_ssize_t access_count;
     Py_ssize_t access_capacity;
     int access_interest;    /* INTEREST_... of sites.h. */
+    unsigned int in_place; /* Operators that store into some armed container: bits by argument of BINARY_OP. */
     PyObject *stored_names; /* Owned frozensets of str: names of armed cells, and of functions in C that touch some. */
     PyObject *read_names;
     PyObject *call_names;

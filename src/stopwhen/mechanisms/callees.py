@@ -56,6 +56,14 @@ _INTO_ARGUMENT = frozenset(("readinto", "recv_into"))
 UPDATING_NAMES = frozenset(("update", "__ior__", "ior", "__init__"))
 """Methods by which a dict takes items of another."""
 
+METHOD_NAMES = frozenset(
+    (
+        *("sort", "reverse", "rotate", "byteswap", "__setstate__", "append", "appendleft", "extend", "extendleft"),
+        *("insert", "add", "update", "frombytes", "fromlist", "fromfile", "fromunicode", "move_to_end"),
+        *("__iadd__", "__imul__", "__ior__", "__init__", "__setattr__", "__setitem__"),
+    )
+)
+"""Those of the functions below that are methods of what they store into."""
 WRITING_NAMES = _WHOLE | _INTO | UPDATING_NAMES | {"setattr", "__setattr__", "__setitem__", "setitem", "__set__"}
 READING_NAMES = _READING | {"getattr", "__getattribute__", "__get__", "itemgetter", "attrgetter"}
 

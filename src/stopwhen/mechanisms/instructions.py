@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import functools
 import sys
 from collections import Counter, deque
 from collections.abc import Hashable, Iterator
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 # The same values as in _core/access.h and _core/sites.h.
 ACCESS_ITEM, ACCESS_CONTENT, ACCESS_LIST_ITEM, ACCESS_SLOT, ACCESS_LOCAL, ACCESS_CLOSURE = range(6)
-ITEMS_STORED, ITEMS_READ, ANY_NAME, IN_PLACE, STAR = 1, 2, 4, 8, 16
+ITEMS_STORED, ITEMS_READ, ANY_NAME, ANY_ITEM, STAR, NUMBERS_STORED, NUMBERS_READ = 1, 2, 4, 8, 16, 32, 64
 
 _SETTING = frozenset(("setattr", "__setattr__"))
 _GETTING = frozenset(("getattr", "__getattribute__"))
@@ -94,15 +95,12 @@ class InstructionWatch:
 
     def _tell(self, *, grown: bool) -> None:
         """Tell the C module what the armed accesses have in common."""
-        flags = 0
-        names: dict[str, set[Any]] = {"stored": set(), "read": set(), "call": set()}
+        found: dict[str, set[Any]] = {"flag": set(), "operator": set(), "stored": set(), "read": set(), "call": set()}
         for kind, value in self._interests:
-            if kind == "flag":
-                assert type(value) is int
-                flags |= value
-            else:
-                names[kind].add(value)
-        env.core.set_interest(flags, *map(frozenset, names.values()), self._judge, grown)
+            found[kind].add(value)
+        flags, operators, *names = found.values()
+        every = functools.reduce(int.__or__, flags, 0)
+        env.core.set_interest(every, sites.in_place_mask(operators), *map(frozenset, names), self._judge, grown)
 
     def _judge(self, site: int, first: Any, second: Any, third: Any) -> tuple[tuple[Token, ...], tuple[Token, ...]]:
         """Return the tokens of what an instruction stores to, and of what it reads."""
@@ -140,31 +138,48 @@ def _kind_of(cell: Cell) -> tuple[int, Any, Any]:
 
 
 def interests(cell: Cell, *, is_read: bool) -> Iterator[tuple[str, Hashable]]:
-    """Yield what an instruction must have to touch `cell`: flags, a name, the name of a function in C that it calls."""
+    """Yield what an instruction must have to touch `cell`: flags, an operator, a name, that of a function in C it calls."""
+    name = "read" if is_read else "stored"
     match cell:
         case DictItem():
-            yield "flag", ITEMS_READ if is_read else ITEMS_STORED | STAR | IN_PLACE
+            yield "flag", ITEMS_READ if is_read else ITEMS_STORED | STAR
             if type(cell.key) is str:
-                yield "read" if is_read else "stored", cell.key
+                yield name, cell.key
+            else:
+                yield "flag", NUMBERS_READ if is_read else NUMBERS_STORED
+            if not is_read:
+                yield "operator", "|="
             calls = callees.READING_NAMES if is_read else _SETTING | _STORING_ITEMS | callees.UPDATING_NAMES
         case ListItem():
-            yield "flag", ITEMS_READ if is_read else ITEMS_STORED
+            yield "flag", ITEMS_READ | NUMBERS_READ if is_read else ITEMS_STORED | NUMBERS_STORED
             calls = callees.READING_NAMES - _GETTING if is_read else _STORING_ITEMS | _WHOLE_LIST
         case Slot():
-            yield "read" if is_read else "stored", static.member_name(cell.descriptor)
+            yield name, static.member_name(cell.descriptor)
             calls = _GETTING | {"__get__"} if is_read else _SETTING | {"__set__"}
         case Closure():
-            yield "read" if is_read else "stored", cell.name
-            yield "read" if is_read else "stored", "cell_contents"
+            yield name, cell.name
+            yield name, "cell_contents"
             calls = _GETTING if is_read else _SETTING
         case Content():
-            yield "flag", ITEMS_STORED | IN_PLACE
-            if static.is_a(cell.owner, dict):
-                yield "flag", ANY_NAME | STAR  # the attributes of an object, the names of a namespace
-            elif type(cell.owner) not in _WITHOUT_ATTRIBUTES:
-                yield "flag", ANY_NAME  # the fields of a ctypes structure, say
-            calls = callees.WRITING_NAMES
+            yield from _interests_in_content(cell.owner)
+            return
         case _:
-            calls = frozenset()
-    for name in calls:
-        yield "call", name
+            return
+    for one in calls:
+        yield "call", one
+
+
+def _interests_in_content(owner: Any) -> Iterator[tuple[str, Hashable]]:
+    """Yield what an instruction must have to store into `owner`."""
+    kind = type(owner)
+    yield "flag", ITEMS_STORED | ANY_ITEM
+    if static.is_a(owner, dict):
+        yield "flag", ANY_NAME | STAR  # the attributes of an object, the names of a namespace
+    elif kind not in _WITHOUT_ATTRIBUTES:
+        yield "flag", ANY_NAME  # the fields of a ctypes structure, say
+    for symbol, method in sites.IN_PLACE_METHODS.items():
+        if static.definer(kind, method) is not None:
+            yield "operator", symbol
+    for one in callees.WRITING_NAMES:
+        if one not in callees.METHOD_NAMES or static.definer(kind, one) is not None:
+            yield "call", one

@@ -14,6 +14,7 @@ from stopwhen import env
 from stopwhen.mechanisms import opcodes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import CodeType
     from typing import Any
 
@@ -100,13 +101,21 @@ def site_of(number: int, argument: int) -> int:
     return _BY_NUMBER.get(number, 0)
 
 
-def tables() -> tuple[bytes, bytes, int, int, int]:
-    """Return what `_core.set_sites` takes: sites by opcode, those of BINARY_OP by argument, and three opcodes."""
+def tables() -> tuple[bytes, bytes, int, int, int, int, int, int, int]:
+    """Return what `_core.set_sites` takes: sites by opcode, those of BINARY_OP by argument, and opcodes, -1 for none."""
     sites = bytearray(256)
     for number, site in _BY_NUMBER.items():
         sites[number] = site
-    kw_names = -1 if _KW_NAMES is None else _KW_NAMES
-    return bytes(sites), bytes(_OPERATOR_SITES).ljust(32, b"\0"), _INTRINSIC, kw_names, opcode.opmap["PUSH_NULL"]
+    names = ("CALL_INTRINSIC_1", "KW_NAMES", "PUSH_NULL", "LOAD_CONST", "LOAD_SMALL_INT", "COPY", "SWAP")
+    intrinsic, kw_names, push_null, const, small, copy, swap = (opcode.opmap.get(name, -1) for name in names)
+    operators = bytes(_OPERATOR_SITES).ljust(32, b"\0")
+    return bytes(sites), operators, intrinsic, kw_names, push_null, const, small, copy, swap
+
+
+def in_place_mask(symbols: Iterable[str]) -> int:
+    """Return the in-place operators `symbols` as bits by argument of BINARY_OP."""
+    wanted = frozenset(symbols)
+    return sum(1 << argument for argument, (_, symbol) in enumerate(_OPERATORS) if symbol in wanted)
 
 
 @functools.lru_cache(maxsize=256)
