@@ -368,7 +368,8 @@ access_awaits(const CoreState *state, const CodeInfo *info)
     return 0;
 }
 
-/* The instruction at `unit` of `frame` comes next: look at what it is about to do. 1 when its events must stay on. */
+/* The instruction at `unit` of `frame` comes next: look at what it is about to do. 1 when its events must stay on,
+ * -1 with an exception for the program. */
 int
 access_begin(CoreState *state, CodeInfo *info, int unit, InterpreterFrame *frame)
 {
@@ -384,8 +385,14 @@ access_begin(CoreState *state, CodeInfo *info, int unit, InterpreterFrame *frame
     if (matter <= 0 || !info->sites->matters[unit]) {
         return 0;
     }
-    Touched touched = {state, NULL, NULL};
-    if (!touch_find(&touched, info, frame, unit)) {
+    Touched touched = {.state = state};
+    int is_of_interest = touch_find(&touched, info, frame, unit);
+    if (touched.failed) {
+        Py_XDECREF(touched.read);
+        Py_XDECREF(touched.stored);
+        return -1;
+    }
+    if (!is_of_interest) {
         sites_learn(state, info, unit);
     }
     for (Py_ssize_t i = 0; touched.read != NULL && i < PyList_GET_SIZE(touched.read); i++) {

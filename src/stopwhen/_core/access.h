@@ -28,6 +28,7 @@ typedef struct {
     CoreState *state;
     PyObject *stored; /* Owned lists of tokens, or NULL. */
     PyObject *read;
+    int failed; /* An exception for the program is set: the user has interrupted it. */
 } Touched;
 
 /* access.c: the first access to `owner`, NULL when there is none; the others follow it. */

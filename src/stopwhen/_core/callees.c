@@ -35,9 +35,16 @@ callees_judge(Touched *touched, PyObject *args)
         take_judgement(touched, stored, 0);
         take_judgement(touched, read, 1);
     }
-    PyErr_Clear();
+    touched->failed = PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception);
+    PendingError error = take_pending_error();
     Py_XDECREF(result);
     recheck_catch_up(state);
+    if (touched->failed) {
+        put_back_pending_error(error);
+    }
+    else {
+        drop_pending_error(error);
+    }
     if (was_on) {
         PyGC_Enable();
     }

@@ -55,6 +55,18 @@ put_back_pending_error(PendingError error)
 #endif
 }
 
+static inline void
+drop_pending_error(PendingError error)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    Py_XDECREF(error.raised);
+#else
+    Py_XDECREF(error.type);
+    Py_XDECREF(error.value);
+    Py_XDECREF(error.traceback);
+#endif
+}
+
 /* On 3.11 the garbage collector, and with it finalisers of the user's, may run in any allocation; later versions run it
  * between instructions only. What must not be interrupted pauses it. */
 static inline int

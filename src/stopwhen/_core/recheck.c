@@ -373,9 +373,10 @@ recheck_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t count
     }
     int result = is_due || info->awaited ? drain_own(state) : 0;
     /* What the handler has armed just now counts for this very instruction. */
-    if (result == 0 && state->access_count > 0 && access_begin(state, info, offset / 2, compat_top_frame())) {
+    int begins = result == 0 && state->access_count > 0 ? access_begin(state, info, offset / 2, compat_top_frame()) : 0;
+    if (begins != 0) {
         is_due = 1;
-        result = drain_own(state);
+        result = begins < 0 ? -1 : drain_own(state);
     }
     if (!info->awaited) {
         return is_due || result < 0 ? none_unless(result) : Py_NewRef(state->disable); /* I3 */

@@ -376,16 +376,18 @@ see_operands(CoreState *state, PyFrameObject *frame)
     }
 }
 
-/* What the next instruction of `frame` is about to do. Once it is noted, the handler is to take it. */
-static void
+/* What the next instruction of `frame` is about to do. Once it is noted, the handler is to take it. -1 with an exception
+ * for the program. */
+static int
 look_ahead(CoreState *state, PyFrameObject *frame)
 {
     CodeInfo *info = code_info(state, frame->f_frame->f_code);
     int unit = PyFrame_GetLasti(frame) / (int)sizeof(_Py_CODEUNIT);
-    if (info != NULL && unit >= 0 && unit < info->length) {
-        (void)access_begin(state, info, unit, frame->f_frame);
+    if (info == NULL || unit < 0 || unit >= info->length) {
+        PyErr_Clear();
+        return 0;
     }
-    PyErr_Clear();
+    return access_begin(state, info, unit, frame->f_frame) < 0 ? -1 : 0;
 }
 
 /* What the last instruction of `frame` has begun: done now, or for nothing, since it has failed or the frame ends. */
@@ -464,8 +466,7 @@ look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject 
         choose_grain(state, traced, frame);
     }
     if (result == 0 && what == PyTrace_OPCODE && state->access_count > 0 && !traced->dropped) {
-        look_ahead(state, frame);
-        result = drain_own(state, traced);
+        result = look_ahead(state, frame) < 0 ? -1 : drain_own(state, traced);
     }
     return result;
 }

@@ -46,7 +46,7 @@ _INTO = frozenset(
         *("append", "appendleft", "extend", "extendleft", "insert", "add", "update", "frombytes", "fromlist"),
         *("fromfile", "fromunicode", "move_to_end", "heappush", "heapreplace", "heappushpop"),
         *("insort", "insort_left", "insort_right", "__iadd__", "__imul__", "__ior__", "iadd", "iconcat", "imul", "ior"),
-        *("readinto", "recv_into"),
+        *("readinto", "recv_into", "write", "writelines"),
     )
 )
 """Functions that store into a container. Those that only take away are none: what they do is a change."""
@@ -60,7 +60,7 @@ METHOD_NAMES = frozenset(
     (
         *("sort", "reverse", "rotate", "byteswap", "__setstate__", "append", "appendleft", "extend", "extendleft"),
         *("insert", "add", "update", "frombytes", "fromlist", "fromfile", "fromunicode", "move_to_end"),
-        *("__iadd__", "__imul__", "__ior__", "__init__", "__setattr__", "__setitem__"),
+        *("__iadd__", "__imul__", "__ior__", "__init__", "__setattr__", "__setitem__", "write", "writelines"),
     )
 )
 """Those of the functions below that are methods of what they store into."""
