@@ -122,7 +122,7 @@ def _writer_of(event: Event) -> str | None:
 
 
 def _change_of(event: Event, seen: Seen, old_text: str, new_text: str) -> Change | None:
-    """Return what happened in words; of a list's first item, what happened to the list, if it shows. None for a read."""
+    """Return what happened in words, None for a read; of a list's first item, what happened to the list, if so."""
     cell, delta = event.cell, event.delta
     if isinstance(delta, Read):
         return None

@@ -936,3 +936,37 @@ def test_a_local_of_the_calling_function(name, mechanism, tmp_path, monkeypatch)
         source = textwrap.dedent(body).replace("arm('x')", f"stopwhen.{trigger}('x', action=record)")
         module.run("import stopwhen\n" + source)
     assert described(hits.hits, module.path) == expected
+
+
+@pytest.mark.parametrize("mechanism", ["recheck", "default"])
+@pytest.mark.parametrize(
+    ("trigger", "marks"),
+    [
+        ("writes", ["bound", "again", "add", "bound", "again", "add"]),
+        ("reads", ["use", "inner", "add", "back", "use", "inner", "add", "back"]),
+    ],
+)
+def test_a_local_in_every_call_of_a_function(trigger, marks, mechanism, tmp_path, monkeypatch):
+    """Each call's own, from its first binding on."""
+    choose(monkeypatch, mechanism)
+    module = Module(tmp_path)
+    source = """
+    def f():
+        x = 5  # @bound
+        x = 5  # @again
+        y = [x]  # @use
+        z = [x for x in (1, 2)]
+        y = (x, y)  # @inner
+        x += 0  # @add
+        return x  # @back
+    def other():
+        x = 5
+        return x
+    """
+    module.run(textwrap.dedent(source))
+    with Recorder() as hits:
+        getattr(hits, trigger)("x", scope=module.f)
+        module.f()
+        module.other()
+        module.f()
+    assert [one.mark for one in described(hits.hits, module.path)] == marks

@@ -204,8 +204,8 @@ access_set_interest(PyObject *module, PyObject *args)
     int interest, grown;
     unsigned int in_place;
     PyObject *stored, *read, *call, *judge; /* Borrowed from args. */
-    if (!PyArg_ParseTuple(args, "iIO!O!O!Op", &interest, &in_place, &PyFrozenSet_Type, &stored, &PyFrozenSet_Type, &read,
-                          &PyFrozenSet_Type, &call, &judge, &grown)) {
+    if (!PyArg_ParseTuple(args, "iIO!O!O!Op", &interest, &in_place, &PyFrozenSet_Type, &stored, &PyFrozenSet_Type,
+                          &read, &PyFrozenSet_Type, &call, &judge, &grown)) {
         return NULL;
     }
     state->access_interest = interest;

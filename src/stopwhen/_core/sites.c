@@ -100,8 +100,8 @@ only_pushes(const CodeSites *sites, const CoreState *state, int unit)
 {
     int kind = sites->kind[unit];
     return sites->opcode[unit] == state->load_const || sites->opcode[unit] == state->load_small_int ||
-           kind == SITE_LOAD_NAME || kind == SITE_LOAD_GLOBAL || kind == SITE_LOAD_FAST || kind == SITE_LOAD_FAST_TWICE ||
-           kind == SITE_LOAD_DEREF;
+           kind == SITE_LOAD_NAME || kind == SITE_LOAD_GLOBAL || kind == SITE_LOAD_FAST ||
+           kind == SITE_LOAD_FAST_TWICE || kind == SITE_LOAD_DEREF;
 }
 
 /* Return the unit that loads the key on top of the stack at `unit` if that is a constant; -1 when it is none, or when that

@@ -49,12 +49,13 @@ struct CodeSites {
     unsigned char *opcode; /* Of the instruction that starts at a unit. */
     unsigned char *kind;   /* SiteKind of the instruction that starts at a unit. */
     int *argument;         /* Of that instruction. */
-    int *loader; /* Unit that loads what a call calls, by a name, or the constant key of an item; -1: not so, or not known. */
-    int *behind;           /* Of a site: the unit of the next instruction. */
+    int *
+        loader; /* Unit that loads what a call calls, by a name, or the constant key of an item; -1: not so, or not known. */
+    int *behind; /* Of a site: the unit of the next instruction. */
     unsigned char *learned; /* Of a call: what was called there by a name that tells nothing was of no interest. */
     unsigned char *matters; /* The instruction may touch what is armed, as of `era`. */
-    int era;               /* `state->access_era` for which `matters` holds; 0 for none. */
-    int any_matters;       /* Some unit matters. */
+    int era; /* `state->access_era` for which `matters` holds; 0 for none. */
+    int any_matters; /* Some unit matters. */
 };
 
 /* Bring up to date which sites of a code matter, and return whether any does; -1 with an exception set. */

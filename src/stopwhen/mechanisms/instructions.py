@@ -138,7 +138,7 @@ def _kind_of(cell: Cell) -> tuple[int, Any, Any]:
 
 
 def interests(cell: Cell, *, is_read: bool) -> Iterator[tuple[str, Hashable]]:
-    """Yield what an instruction must have to touch `cell`: flags, an operator, a name, that of a function in C it calls."""
+    """Yield what an instruction has that touches `cell`: flags, an operator, a name, that of a function in C."""
     name = "read" if is_read else "stored"
     match cell:
         case DictItem():

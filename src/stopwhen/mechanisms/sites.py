@@ -102,7 +102,7 @@ def site_of(number: int, argument: int) -> int:
 
 
 def tables() -> tuple[bytes, bytes, int, int, int, int, int, int, int]:
-    """Return what `_core.set_sites` takes: sites by opcode, those of BINARY_OP by argument, and opcodes, -1 for none."""
+    """Return what `_core.set_sites` takes: sites by opcode, those of BINARY_OP by argument, opcodes, -1 for none."""
     sites = bytearray(256)
     for number, site in _BY_NUMBER.items():
         sites[number] = site

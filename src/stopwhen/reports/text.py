@@ -78,8 +78,7 @@ def error_text(hit: Hit) -> str:
 def counted(access: AccessType, text: str, count: int) -> str:
     """Return how often what was watched happened."""
     times = "1 time" if count == 1 else f"{count:,} times"
-    be = "was " if access in (AccessType.WRITE, AccessType.READ) else ""
-    return f"{text} {be}{_VERBS[access]} {times}"
+    return f"{text} {_VERBS[access]} {times}"
 
 
 # What there is to tell, in words; for HTML too.
