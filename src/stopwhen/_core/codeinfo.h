@@ -24,7 +24,7 @@
 /* Kinds of jumps; the same values in mechanisms/opcodes.py. */
 #define JUMP_AHEAD 1 /* may jump forward by its argument */
 #define JUMP_AWAY 2 /* the next instruction does not run after it */
-#define JUMP_GENERATOR 4 /* makes a generator; the next instruction runs on a stack of one */
+#define JUMP_GENERATOR 4 /* makes a generator; the next instruction finds what is sent to it on the stack */
 #define JUMP_BACK 8 /* jumps backward by its argument, and may let another thread run */
 
 /* How the argument of an instruction tells which locals it stores to; the same values in mechanisms/opcodes.py. */

@@ -40,7 +40,7 @@ find_forwards(CoreState *state, const CodeInfo *info, const unsigned char *bytes
         }
         after[unit] = depth[unit] + effect_of(opcode, (int)argument);
         if (kind & JUMP_GENERATOR) {
-            depth[next] = 1;
+            depth[next] = depth[unit] + 1; /* What is sent to it when it runs. */
         }
         else if (!(kind & JUMP_AWAY) && depth[next] == NOT_KNOWN) {
             depth[next] = after[unit];

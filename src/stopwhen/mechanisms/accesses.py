@@ -231,6 +231,8 @@ class _Instruction:
         has_keywords = site == sites.CALL_KEYWORDS
         first, second, *arguments = self._operands(self._argument + 2 + has_keywords)
         keywords = arguments.pop() if has_keywords else sites.keywords_before(self._frame.f_code, self._offset)
+        if type(keywords) is not tuple:  # the depth of the stack is not known
+            return None, [], ()
         callee, owner = first, second
         if first is operands.EMPTY:  # until 3.12, where no method is called
             callee, owner = second, first

@@ -132,7 +132,7 @@ def _next(code: CodeType, offset: int, depth: int) -> list[tuple[int, int]]:
         target = behind - 2 * argument if "BACKWARD" in name else behind + 2 * argument
         leads.append((target, depth + opcode.stack_effect(number, given, jump=True)))
     if name == "RETURN_GENERATOR":
-        leads.append((behind, 1))
+        leads.append((behind, depth + 1))  # what is sent to it when it runs
     elif name not in _AWAY and name not in _ALWAYS_JUMPS:
         # On 3.11 PRECALL only prepares the call behind it, which takes the arguments off the stack.
         effect = 0 if name == "PRECALL" else opcode.stack_effect(number, given, jump=False)
