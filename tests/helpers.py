@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-SOURCE = Path(__file__).parents[1] / "src"
+import stopwhen
+
+SOURCE = Path(stopwhen.__file__).parents[1]
 PROGRAMS = Path(__file__).parent / "programs"
 
 _MARK = re.compile(r"#[^#]*?@(\w+)\s*$")

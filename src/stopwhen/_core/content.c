@@ -345,9 +345,11 @@ check_splice_items(Check *check, Py_ssize_t start, Py_ssize_t removed, PyObject 
         PyErr_NoMemory();
         return -1;
     }
-    memcpy(dropped, check->items + start, (size_t)removed * sizeof(PyObject *));
-    memmove(check->items + start + count, check->items + start + removed,
-            (size_t)(check->length - start - removed) * sizeof(PyObject *));
+    if (check->items != NULL) { /* NULL is no argument for memcpy(), not even with a length of 0. */
+        memcpy(dropped, check->items + start, (size_t)removed * sizeof(PyObject *));
+        memmove(check->items + start + count, check->items + start + removed,
+                (size_t)(check->length - start - removed) * sizeof(PyObject *));
+    }
     for (Py_ssize_t i = 0; i < count; i++) {
         check->items[start + i] = Py_XNewRef(inserted[i]);
     }
