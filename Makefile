@@ -12,7 +12,8 @@ BUILD  := pyproject.toml setup.py $(wildcard src/stopwhen/_core/*.[ch])
 
 # What the sanitizers of gcc and clang find in the C module ends the tests; the interpreter's own leaks are not of interest.
 SANITIZED := build/sanitized/$(notdir $(VENV))
-SANITIZE  := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g -UNDEBUG
+SANITIZE  := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g -UNDEBUG \
+  -DSTOPWHEN_FAILING=\"$(CURDIR)/tests/native/failing.h\"
 CHECKED   := LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
   ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=1:log_path=$(abspath $(SANITIZED))/report \
   UBSAN_OPTIONS=print_stacktrace=1:log_path=$(abspath $(SANITIZED))/report \
@@ -29,7 +30,7 @@ test: $(VENV)/.test
 
 sanitize: $(VENV)/.test
 	@$(PIP) 'setuptools>=77'
-	CFLAGS="$(CFLAGS) $(SANITIZE)" $(BIN)/python setup.py -q build --build-base $(SANITIZED) --build-lib $(SANITIZED)/lib
+	CFLAGS='$(CFLAGS) $(SANITIZE)' $(BIN)/python setup.py -q build --build-base $(SANITIZED) --build-lib $(SANITIZED)/lib
 	$(CHECKED) $(BIN)/python -c 'from stopwhen._core import __file__ as f; assert "sanitized" in f, f'
 	@rm -f $(SANITIZED)/report.*
 	$(CHECKED) $(BIN)/python -m pytest -p no:cacheprovider $(or $(TESTS),-n auto tests/native) || { cat $(SANITIZED)/report.*; exit 1; }

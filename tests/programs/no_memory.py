@@ -1,25 +1,32 @@
-"""Let each allocation in turn fail while something is watched: no_memory.py CASE MOMENT once|on [MECHANISM].
+"""Let each allocation of the C module fail in turn while data is watched: no_memory.py MOMENT once|on [MECHANISMS].
 
-CASE says what is watched, MOMENT during what memory fails: arming, disarming, a change. Prints one line: how many
-allocations failed in turn, how many changes were hits and how many were said to be missed.
+MOMENT says when memory fails: arming, disarming, closing, change, log (a change that is logged). `once` lets one allocation
+fail, `on` all from that one on, until the moment is over. Prints for each kind of data how many allocations failed in turn,
+how many changes were hits, how many were said to be missed, and how many watchpoints were said to have ended; or, as the
+last line, what went wrong. Needs the C module as `make sanitize` builds it.
 """
 
 import array
 import collections
-import contextlib
-import gc
+import ctypes
 import io
 import os
 import sys
 
-import _testcapi
-
-mechanism = sys.argv[4:]
-if mechanism:
-    os.environ["STOPWHEN_MECHANISM"] = mechanism[0]
+MOMENT, HOW = sys.argv[1:3]
+if sys.argv[3:]:
+    os.environ["STOPWHEN_MECHANISM"] = sys.argv[3]
 
 import stopwhen
 from stopwhen import env, session
+
+module = ctypes.CDLL(env.core.__file__)
+allocations_left = ctypes.c_long.in_dll(module, "stopwhen_allocations_left")
+goes_on_failing = ctypes.c_int.in_dll(module, "stopwhen_goes_on_failing")
+
+ACTION = "log" if MOMENT == "log" else "count"
+MOST = 2_000
+"""More allocations than any moment has: a round that never ends is a mistake."""
 
 
 class Plain:
@@ -42,8 +49,59 @@ def slots(value):
     return made
 
 
-ONE, OTHER, THIRD = object(), object(), object()
-ROWS = [[1], [2], [3]]
+def local(value):
+    """Keep `value` in a local of a generator, which is sent what to do with it."""
+    result = None
+    while True:
+        command = yield result
+        if command is WATCH:
+            try:
+                result = stopwhen.changes("value", action=ACTION)
+            except MemoryError as error:
+                result = error
+        else:
+            value = command
+            result = None
+
+
+def closure(value):
+    """Keep `value` in a variable that functions share."""
+    result = None
+
+    def read():
+        return value
+
+    while True:
+        command = yield result
+        if command is WATCH:
+            try:
+                result = stopwhen.changes("value", action=ACTION)
+            except MemoryError as error:
+                result = error
+        else:
+            value = command
+            result = read
+
+
+def function(value):
+    def assigns(value):
+        result = value
+        return result
+
+    return assigns
+
+
+def call(owner, value):
+    owner(value)
+
+
+def started(generator):
+    next(generator)
+    return generator
+
+
+def send(owner, value):
+    owner.send(value)
 
 
 def set_attribute(owner, value):
@@ -58,14 +116,12 @@ def set_key(owner, value):
     owner["a"] = value
 
 
-def set_small(owner, value):
-    owner[0] = 1 if value is ONE else 2 if value is OTHER else 3
-
-
-def swap(owner, value):
-    """Change a set or deque without growing it."""
-    owner.clear()
+def add(owner, value):
     owner.add(value)
+
+
+def write(owner, value):
+    owner.write(b"abc"[value - 1 : value])
 
 
 def rotate(owner, value):
@@ -73,177 +129,174 @@ def rotate(owner, value):
 
 
 def move(owner, value):
-    owner.move_to_end("a" if value is not OTHER else "b")
-
-
-def set_rows(owner, value):
-    owner.value = ROWS[0] if value is ONE else ROWS[1] if value is OTHER else ROWS[2]
-
-
-class Key:
-    pass
-
-
-def clear(owner, value):
-    owner.clear()
+    owner.move_to_end(value)
 
 
 def identity(owner):
     return id(owner.value)
 
 
-# What is watched, how it is made, how it is changed. No change allocates memory itself.
+WATCH = object()
+OBJECTS = object(), object(), object()
+NUMBERS = 1, 2, 3
+ROWS = [1], [2], [3]
+
+# What is watched, how it is made, how it is changed, and the values before and after.
 CASES = {
-    "attribute": ("x.value", lambda: plain(ONE), set_attribute),
-    "dict item": ("x['a']", lambda: {"a": ONE}, set_key),
-    "dict": ("x", lambda: {"a": ONE}, set_key),
-    "instance": ("x", lambda: plain(ONE), set_attribute),
-    "rebinding": ("x.value", lambda: plain(ROWS[0]), set_rows),
-    "list": ("x", lambda: [ONE, ONE], set_first),
-    "list item": ("x[0]", lambda: [ONE, ONE], set_first),
-    "set": ("x", lambda: {ONE}, swap),
-    "bytearray": ("x", lambda: bytearray(b"\1\1"), set_small),
-    "array": ("x", lambda: array.array("i", [1, 1]), set_small),
-    "deque": ("x", lambda: collections.deque([1, 2, 3]), rotate),
-    "ordered dict": ("x", lambda: collections.OrderedDict(a=1, b=2), move),
-    "slot": ("x.value", lambda: slots(ONE), set_attribute),
-    "call": ("identity(x)", lambda: plain(ONE), set_attribute),
+    "attribute": ("x.value", plain, set_attribute, OBJECTS),
+    "dict item": ("x['a']", lambda value: {"a": value}, set_key, OBJECTS),
+    "dict": ("x", lambda value: {"a": value}, set_key, OBJECTS),
+    "instance": ("x", plain, set_attribute, OBJECTS),
+    "rebinding": ("x.value", plain, set_attribute, ROWS),
+    "list": ("x", lambda value: [value, value], set_first, OBJECTS),
+    "list item": ("x[0]", lambda value: [value, value], set_first, OBJECTS),
+    "set": ("x", lambda value: {value}, add, OBJECTS),
+    "bytearray": ("x", lambda value: bytearray([value, value]), set_first, NUMBERS),
+    "array": ("x", lambda value: array.array("i", [value, value]), set_first, NUMBERS),
+    "memory": ("x", lambda value: memoryview(bytearray([value, value])), set_first, NUMBERS),
+    "every second byte": ("x", lambda value: memoryview(bytearray([value] * 4))[::2], set_first, NUMBERS),
+    "file": ("x", lambda value: io.BytesIO(bytes([value])), write, NUMBERS),
+    "large list": ("x", lambda value: [value] * 5_000, set_first, OBJECTS),
+    "deque": ("x", lambda _: collections.deque([1, 2, 3]), rotate, OBJECTS),
+    "ordered dict": ("x", lambda _: collections.OrderedDict(b=1, a=2), move, ("a", "b", "a")),
+    "slot": ("x.value", slots, set_attribute, OBJECTS),
+    "call": ("identity(x)", plain, set_attribute, OBJECTS),
+    "local": ("value", lambda value: started(local(value)), send, OBJECTS),
+    "function": ("result", function, call, OBJECTS),
+    "closure": ("value", lambda value: started(closure(value)), send, OBJECTS),
 }
 
-
-def local_case():
-    """Return a generator that sets its local at each turn."""
-    local = ONE
-    watchpoint = yield
-    while True:
-        value = yield
-        local = value
-"""The rest below is the harness."""
+case = ""
+at = 0
+counts = collections.Counter()
+written = io.StringIO()
 
 
 def say(text):
-    sys.__stdout__.write(text + "\n")
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def fail(text):
-    say(f"FAILED at allocation {at}: {text}")
     say(written.getvalue())
-    sys.__stdout__.flush()
+    say(f"FAILED: {case}, allocation {at}: {text}")
     os._exit(1)
 
 
-def watch(expression, owner):
-    return stopwhen.changes(
-        expression, scope={"x": owner, "identity": identity}, action=action, allow_calls=True
-    )
+def watch(owner):
+    if type(owner).__name__ == "generator":
+        result = owner.send(WATCH)
+        if isinstance(result, MemoryError):
+            raise result
+        return result
+    scope = owner if CASES[case][1] is function else {"x": owner, "identity": identity}
+    return stopwhen.changes(CASES[case][0], scope=scope, action=ACTION, allow_calls=True)
 
 
-def armed():
-    return env.core.armed() if env.core else 0
+def without_memory(function, *arguments):
+    """Call `function`; return its result, what it raised, and whether it came to the allocation that fails."""
+    result = error = None
+    goes_on_failing.value = HOW == "on"
+    allocations_left.value = at
+    try:
+        result = function(*arguments)
+    except BaseException as raised:
+        error = raised
+    reached = allocations_left.value <= 0 if HOW == "on" else allocations_left.value < 0
+    allocations_left.value = -1
+    return result, error, reached
 
 
 def check_clean():
-    current = session.current()
-    if stopwhen.watchpoints() or current._readers or current._armed or armed():
-        fail(f"left behind: {stopwhen.watchpoints()} {current._readers} {current._armed} {armed()}")
+    left = stopwhen.watchpoints(), len(session.current()._armed), env.core.armed()
+    if left != ([], 0, 0):
+        fail(f"left behind: {left}")
+    monitoring = getattr(sys, "monitoring", None)
+    if monitoring is not None:
+        tools = [tool for tool in range(6) if monitoring.get_tool(tool)]
+        if tools:
+            fail(f"left behind: tools {tools}")
+    elif sys.gettrace() is not None:
+        fail("left behind: a trace function")
 
 
-written = io.StringIO()
-case, moment, how = sys.argv[1:4]
-action = "log" if moment == "log" else "count"
-expression, make, change = CASES[case]
-at = 0
-hits = missed = ended = 0
-
-with contextlib.redirect_stderr(written):
-    for _ in range(3):  # everything that is made on first use is there
-        owner = make()
-        with watch(expression, owner) as watchpoint:
-            change(owner, OTHER)
-        if watchpoint.count != 1:
-            fail("not a hit at all")
-    while True:
-        written.seek(0)
-        written.truncate()
-        owner = make()
-        stop = at + 1 if how == "once" else 0
-        reached = True
-        error = None
-        if moment == "arming":
-            _testcapi.set_nomemory(at, stop)
-            try:
-                watchpoint = watch(expression, owner)
-            except (MemoryError, stopwhen.StopwhenError) as raised:
-                error = raised
-            try:
-                bytearray(600)
-            except MemoryError:
-                reached = how == "on" and error is not None
-            _testcapi.remove_mem_hooks()
-            if error is not None:
-                error = None
-                check_clean()
-                watchpoint = watch(expression, owner)
-            change(owner, OTHER)
-            if watchpoint.count != 1:
-                fail(f"{watchpoint.count} hits after arming")
-            watchpoint.remove()
-            hits += 1
-        elif moment == "disarming":
-            watchpoint = watch(expression, owner)
-            change(owner, OTHER)
-            if watchpoint.count != 1:
-                fail("not a hit before disarming")
-            _testcapi.set_nomemory(at, stop)
-            try:
-                watchpoint.remove()
-            except MemoryError as raised:
-                error = raised
-            try:
-                bytearray(600)
-            except MemoryError:
-                reached = how == "on" and error is not None
-            _testcapi.remove_mem_hooks()
-            if error is not None:
-                fail("remove() raised")
-            check_clean()
-            hits += 1
-        else:
-            watchpoint = watch(expression, owner)
-            _testcapi.set_nomemory(at, stop)
-            try:
-                change(owner, OTHER)
-            except BaseException as raised:
-                error = raised
-            try:
-                bytearray(600)
-            except MemoryError:
-                reached = False
-            _testcapi.remove_mem_hooks()
-            if error is not None:
-                fail(f"{error!r} in the program")
-            gc.collect()
-            count = watchpoint.count
-            said = written.getvalue()
-            change(owner, THIRD)
-            if watchpoint.removed:
-                if "no longer watching" not in written.getvalue():
-                    fail("no longer watched, and that is not said")
-                ended += 1
-            elif watchpoint.count != count + 1:
-                fail(f"the next change is no hit: {count}, {watchpoint.count}")
-            said = written.getvalue()
-            if count:
-                hits += 1
-            elif "missed" in said:
-                missed += 1
-            elif "no longer watching" not in said:
-                fail("a change is missed in silence")
-            watchpoint.remove()
+def arming(owner, change, values):
+    watchpoint, error, reached = without_memory(watch, owner)
+    if error is not None:
+        if type(error) is not MemoryError:
+            fail(f"{error!r} when arming")
         check_clean()
-        if how == "on" and moment == "change":
-            reached = at < 400
-        if not reached or at > 20_000:
-            break
-        at += 1
-say(f"{at} allocations: {hits} hits, {missed} missed, {ended} ended")
+        watchpoint = watch(owner)
+    change(owner, values[1])
+    if watchpoint.count != 1:
+        fail(f"{watchpoint.count} hits after arming")
+    watchpoint.remove()
+    counts["hits"] += 1
+    return reached
+
+
+def disarming(owner, change, values):
+    watchpoint = watch(owner)
+    change(owner, values[1])
+    if watchpoint.count != 1:
+        fail("not a hit before disarming")
+    end = watchpoint.remove if MOMENT == "disarming" else session.current().close
+    _, error, reached = without_memory(end)
+    if error is not None:
+        fail(f"{error!r} when disarming")
+    counts["hits"] += 1
+    return reached
+
+
+def changing(owner, change, values):
+    watchpoint = watch(owner)
+    _, error, reached = without_memory(change, owner, values[1])
+    if error is not None:
+        fail(f"{error!r} in the program")
+    change(owner, values[2])
+    said = written.getvalue()
+    hits = said.count(" hit ") if ACTION == "log" else watchpoint.count
+    if watchpoint.removed:
+        if "no longer watching" not in said:
+            fail("no longer watched, and that is not said")
+        counts["ended"] += 1
+    elif hits == 2:
+        counts["hits"] += 1
+    elif hits == 1 and "missed" in said:
+        counts["missed"] += 1
+    else:
+        fail(f"{hits} hits of two changes")
+    places = {hit.location.function for hit in watchpoint.hits}
+    if places - {change.__name__, "local", "closure", "function.<locals>.assigns"}:
+        fail(f"hits in {places}")
+    watchpoint.remove()
+    return reached
+
+
+MOMENTS = {"arming": arming, "disarming": disarming, "closing": disarming, "change": changing, "log": changing}
+
+
+def main():
+    global case, at
+    for case, (_, make, change, values) in CASES.items():
+        counts.clear()
+        for _ in range(3):  # so that everything that is made on first use is there
+            owner = make(values[0])
+            with watch(owner) as watchpoint:
+                change(owner, values[1])
+            if watchpoint.count != 1:
+                fail("not a hit at all")
+        for at in range(MOST):
+            written.seek(0)
+            written.truncate()
+            reached = MOMENTS[MOMENT](make(values[0]), change, values)
+            check_clean()
+            if not reached:
+                break
+        else:
+            fail("no end of allocations")
+        say(f"{case}: {at} allocations: {counts['hits']} hits, {counts['missed']} missed, {counts['ended']} ended")
+
+
+sys.__stderr__ = written  # where our own text goes
+main()

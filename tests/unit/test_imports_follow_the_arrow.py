@@ -52,6 +52,7 @@ ORDER = (
     "stopwhen.waiting",
     "stopwhen.hits",
     "stopwhen.actions",
+    "stopwhen.missed",
     "stopwhen.acting",
     "stopwhen.session",
     "stopwhen.guard",

@@ -54,6 +54,7 @@ struct CodeInfo {
     Py_ssize_t local_checks; /* Armed checks on frames of this code. */
     Py_ssize_t calls; /* Functions with this code whose calls are noted. */
     long events; /* instrument.c: local events of our tool that are on. */
+    int unsure; /* instrument.c: not even turning the events off has worked, so that some may be on all the same. */
     int awaited; /* instrument.c: a one-shot stop waits for a frame of this code. */
     CodeInfo *next; /* instrument.c: list of those with events on. */
     CodeInfo *previous;

@@ -22,13 +22,19 @@ compat_fast_local(PyFrameObject *frame, Py_ssize_t index)
 }
 
 static _PyInterpreterFrame *
-current_frame(void)
+current_frame_of(PyThreadState *thread)
 {
 #if PY_VERSION_HEX >= 0x030D0000
-    return PyThreadState_Get()->current_frame;
+    return thread->current_frame;
 #else
-    return PyThreadState_Get()->cframe->current_frame;
+    return thread->cframe->current_frame;
 #endif
+}
+
+static _PyInterpreterFrame *
+current_frame(void)
+{
+    return current_frame_of(PyThreadState_Get());
 }
 
 /* True when the frame runs Python code, and is not the interpreter's own between C and Python. */
@@ -98,6 +104,37 @@ compat_frame_function(PyFrameObject *frame)
 #else
     return (PyObject *)data->f_func;
 #endif
+}
+
+void
+compat_lend_stack(int frames)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    PyThreadState_Get()->py_recursion_remaining += frames;
+#else
+    PyThreadState_Get()->recursion_remaining += frames;
+#endif
+}
+
+void
+compat_forgive_stack(void)
+{
+    PyThreadState *thread = PyThreadState_Get();
+#if PY_VERSION_HEX >= 0x030C0000
+    thread->py_recursion_remaining = thread->py_recursion_limit;
+#else
+    thread->recursion_remaining = thread->recursion_limit;
+#endif
+}
+
+int
+compat_runs_python(PyThreadState *thread)
+{
+    _PyInterpreterFrame *frame = current_frame_of(thread);
+    while (frame != NULL && _PyFrame_IsIncomplete(frame)) {
+        frame = frame->previous;
+    }
+    return frame != NULL;
 }
 
 #if HAS_MONITORING

@@ -88,6 +88,15 @@ PyFrameObject *compat_running_frame(void);
 /* Return the function that `frame` runs, borrowed; NULL when that is not known any more. */
 PyObject *compat_frame_function(PyFrameObject *frame);
 
+/* Let this thread have `frames` more Python frames before it reaches the recursion limit; negative: take them back. */
+void compat_lend_stack(int frames);
+
+/* Let none of the frames that run in this thread now count for the recursion limit. */
+void compat_forgive_stack(void);
+
+/* True when some frame of `thread` runs Python code: what PyThreadState_GetFrame() makes an object of, given memory. */
+int compat_runs_python(PyThreadState *thread);
+
 #if HAS_MONITORING
 /* Return what is on top of the running frame's stack, borrowed; NULL when that is not known.
  *
@@ -107,5 +116,18 @@ int compat_keep_instruction_tool(PyCodeObject *code, long tool);
 
 /* True when looking up an exact str in `dict` compares it with other exact str only. */
 int compat_has_only_str_keys(PyObject *dict);
+
+#ifdef STOPWHEN_FAILING
+#include STOPWHEN_FAILING /* For tests: failing allocations. */
+#endif
+
+/* Return `memory` with room for `count` things of `size` bytes; NULL with an exception set, and `memory` as it was.
+ * (PyMem_Resize() would lose it.) */
+static inline void *
+resize_memory(void *memory, Py_ssize_t count, size_t size)
+{
+    void *resized = (size_t)count > PY_SSIZE_T_MAX / size ? NULL : PyMem_Realloc(memory, (size_t)count * size);
+    return resized == NULL ? PyErr_NoMemory() : resized;
+}
 
 #endif

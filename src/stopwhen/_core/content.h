@@ -27,6 +27,7 @@ struct Check {
     PyObject_HEAD
     CheckKind kind;
     int armed;
+    int suspended;
     CoreState *state;     /* Borrowed; outlives every armed check, which session.close() takes off. */
     PyObject *owner;      /* Owned. */
     PyObject *extra;      /* Owned; None where the kind needs nothing. */

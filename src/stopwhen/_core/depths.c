@@ -31,12 +31,14 @@ depths_find(CoreState *state, CodeInfo *info, PyCodeObject *code, const unsigned
     }
     int *depth = PyMem_Malloc(((size_t)info->length + 1) * sizeof(int));
     int *after = PyMem_Malloc(((size_t)info->length + 1) * sizeof(int));
-    info->depth = depth;
-    info->depth_after = after;
     if (depth == NULL || after == NULL) {
+        PyMem_Free(depth);
+        PyMem_Free(after);
         PyErr_NoMemory();
         return -1;
     }
+    info->depth = depth;
+    info->depth_after = after;
     for (Py_ssize_t unit = 0; unit <= info->length; unit++) {
         depth[unit] = after[unit] = NOT_KNOWN;
     }

@@ -46,7 +46,7 @@ may_differ(const Check *check)
 static void
 count(CoreState *state, Check *check)
 {
-    int is_large = check->armed && check->cost >= LARGE;
+    int is_large = check->armed && !check->suspended && check->cost >= LARGE;
     if (is_large == check->is_counted) {
         return;
     }
@@ -194,7 +194,8 @@ report_late(CoreState *state, Check *check)
     Blame blame;
     blame_current(&blame);
     if (recheck_report(state, check, &blame, LOOK_WHOLE) < 0) {
-        PyErr_Clear(); /* Counted in state->lost. */
+        PyErr_Clear();
+        check_suspend(check);
     }
     blame_release(&blame);
     put_back_pending_error(error);

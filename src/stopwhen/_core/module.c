@@ -153,12 +153,12 @@ core_checks(PyObject *module, PyObject *Py_UNUSED(unused))
     return PyLong_FromSsize_t(state->check_count);
 }
 
-/* lost(): number of changes that could not be noted for want of memory. */
+/* forgive_stack(): frames that run in this thread now count for the recursion limit no more. */
 static PyObject *
-core_lost(PyObject *module, PyObject *Py_UNUSED(unused))
+core_forgive_stack(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
-    CoreState *state = PyModule_GetState(module);
-    return PyLong_FromLongLong(state->lost);
+    compat_forgive_stack();
+    Py_RETURN_NONE;
 }
 
 /* has_plain_lookup(type): attributes of its instances are looked up as those of plain objects are. */
@@ -171,11 +171,12 @@ core_has_plain_lookup(PyObject *Py_UNUSED(module), PyObject *type)
 static PyMethodDef methods[] = {
     {"open", core_open, METH_VARARGS, NULL},
     {"close", core_close, METH_NOARGS, NULL},
+    {"forgive_stack", core_forgive_stack, METH_NOARGS, NULL},
     {"armed", core_armed, METH_NOARGS, NULL},
     {"checks", core_checks, METH_NOARGS, NULL},
-    {"lost", core_lost, METH_NOARGS, NULL},
     {"has_plain_lookup", core_has_plain_lookup, METH_O, NULL},
     {"take", events_take, METH_NOARGS, NULL},
+    {"take_missed", events_take_missed, METH_NOARGS, NULL},
     {"own", events_own, METH_O, NULL},
     {"set_due", events_set_due, METH_O, NULL},
     {"forget_threads", events_forget_threads, METH_NOARGS, NULL},
@@ -219,6 +220,9 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->disable);
     for (Py_ssize_t i = 0; i < state->queued; i++) {
         Py_VISIT(state->queue[i].tuple);
+    }
+    for (int i = 0; i < state->missed_count; i++) {
+        Py_VISIT(state->missed[i]);
     }
 #if HAS_DICT_WATCHERS
     return dictwatch_traverse(state, visit, arg);

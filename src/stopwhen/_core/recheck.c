@@ -1,11 +1,13 @@
 /* Recheck on sys.monitoring: compares the armed checks after each instruction that may have changed them, and blames.
  *
- * I1. `checks` holds exactly the armed checks.
+ * I1. `checks` holds exactly the armed checks that are not suspended, but for those of I4.
  * I2. A change is found at the first event after it in any thread. Where the last event was this thread's, the
  *     instruction that this event follows made the change. Where it was another thread's, that thread may have lost
  *     the GIL between its change and its check: its suspended instruction is blamed if it may have made it.
  * I3. Nothing here relies on DISABLE: an event that comes although it was disabled does no harm.
  * I4. Checks on locals stand with their frames (frames.c), and are compared at events of those.
+ * I5. While `blind` is set, some code may run without events, for want of memory to turn them on: nobody is blamed for what
+ *     a look finds then, it counts as missed.
  */
 #include "codeinfo.h"
 #include "frames.h"
@@ -16,9 +18,8 @@ recheck_add(CoreState *state, Check *check)
 {
     if (state->check_count == state->check_capacity) {
         Py_ssize_t capacity = state->check_capacity == 0 ? 8 : 2 * state->check_capacity;
-        Check **checks = PyMem_Resize(state->checks, Check *, (size_t)capacity);
+        Check **checks = resize_memory(state->checks, capacity, sizeof(Check *));
         if (checks == NULL) {
-            PyErr_NoMemory();
             return -1;
         }
         state->checks = checks;
@@ -73,20 +74,24 @@ recheck_report(CoreState *state, Check *check, const Blame *blame, Look look)
     return result;
 }
 
-/* Note every change there is, blaming `blame`. Errors are counted, never raised. */
+/* Note every change there is, blaming `blame`. What cannot be noted is missed, never raised. */
 void
 recheck_report_all(CoreState *state, const Blame *blame, Look look)
 {
     int was_on = pause_collector();
-    for (Py_ssize_t i = 0; i < state->check_count; i++) {
+    for (Py_ssize_t i = 0; i < state->check_count;) {
         Check *check = (Check *)Py_NewRef(state->checks[i]);
         int changed = check_changed(state, check);
         if (changed != 0) {
             PyErr_Clear();
             if (recheck_report(state, check, blame, look) < 0) {
                 PyErr_Clear();
+                if (i < state->check_count && state->checks[i] == check) {
+                    check_suspend(check);
+                }
             }
         }
+        i += i < state->check_count && state->checks[i] == check; /* It may be gone. */
         Py_DECREF(check);
     }
     resume_collector(was_on);
@@ -106,7 +111,8 @@ recheck_blame_other_thread(CoreState *state, Blame *blame)
     }
     PyFrameObject *frame = thread == NULL ? NULL : PyThreadState_GetFrame(thread);
     if (frame == NULL) {
-        return 0;
+        *blame = (Blame){.thread = me, .offset = -1, .unknown = 1};
+        return thread != NULL && compat_runs_python(thread); /* There is no memory to tell. */
     }
     PyCodeObject *code = PyFrame_GetCode(frame);
     int may = code_may(state, code, PyFrame_GetLasti(frame), EFFECT_ANY & ~EFFECT_LOCAL);
@@ -181,10 +187,14 @@ leave_own_frames(CoreState *state, Blame *blame)
         CodeInfo *info = code_info(state, code);
         Py_DECREF(code); /* The frame keeps it. */
         if (info == NULL || !info->is_ours) {
+            blame->unknown |= info == NULL;
             PyErr_Clear();
             return;
         }
-        Py_XSETREF(blame->frame, PyFrame_GetBack(blame->frame));
+        PyFrameObject *caller = PyFrame_GetBack(blame->frame);
+        blame->unknown |= PyErr_Occurred() != NULL;
+        PyErr_Clear();
+        Py_XSETREF(blame->frame, caller);
     }
 }
 
@@ -209,6 +219,7 @@ catch_up_with_locals(CoreState *state)
         }
         Py_SETREF(frame, PyFrame_GetBack(frame));
     }
+    PyErr_Clear(); /* Those of frames further out are found at their next events. */
     Py_XDECREF(frame);
     put_back_pending_error(error);
 }
@@ -264,13 +275,34 @@ settle_blame(CoreState *state, const CodeInfo *info, int offset, Moment moment, 
         blame->offset = culprit < 0 ? offset : 2 * culprit;
         blame->one_of_several = culprit >= 0 && info->merged[culprit];
     }
-    else if (blame->frame != NULL) {
+    else {
         /* Nothing of this frame has run: its caller's instruction is still executing and made the change. */
-        PyFrameObject *caller = PyFrame_GetBack(blame->frame);
-        if (caller != NULL) {
-            Py_SETREF(blame->frame, caller);
+        blame_caller(blame);
+    }
+}
+
+static int
+instrument_frame_checks(CoreState *state)
+{
+    int result = 0;
+    for (Py_ssize_t i = 0; i < state->frame_ref_capacity && result == 0; i++) {
+        FrameRef *ref = state->frame_refs[i];
+        if (ref != NULL && ref->check_count > 0) {
+            CodeInfo *info = code_info(state, ref->code);
+            result = info == NULL ? -1 : instrument_code(state, info, 0);
         }
     }
+    return result;
+}
+
+/* A look has been taken: get the events back that are missing, if there is memory now (I5). */
+static void
+regain_sight(CoreState *state)
+{
+    PendingError error = take_pending_error();
+    state->blind = instrument_anew(state) < 0 || instrument_frame_checks(state) < 0;
+    PyErr_Clear();
+    put_back_pending_error(error);
 }
 
 /* The frame itself has changed its locals, by the instruction that it has just finished; what that does not store to,
@@ -284,6 +316,8 @@ report_locals(CoreState *state, FrameRef *ref, int offset, Moment moment)
     Blame blame;
     blame_current(&blame);
     blame.offset = culprit < 0 ? offset : 2 * culprit;
+    blame.unknown |= info == NULL;
+    PyErr_Clear();
     frames_report_after(state, ref, &blame, info, culprit);
     blame_release(&blame);
     put_back_pending_error(error);
@@ -301,9 +335,13 @@ look(CoreState *state, CodeInfo *info, int offset, Moment moment)
         PendingError error = take_pending_error();
         Blame blame;
         settle_blame(state, info, offset, moment, &blame);
+        blame.unknown |= state->blind; /* I5 */
         recheck_report_all(state, &blame, LOOK_QUICK);
         blame_release(&blame);
         put_back_pending_error(error);
+    }
+    if (state->blind) {
+        regain_sight(state);
     }
     state->last_thread = PyThreadState_Get();
 }
@@ -366,8 +404,11 @@ recheck_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t count
         is_due = 1;
         large_see_operands(state, info, offset / 2);
     }
+    if (!info->awaited && !is_due) {
+        return Py_NewRef(state->disable == NULL ? Py_None : state->disable); /* I3 */
+    }
     if (!info->awaited) {
-        return is_due ? none_unless(drain_own(state)) : Py_NewRef(state->disable); /* I3 */
+        return none_unless(drain_own(state));
     }
     int result = drain_own(state);
     PendingError error = take_pending_error();
@@ -386,21 +427,22 @@ recheck_on_start(CoreState *state, PyObject *const *args, Py_ssize_t count)
     PyCodeObject *code = (PyCodeObject *)args[0];
     CodeInfo *info = latest_info(state, code);
     if (info == NULL) {
-        PyErr_Clear(); /* No memory: what it changes is found later. */
-        Py_RETURN_NONE;
+        PyErr_Clear();
+        state->blind = 1; /* I5 */
+        return none_unless(drain_own(state));
     }
     if (info->is_ours) {
         Py_RETURN_NONE; /* PY_THROW cannot be disabled. */
     }
     if (info->events == 0 && instrument_code(state, info, 0) < 0) {
-        PyErr_Clear(); /* As above. */
+        PyErr_Clear(); /* I5 */
     }
     if (instrument_see_threads(state) < 0) {
         PyErr_Clear();
     }
     look(state, info, offset_of(args[1]), AT_START);
     if (info->calls > 0 && calls_note(state, info) < 0) {
-        PyErr_Clear(); /* Counted in state->lost. */
+        PyErr_Clear(); /* It counts as missed. */
     }
     return none_unless(drain_own(state));
 }

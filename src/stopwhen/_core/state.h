@@ -27,6 +27,7 @@ typedef struct {
     PyFrameObject *frame;  /* Owned; NULL when the thread runs no Python frame. */
     int offset;            /* Of the instruction in bytes; -1: the frame's current one. */
     int one_of_several;    /* It, or an earlier call on the same line (codeinfo.c, I2). */
+    int unknown;           /* There was no memory to tell who: what is noted counts as missed. */
     PyCodeObject *other_code; /* Owned; NULL unless the place is uncertain. */
     int other_offset;
 } Blame;
@@ -36,6 +37,8 @@ typedef enum {
     LOOK_QUICK, /* Large contents are compared whole only where that is due (large.c). */
     LOOK_WHOLE,
 } Look;
+
+#define MOST_MISSED 16
 
 typedef struct Check Check;
 typedef struct CodeInfo CodeInfo;
@@ -51,8 +54,10 @@ typedef struct {
     Record *queue;     /* Changes in the order in which they happened. */
     Py_ssize_t queued;
     Py_ssize_t queue_capacity;
-    int due;        /* Number of actions that wait for the thread that wrote. */
-    long long lost; /* Changes that could not be noted for want of memory. */
+    int due;        /* Number of actions that wait for the thread that wrote; 1 at least while something is missed. */
+    PyObject *missed[MOST_MISSED]; /* Owned: tokens of cells whose changes could not be noted for want of memory. */
+    int missed_count;
+    int missed_more; /* So did others, whose tokens have no place in `missed`. */
 
     PyTypeObject *check_type;    /* Owned. */
     PyTypeObject *callback_type; /* Owned. */
@@ -76,6 +81,7 @@ typedef struct {
     unsigned char for_iter;
     unsigned char jump_kind[256]; /* loops.c: JUMP_... of mechanisms/opcodes.py. */
     unsigned char for_skip; /* Units behind its target that an exhausted FOR_ITER skips. */
+    int blind; /* Some code runs without the events that it needs, for want of memory (recheck.c, I4). */
     int several_threads; /* There has been more than one thread while checks were armed. */
     int era;   /* Counts how often `level` has come from 0. */
     int level; /* Effects (codeinfo.h) after which checks are due, in any code. */
@@ -138,27 +144,33 @@ CoreState *state_for_callback(void);
 
 /* events.c */
 int events_note(CoreState *state, PyObject *token, DeltaKind kind, PyObject *data, const Blame *blame);
+void events_miss(CoreState *state, PyObject *token);
 int events_drain(CoreState *state);
+void events_drain_later(void);
 int events_wait_for(CoreState *state, PyThreadState *thread);
 int events_is_own(void);
 int events_is_draining(void);
 PyObject *events_own(PyObject *module, PyObject *flag);
 PyObject *events_take(PyObject *module, PyObject *unused);
+PyObject *events_take_missed(PyObject *module, PyObject *unused);
 PyObject *events_set_due(PyObject *module, PyObject *number);
 PyObject *events_forget_threads(PyObject *module, PyObject *unused);
 void events_clear(CoreState *state);
 void blame_release(Blame *blame);
 void blame_current(Blame *blame);
+void blame_caller(Blame *blame);
 
 /* instrument.c */
 int instrument_code(CoreState *state, CodeInfo *info, int again);
 int instrument_all(CoreState *state, int again);
-int instrument_stop_after(CoreState *state, const Blame *blame);
+void instrument_stop_after(CoreState *state, const Blame *blame);
+void instrument_stop_here(CoreState *state);
 int instrument_end_stop(CoreState *state, CodeInfo *info);
 void instrument_unlink(CoreState *state, CodeInfo *info);
 PyObject *instrument_use_tool(PyObject *module, PyObject *args);
 PyObject *instrument_set_level(PyObject *module, PyObject *effects);
 int instrument_see_threads(CoreState *state);
+int instrument_anew(CoreState *state);
 void instrument_clear(CoreState *state);
 
 /* raising.c */
@@ -180,6 +192,7 @@ int check_changed(CoreState *state, Check *check);
 int check_report(CoreState *state, Check *check, const Blame *blame);
 int check_note_end(CoreState *state, Check *check, const Blame *blame);
 void check_lose_frame(Check *check);
+void check_suspend(Check *check);
 PyObject *frame_local(PyObject *module, PyObject *args);
 PyObject *frame_cell(PyObject *module, PyObject *args);
 

@@ -56,7 +56,7 @@ set_trace(PyThreadState *thread, Py_tracefunc function)
 static Traced *
 add_traced(CoreState *state, PyThreadState *thread)
 {
-    Traced **list = PyMem_Resize(state->traced, Traced *, (size_t)state->traced_count + 1);
+    Traced **list = resize_memory(state->traced, state->traced_count + 1, sizeof(Traced *));
     Traced *traced = PyMem_Calloc(1, sizeof(Traced));
     if (list != NULL) {
         state->traced = list;
@@ -125,7 +125,7 @@ trace_all(CoreState *state)
         traced->previous = thread->c_tracefunc;
         result = set_trace(thread, tracer);
     }
-    state->thread_head = head; /* I3 */
+    state->thread_head = result < 0 ? NULL : head; /* I3; NULL: try again. */
     state->installing = 0;
     return result;
 }
@@ -244,10 +244,7 @@ settle_blame(CoreState *state, Traced *traced, PyFrameObject *frame, int what, B
     *blame = (Blame){.thread = traced->thread, .frame = (PyFrameObject *)Py_NewRef(frame), .offset = -1};
     PyCodeObject *code = PyFrame_GetCode(frame);
     if (what == PyTrace_CALL) {
-        PyFrameObject *caller = PyFrame_GetBack(frame);
-        if (caller != NULL) {
-            Py_SETREF(blame->frame, caller);
-        }
+        blame_caller(blame);
     }
     else if (what == PyTrace_EXCEPTION) {
         /* The frame's current instruction raised. */
@@ -258,6 +255,8 @@ settle_blame(CoreState *state, Traced *traced, PyFrameObject *frame, int what, B
         blame->offset = unit >= 0 ? 2 * unit : traced->offset;
         blame->one_of_several = info != NULL && (info->merged[blame->offset / 2] ||
                                                  info->grain[traced->offset / 2] == GRAIN_LINE_OF_SEVERAL);
+        blame->unknown = info == NULL;
+        PyErr_Clear();
     }
     else {
         /* The first event of a frame that ran already: somewhere before this instruction. */
@@ -274,10 +273,9 @@ report_locals(CoreState *state, Traced *traced, FrameRef *ref)
     CodeInfo *info = code_info(state, ref->code);
     int unit = traced->code == ref->code ? traced->offset / 2 : -1;
     Blame blame = {.thread = traced->thread, .frame = (PyFrameObject *)Py_NewRef(ref->frame), .offset = -1};
-    if (info != NULL) {
-        frames_report_after(state, ref, &blame, info, unit);
-    }
+    blame.unknown = info == NULL;
     PyErr_Clear();
+    frames_report_after(state, ref, &blame, info, unit);
     blame_release(&blame);
 }
 
@@ -293,7 +291,7 @@ note_call(CoreState *state, PyFrameObject *frame)
 {
     CodeInfo *info = state->function_count == 0 ? NULL : code_info(state, frame->f_frame->f_code);
     if (info != NULL && info->calls > 0 && is_start(frame) && calls_note(state, info) < 0) {
-        PyErr_Clear(); /* Counted in state->lost. */
+        PyErr_Clear(); /* It counts as missed. */
     }
 }
 

@@ -46,6 +46,9 @@ class Mechanism(Protocol):
     def disarm(self, cell: Cell) -> None:
         """Report changes of `cell` no more; nothing when it is not armed."""
 
+    def disarm_all(self) -> None:
+        """Report no changes any more; may be called again when it has failed."""
+
 
 def all_mechanisms(report: Callable[[list[Event]], None]) -> tuple[Mechanism, ...]:
     """Return every mechanism, best first. The C ones report through `_core`, the others to `report`."""
