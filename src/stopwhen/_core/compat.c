@@ -7,6 +7,9 @@
 #include <internal/pycore_interpframe.h>
 #endif
 #include <internal/pycore_dict.h>
+#if PY_VERSION_HEX < 0x030C0000
+#include <internal/pycore_interp.h>
+#endif
 #include <internal/pycore_frame.h>
 
 PyObject *
@@ -138,18 +141,6 @@ compat_runs_python(PyThreadState *thread)
 }
 
 #if HAS_MONITORING
-PyObject *
-compat_stack_item(int depth)
-{
-#if PY_VERSION_HEX >= 0x030E0000
-    (void)depth;
-    _PyStackRef item = current_frame()->stackpointer[-1];
-    return PyStackRef_IsNull(item) ? NULL : PyStackRef_AsPyObjectBorrow(item);
-#else
-    return depth <= 0 ? NULL : _PyFrame_Stackbase(current_frame())[depth - 1];
-#endif
-}
-
 int
 compat_keep_instruction_tool(PyCodeObject *code, long tool)
 {
@@ -167,6 +158,24 @@ compat_keep_instruction_tool(PyCodeObject *code, long tool)
     return 0;
 }
 #endif
+
+void
+compat_visit_objects(int (*visit)(PyObject *, void *), void *arg)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    PyUnstable_GC_VisitObjects(visit, arg);
+#else
+    struct _gc_runtime_state *collector = &PyInterpreterState_Get()->gc;
+    for (int i = 0; i < NUM_GENERATIONS; i++) {
+        PyGC_Head *head = &collector->generations[i].head;
+        for (PyGC_Head *one = _PyGCHead_NEXT(head); one != head; one = _PyGCHead_NEXT(one)) {
+            if (!visit((PyObject *)(one + 1), arg)) {
+                return;
+            }
+        }
+    }
+#endif
+}
 
 int
 compat_has_only_str_keys(PyObject *dict)

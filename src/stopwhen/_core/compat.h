@@ -98,12 +98,6 @@ void compat_forgive_stack(void);
 int compat_runs_python(PyThreadState *thread);
 
 #if HAS_MONITORING
-/* Return what is on top of the running frame's stack, borrowed; NULL when that is not known.
- *
- * Only while an INSTRUCTION event of that frame is handled. `depth` is how deep the stack is, which 3.12 and 3.13 do
- * not tell; negative when it is not known. */
-PyObject *compat_stack_item(int depth);
-
 /* Let `code`, whose INSTRUCTION events the tool `tool` has just turned on, keep a table of the tools that want them.
  * -1 with an exception set.
  *
@@ -113,6 +107,20 @@ PyObject *compat_stack_item(int depth);
  */
 int compat_keep_instruction_tool(PyCodeObject *code, long tool);
 #endif
+
+/* Call `visit` with each object that the garbage collector knows, until it returns 0. It makes and drops no such object. */
+void compat_visit_objects(int (*visit)(PyObject *, void *), void *arg);
+
+/* Return a type's dict, as a new reference. */
+static inline PyObject *
+compat_type_dict(PyTypeObject *type)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyType_GetDict(type);
+#else
+    return Py_XNewRef(type->tp_dict);
+#endif
+}
 
 /* True when looking up an exact str in `dict` compares it with other exact str only. */
 int compat_has_only_str_keys(PyObject *dict);

@@ -260,13 +260,23 @@ instrument_use_tool(PyObject *module, PyObject *args)
 int
 instrument_see_threads(CoreState *state)
 {
-    if (state->several_threads || PyThreadState_Next(PyInterpreterState_ThreadHead(PyInterpreterState_Get())) == NULL) {
+    if (state->several_threads) {
+        return 0;
+    }
+    PyThreadState *me = PyThreadState_Get();
+    if (me->next == NULL && me->prev == NULL) {
         return 0;
     }
     state->several_threads = 1;
     int result = instrument_all(state, 1);
     state->several_threads = result == 0; /* Or try again. */
     return result;
+}
+
+static int
+interest_of(const CoreState *state)
+{
+    return state->level == 0 ? 0 : state->level | DUE_RESULT | (state->hooked ? EFFECT_HOOKS : 0);
 }
 
 /* set_level(effects): after which instructions, in any code, checks are due; 0 for none. */
@@ -283,13 +293,28 @@ instrument_set_level(PyObject *module, PyObject *effects)
     int again = (level & ~before) != 0;
     state->era += state->level == 0 && level != 0;
     state->level = (int)level;
+    if (level != 0 && state->unsurveyed) {
+        hooks_survey(state);
+    }
+    state->interest = interest_of(state);
     int failed = instrument_all(state, again) < 0 ||
                  (level != 0 && (instrument_running(state) < 0 || instrument_see_threads(state) < 0));
     if (failed) {
         state->level = before;
+        state->interest = interest_of(state);
         return NULL;
     }
     Py_RETURN_NONE;
+}
+
+/* Hooks are about, or not any more: let checks be due accordingly. -1 with an exception set. */
+int
+instrument_set_hooked(CoreState *state, int hooked)
+{
+    int again = hooked && !state->hooked;
+    state->hooked = hooked;
+    state->interest = interest_of(state);
+    return again ? instrument_all(state, 1) : 0;
 }
 
 void

@@ -180,7 +180,7 @@ is_harmless(const CoreState *state, PyObject *callable)
             name = PyUnicode_InternFromString(((PyCFunctionObject *)callable)->m_ml->ml_name);
         }
     }
-    int is_known = name == NULL ? 0 : PySet_Contains(state->mutators, name) == 0;
+    int is_known = name != NULL && !(code_what_names(state, name) & NAMES_MUTATOR);
     Py_XDECREF(name);
     PyErr_Clear();
     return is_known;
@@ -203,10 +203,10 @@ report_late(CoreState *state, Check *check)
 }
 
 void
-large_see_operands(CoreState *state, CodeInfo *info, Py_ssize_t unit)
+large_see_operands(CoreState *state, const CodeInfo *info, Py_ssize_t unit)
 {
     int first, end;
-    if (!depths_operands(state, info, unit, &first, &end)) {
+    if (!depths_operands(info, unit, &first, &end)) {
         return;
     }
     if ((info->effect[unit] & (EFFECT_CALL | EFFECT_DIRECT)) == EFFECT_CALL) {

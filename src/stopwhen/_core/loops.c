@@ -7,7 +7,9 @@
  * I2. Until a start has been seen, the turns are checked (LOOP_UNKNOWN): the loop may have been running before. All is
  *     unknown again when checks are armed after a time without any, in which starts had no events.
  */
+#define Py_BUILD_CORE 1
 #include "codeinfo.h"
+#include "stack.h"
 
 #if HAS_MONITORING
 
@@ -18,7 +20,7 @@
 
 /* Note where loops start and turn; -1 with an exception set. */
 int
-loops_find(CoreState *state, CodeInfo *info, PyCodeObject *code, const unsigned char *bytes)
+loops_find(CoreState *state, CodeInfo *info, const unsigned char *bytes)
 {
     for (Py_ssize_t unit = 0; unit < info->length; unit += 1 + state->caches[bytes[2 * unit]]) {
         Py_ssize_t loop = unit + 1 + state->caches[bytes[2 * unit]];
@@ -36,9 +38,6 @@ loops_find(CoreState *state, CodeInfo *info, PyCodeObject *code, const unsigned 
             info->loop = PyMem_Calloc((size_t)info->length + 1, sizeof(int));
             if (info->loop == NULL) {
                 PyErr_NoMemory();
-                return -1;
-            }
-            if (depths_find(state, info, code, bytes) < 0) {
                 return -1;
             }
         }
@@ -67,7 +66,8 @@ see_start(CoreState *state, CodeInfo *info, int unit)
     if (*turn == LOOP_ANY) {
         return 1;
     }
-    PyObject *iterable = compat_stack_item(info->depth[unit]); /* Borrowed; NULL when the depth is not known. */
+    PyObject *iterable = stack_top(innermost_frame(PyThreadState_Get()),
+                                   info->depth[unit]); /* Borrowed; NULL when the depth is not known. */
     if (iterable != NULL && is_harmless(iterable)) {
         *turn = LOOP_HARMLESS;
         return 0;
@@ -99,7 +99,7 @@ int
 loops_due(CoreState *state, CodeInfo *info, int unit, int due)
 {
     forget_old_starts(state, info);
-    if ((due & DUE_LOOP_TURNS) && info->loop[unit] == LOOP_HARMLESS) {
+    if ((due & DUE_LOOP_TURNS) && info->loop[unit] == LOOP_HARMLESS && !state->hooked) {
         due = 0;
     }
     if ((due & DUE_LOOP_STARTS) && !see_start(state, info, unit)) {

@@ -211,10 +211,11 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     CoreState *state = PyModule_GetState(module);
     Py_VISIT(state->handler);
     Py_VISIT(state->absent);
-    Py_VISIT(state->mutators);
+    Py_VISIT(state->names);
     Py_VISIT(state->check_type);
     Py_VISIT(state->callback_type);
     Py_VISIT(state->method_wrapper_type);
+    Py_VISIT(state->partial_type);
     Py_VISIT(state->frame_ref_type);
     Py_VISIT(state->set_local_events);
     Py_VISIT(state->disable);
@@ -239,10 +240,11 @@ module_clear(PyObject *module)
     frames_clear(state);
     Py_CLEAR(state->absent);
     Py_CLEAR(state->own_folder);
-    Py_CLEAR(state->mutators);
+    Py_CLEAR(state->names);
     Py_CLEAR(state->check_type);
     Py_CLEAR(state->callback_type);
     Py_CLEAR(state->method_wrapper_type);
+    Py_CLEAR(state->partial_type);
     Py_CLEAR(state->frame_ref_type);
     return 0;
 }
@@ -260,6 +262,21 @@ module_free(void *module)
             the_state = NULL;
         }
     }
+}
+
+/* Keep the types that no header declares; -1 with an exception set. */
+static int
+find_types(CoreState *state)
+{
+    PyObject *functools = PyImport_ImportModule("_functools");
+    PyObject *wrapper = PyObject_GetAttrString(Py_None, "__repr__");
+    if (functools != NULL && wrapper != NULL) {
+        state->partial_type = (PyTypeObject *)PyObject_GetAttrString(functools, "partial");
+        state->method_wrapper_type = (PyTypeObject *)Py_NewRef(Py_TYPE(wrapper));
+    }
+    Py_XDECREF(functools);
+    Py_XDECREF(wrapper);
+    return state->partial_type == NULL ? -1 : 0;
 }
 
 static int
@@ -282,12 +299,9 @@ module_exec(PyObject *module)
     }
     state->check_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &check_spec, NULL);
     state->callback_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &callback_spec, NULL);
-    PyObject *wrapper = PyObject_GetAttrString(Py_None, "__repr__");
-    if (wrapper == NULL) {
+    if (find_types(state) < 0) {
         return -1;
     }
-    state->method_wrapper_type = (PyTypeObject *)Py_NewRef(Py_TYPE(wrapper));
-    Py_DECREF(wrapper);
     state->frame_ref_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &frame_ref_spec, NULL);
     if (state->check_type == NULL || state->callback_type == NULL || state->frame_ref_type == NULL ||
         PyModule_AddObjectRef(module, "Check", (PyObject *)state->check_type) < 0) {

@@ -9,9 +9,11 @@
  * I5. While `blind` is set, some code may run without events, for want of memory to turn them on: nobody is blamed for what
  *     a look finds then, it counts as missed.
  */
+#define Py_BUILD_CORE 1
 #include "codeinfo.h"
 #include "frames.h"
 #include "large.h"
+#include "stack.h"
 
 int
 recheck_add(CoreState *state, Check *check)
@@ -26,6 +28,7 @@ recheck_add(CoreState *state, Check *check)
         state->check_capacity = capacity;
     }
     state->checks[state->check_count++] = check; /* I1 */
+    hooks_expect(state, check);
     return 0;
 }
 
@@ -36,6 +39,7 @@ recheck_remove(CoreState *state, Check *check)
         if (state->checks[i] == check) {
             state->check_count--;
             memmove(&state->checks[i], &state->checks[i + 1], (size_t)(state->check_count - i) * sizeof(Check *));
+            state->patience = 0; /* What hooks there are may have been to this (hooks.c). */
             return;
         }
     }
@@ -126,40 +130,40 @@ recheck_blame_other_thread(CoreState *state, Blame *blame)
 }
 
 static int
-copy_table(unsigned char *table, Py_ssize_t size, Py_buffer *from)
+copy_table(void *table, Py_ssize_t size, Py_buffer *from)
 {
     int result = 0;
     if (from->len == size) {
         memcpy(table, from->buf, (size_t)size);
     }
     else {
-        PyErr_Format(PyExc_ValueError, "an opcode table of %zd entries, not %zd", size, from->len);
+        PyErr_Format(PyExc_ValueError, "an opcode table of %zd bytes, not %zd", size, from->len);
         result = -1;
     }
     PyBuffer_Release(from);
     return result;
 }
 
-/* set_opcodes(caches, effects, operators, name shifts, jumps, local stores, mutators, EXTENDED_ARG, YIELD_VALUE, BINARY_OP, GET_ITER,
- * FOR_ITER, skip): mechanisms/opcodes.py. */
+/* set_opcodes(caches, effects, operators, name shifts, jumps, local stores, names, EXTENDED_ARG, YIELD_VALUE, BINARY_OP,
+ * GET_ITER, FOR_ITER, CALL, skip): mechanisms/opcodes.py. */
 PyObject *
 recheck_set_opcodes(PyObject *module, PyObject *args)
 {
     CoreState *state = PyModule_GetState(module);
     Py_buffer caches, effects, operators, name_shift, jumps, local_stores;
-    PyObject *mutators; /* Borrowed from args. */
-    if (!PyArg_ParseTuple(args, "y*y*y*y*y*y*O!bbbbbb", &caches, &effects, &operators, &name_shift, &jumps,
-                          &local_stores, &PyFrozenSet_Type, &mutators, &state->extended_arg, &state->yield_value,
-                          &state->binary_op, &state->get_iter, &state->for_iter, &state->for_skip)) {
+    PyObject *names; /* Borrowed from args. */
+    if (!PyArg_ParseTuple(args, "y*y*y*y*y*y*O!bbbbbbb", &caches, &effects, &operators, &name_shift, &jumps,
+                          &local_stores, &PyDict_Type, &names, &state->extended_arg, &state->yield_value,
+                          &state->binary_op, &state->get_iter, &state->for_iter, &state->call, &state->for_skip)) {
         return NULL;
     }
-    int failed = copy_table(state->caches, 256, &caches);
-    failed |= copy_table(state->effects, 256, &effects);
-    failed |= copy_table(state->operators, 32, &operators);
-    failed |= copy_table(state->name_shift, 256, &name_shift);
-    failed |= copy_table(state->jump_kind, 256, &jumps);
-    failed |= copy_table(state->local_stores, 256, &local_stores);
-    Py_XSETREF(state->mutators, Py_NewRef(mutators));
+    int failed = copy_table(state->caches, sizeof(state->caches), &caches);
+    failed |= copy_table(state->effects, sizeof(state->effects), &effects);
+    failed |= copy_table(state->operators, sizeof(state->operators), &operators);
+    failed |= copy_table(state->name_shift, sizeof(state->name_shift), &name_shift);
+    failed |= copy_table(state->jump_kind, sizeof(state->jump_kind), &jumps);
+    failed |= copy_table(state->local_stores, sizeof(state->local_stores), &local_stores);
+    Py_XSETREF(state->names, Py_NewRef(names));
     return failed ? NULL : Py_NewRef(Py_None);
 }
 
@@ -174,6 +178,9 @@ recheck_set_level(PyObject *module, PyObject *effects)
         return NULL;
     }
     state->level = (int)level;
+    if (level != 0 && state->unsurveyed) {
+        hooks_survey(state);
+    }
     Py_RETURN_NONE;
 }
 #endif
@@ -260,8 +267,22 @@ recheck_resync(PyObject *module, PyObject *Py_UNUSED(unused))
 
 typedef enum { AFTER_INSTRUCTION, AT_START, AT_RAISE } Moment;
 
+/* Blame what can have run just before the instruction at `offset`: `begun`, if that is known and not -1. */
 static void
-settle_blame(CoreState *state, const CodeInfo *info, int offset, Moment moment, Blame *blame)
+blame_before(CoreState *state, const CodeInfo *info, int offset, int begun, Blame *blame)
+{
+    int culprit = begun >= 0 ? begun : info->culprit[offset / 2];
+    int other = begun >= 0 ? -1 : info->other[offset / 2];
+    blame->offset = culprit < 0 ? offset : 2 * culprit;
+    blame->one_of_several = culprit >= 0 && info->merged[culprit] && !state->hooked;
+    if (state->hooked && (other >= 0 || culprit < 0)) {
+        blame->other_code = (PyCodeObject *)Py_NewRef(info->code);
+        blame->other_offset = other < 0 ? 0 : 2 * other;
+    }
+}
+
+static void
+settle_blame(CoreState *state, const CodeInfo *info, int offset, int begun, Moment moment, Blame *blame)
 {
     if (recheck_blame_other_thread(state, blame)) {
         return;
@@ -271,9 +292,7 @@ settle_blame(CoreState *state, const CodeInfo *info, int offset, Moment moment, 
         blame->offset = offset;
     }
     else if (moment == AFTER_INSTRUCTION) {
-        int culprit = info->culprit[offset / 2];
-        blame->offset = culprit < 0 ? offset : 2 * culprit;
-        blame->one_of_several = culprit >= 0 && info->merged[culprit];
+        blame_before(state, info, offset, begun, blame);
     }
     else {
         /* Nothing of this frame has run: its caller's instruction is still executing and made the change. */
@@ -325,7 +344,7 @@ report_locals(CoreState *state, FrameRef *ref, int offset, Moment moment)
 
 /* Compare all checks; the change, if there is one, was made just before this moment. */
 static inline Py_ALWAYS_INLINE void
-look(CoreState *state, CodeInfo *info, int offset, Moment moment)
+look(CoreState *state, CodeInfo *info, int offset, int begun, Moment moment)
 {
     FrameRef *ref = frames_running(state);
     if (ref != NULL && frames_find_change(state, ref)) {
@@ -334,7 +353,7 @@ look(CoreState *state, CodeInfo *info, int offset, Moment moment)
     if (recheck_finds_change(state, LOOK_QUICK)) {
         PendingError error = take_pending_error();
         Blame blame;
-        settle_blame(state, info, offset, moment, &blame);
+        settle_blame(state, info, offset, begun, moment, &blame);
         blame.unknown |= state->blind; /* I5 */
         recheck_report_all(state, &blame, LOOK_QUICK);
         blame_release(&blame);
@@ -343,7 +362,9 @@ look(CoreState *state, CodeInfo *info, int offset, Moment moment)
     if (state->blind) {
         regain_sight(state);
     }
-    state->last_thread = PyThreadState_Get();
+    if (state->several_threads || state->last_thread == NULL) {
+        state->last_thread = PyThreadState_Get();
+    }
 }
 
 /* Let the handler take what waits for this thread. -1 with an exception for the program. */
@@ -364,16 +385,23 @@ offset_of(PyObject *number)
     return (int)PyUnstable_Long_CompactValue((PyLongObject *)number);
 }
 
-static inline CodeInfo *
-latest_info(CoreState *state, PyCodeObject *code)
-{
-    return state->latest_code == code ? state->latest_info : code_info(state, code);
-}
-
 static inline PyObject *
 none_unless(int result)
 {
     return result < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+/* While there are hooks every instruction has its event: note this one, and return which the frame has begun before it;
+ * -1 when another frame's events have come between, or nothing is known. */
+static int
+begin_instruction(CoreState *state, const CodeInfo *info, int unit)
+{
+    const void *frame = innermost_frame(PyThreadState_Get());
+    int begun = state->begun_in == frame && state->begun_of == info->code ? state->begun : -1;
+    state->begun_in = frame;
+    state->begun_of = info->code;
+    state->begun = unit;
+    return begun;
 }
 
 PyObject *
@@ -381,7 +409,7 @@ recheck_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t count
 {
     assert(count == 2);
     PyCodeObject *code = (PyCodeObject *)args[0];
-    CodeInfo *info = latest_info(state, code);
+    CodeInfo *info = code_info(state, code);
     if (info == NULL) {
         PyErr_Clear();
         Py_RETURN_NONE;
@@ -390,20 +418,31 @@ recheck_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t count
         raising_end(state);
     }
     int offset = offset_of(args[1]);
-    int interest = state->level | (code_has_locals(info) ? EFFECT_LOCAL : 0);
+    int interest = state->interest | (code_has_locals(info) ? EFFECT_LOCAL : 0);
     int due = info->due[offset / 2];
     int is_due = state->several_threads && state->level != 0 && (due & DUE_SWITCH) && !info->is_ours;
     if (due & (DUE_LOOP_STARTS | DUE_LOOP_TURNS)) {
         due = loops_due(state, info, offset / 2, due);
     }
     is_due |= (due & interest) != 0 && !info->is_ours;
+    int begun = state->hooked ? begin_instruction(state, info, offset / 2) : -1;
     if (is_due) {
-        look(state, info, offset, AFTER_INSTRUCTION);
+        look(state, info, offset, begun, AFTER_INSTRUCTION);
+        if (due & DUE_RESULT) {
+            PyObject *result = stack_top(innermost_frame(PyThreadState_Get()), info->depth[offset / 2]);
+            if (result != NULL && Py_TYPE(result)->tp_call != NULL) {
+                hooks_see(state, result);
+            }
+        }
+        if (state->hooked && --state->patience <= 0) {
+            hooks_survey(state);
+        }
     }
     if ((due & DUE_OPERANDS) && state->large_count > 0 && (info->effect[offset / 2] & state->level) && !info->is_ours) {
         is_due = 1;
         large_see_operands(state, info, offset / 2);
     }
+    is_due |= state->hooked && !info->is_ours;
     if (!info->awaited && !is_due) {
         return Py_NewRef(state->disable == NULL ? Py_None : state->disable); /* I3 */
     }
@@ -425,7 +464,7 @@ recheck_on_start(CoreState *state, PyObject *const *args, Py_ssize_t count)
 {
     assert(count >= 2);
     PyCodeObject *code = (PyCodeObject *)args[0];
-    CodeInfo *info = latest_info(state, code);
+    CodeInfo *info = code_info(state, code);
     if (info == NULL) {
         PyErr_Clear();
         state->blind = 1; /* I5 */
@@ -440,7 +479,7 @@ recheck_on_start(CoreState *state, PyObject *const *args, Py_ssize_t count)
     if (instrument_see_threads(state) < 0) {
         PyErr_Clear();
     }
-    look(state, info, offset_of(args[1]), AT_START);
+    look(state, info, offset_of(args[1]), -1, AT_START);
     if (info->calls > 0 && calls_note(state, info) < 0) {
         PyErr_Clear(); /* It counts as missed. */
     }
@@ -456,12 +495,12 @@ recheck_on_raise(CoreState *state, PyObject *const *args, Py_ssize_t count)
         raising_correct_traceback(state, args[2], traceback);
         Py_XDECREF(traceback);
     }
-    CodeInfo *info = latest_info(state, (PyCodeObject *)args[0]);
+    CodeInfo *info = code_info(state, (PyCodeObject *)args[0]);
     if (info == NULL || info->is_ours) {
         PyErr_Clear();
         Py_RETURN_NONE;
     }
-    look(state, info, offset_of(args[1]), AT_RAISE);
+    look(state, info, offset_of(args[1]), -1, AT_RAISE);
     return none_unless(drain_own(state));
 }
 
@@ -473,7 +512,7 @@ recheck_on_exit(CoreState *state, PyObject *const *args, Py_ssize_t count)
     if (state->raising.code == (PyCodeObject *)args[0]) {
         raising_end(state);
     }
-    CodeInfo *info = latest_info(state, (PyCodeObject *)args[0]);
+    CodeInfo *info = code_info(state, (PyCodeObject *)args[0]);
     if (info == NULL || info->local_checks == 0) {
         PyErr_Clear();
         Py_RETURN_NONE;

@@ -47,6 +47,8 @@ typedef struct Traced Traced;
 typedef struct FrameRef FrameRef;
 typedef struct WatchedFunction WatchedFunction;
 
+#define RECENT_CODES 256
+
 typedef struct {
     PyObject *handler; /* Owned; NULL when no session listens. Called without arguments to drain the queue. */
     PyObject *absent;  /* Owned. stopwhen.types.ABSENT. */
@@ -67,24 +69,39 @@ typedef struct {
 
     /* Opcode tables, filled by Python from the `opcode` module. */
     unsigned char caches[256];
-    unsigned char effects[256];
-    unsigned char operators[32];   /* Effects of BINARY_OP by its argument. */
+    unsigned short effects[256];
+    unsigned short operators[32];  /* Effects of BINARY_OP by its argument, beside those that it has with any. */
     unsigned char local_stores[256]; /* codeinfo.h: LOCAL_STORE... */
     unsigned char name_shift[256]; /* How far to shift an argument right to get an index of co_names. */
-    PyCodeObject *latest_code; /* Never followed: the code whose information was asked for last, or NULL. */
-    CodeInfo *latest_info;
-    PyObject *mutators;            /* Owned frozenset of names of functions that change data. */
+    struct {
+        PyCodeObject *code; /* Never followed; NULL for none. */
+        CodeInfo *info;
+    } recent[RECENT_CODES]; /* Information that was asked for lately, by the address of its code. */
+    PyObject *names; /* Owned dict: name of a function -> what it tells of it. */
     unsigned char extended_arg;
     unsigned char yield_value;
     unsigned char binary_op;
     unsigned char get_iter;
     unsigned char for_iter;
+    unsigned char call;
     unsigned char jump_kind[256]; /* loops.c: JUMP_... of mechanisms/opcodes.py. */
     unsigned char for_skip; /* Units behind its target that an exhausted FOR_ITER skips. */
     int blind; /* Some code runs without the events that it needs, for want of memory (recheck.c, I4). */
     int several_threads; /* There has been more than one thread while checks were armed. */
     int era;   /* Counts how often `level` has come from 0. */
     int level; /* Effects (codeinfo.h) after which checks are due, in any code. */
+    int interest; /* What of `due` counts on 3.12+: `level`, and what comes with it. */
+
+    /* C functions in the way of other instructions (hooks.c). */
+    int hooked;                   /* There are such as can change the data: checks are due after nearly everything. */
+    int unsurveyed;               /* Something is checked of which it is not known whether there are. */
+    unsigned char bound_to[4096]; /* Bits, by address: objects that a C function may be bound to. */
+    int patience;                 /* Checks until the next survey. */
+    int next_patience;
+    PyTypeObject *partial_type;   /* Owned. functools.partial. */
+    const void *begun_in;         /* Never followed: frame of the instruction that had the last event while hooked, */
+    const PyCodeObject *begun_of; /* its code, */
+    int begun;                    /* and its unit. */
 
     /* Local events (instrument.c). */
     PyObject *set_local_events; /* Owned; NULL when there is no tool id. */
@@ -171,7 +188,13 @@ PyObject *instrument_use_tool(PyObject *module, PyObject *args);
 PyObject *instrument_set_level(PyObject *module, PyObject *effects);
 int instrument_see_threads(CoreState *state);
 int instrument_anew(CoreState *state);
+int instrument_set_hooked(CoreState *state, int hooked);
 void instrument_clear(CoreState *state);
+
+/* hooks.c */
+void hooks_see(CoreState *state, PyObject *object);
+void hooks_expect(CoreState *state, const Check *check);
+void hooks_survey(CoreState *state);
 
 /* raising.c */
 int raising_raise(CoreState *state, PyObject *exception, PyObject *frame, int writer);
