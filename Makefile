@@ -1,5 +1,6 @@
 # make demo   the story of the README: names the line of nose that put project/lib on sys.path
 # make test   the tests, on all processors; make test TESTS="tests/unit -k edges" for some of them
+# make sanitize   the tests of the C module, with the module built to check memory and undefined behaviour
 # Each sets up what it needs in a virtual environment, once. PYTHON=python3.13 chooses another interpreter.
 
 PYTHON ?= python3
@@ -9,7 +10,16 @@ BIN    := $(abspath $(VENV))/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 BUILD  := pyproject.toml setup.py $(wildcard src/stopwhen/_core/*.[ch])
 
-.PHONY: demo test bench lint format docs-check clean
+# What the sanitizers of gcc and clang find in the C module ends the tests; the interpreter's own leaks are not of interest.
+SANITIZED := build/sanitized/$(notdir $(VENV))
+SANITIZE  := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g -UNDEBUG \
+  -DSTOPWHEN_FAILING=\"$(CURDIR)/tests/native/failing.h\"
+CHECKED   := LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
+  ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=1:log_path=$(abspath $(SANITIZED))/report \
+  UBSAN_OPTIONS=print_stacktrace=1:log_path=$(abspath $(SANITIZED))/report \
+  PYTHONMALLOC=malloc PYTHONPATH=$(abspath $(SANITIZED))/lib
+
+.PHONY: demo test sanitize bench lint format docs-check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -17,6 +27,14 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(or $(TESTS),-n auto)
+
+sanitize: $(VENV)/.test
+	@$(PIP) 'setuptools>=77'
+	CFLAGS='$(CFLAGS) $(SANITIZE)' $(BIN)/python setup.py -q build --build-base $(SANITIZED) --build-lib $(SANITIZED)/lib
+	$(CHECKED) $(BIN)/python -c 'from stopwhen._core import __file__ as f; assert "sanitized" in f, f'
+	@rm -f $(SANITIZED)/report.*
+	$(CHECKED) $(BIN)/python -m pytest -p no:cacheprovider $(or $(TESTS),-n auto tests/native) || { cat $(SANITIZED)/report.*; exit 1; }
+	@! cat $(SANITIZED)/report.* 2>/dev/null  # of a process that a test started
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/overhead.py

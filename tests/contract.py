@@ -131,7 +131,7 @@ class Module(types.ModuleType):
     def run(self, source: str) -> None:
         """Run `source` as this module's code, with a file that it stands in."""
         self.path.write_text(source, encoding="utf-8")
-        exec(compile(source, os.fspath(self.path), "exec"), self.__dict__)
+        exec(compile(source, os.fspath(self.path), "exec", dont_inherit=True), self.__dict__)
 
 
 def described(case_hits: Iterable[Hit], path: Path) -> list[Expected]:

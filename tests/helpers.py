@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-SOURCE = Path(__file__).parents[1] / "src"
+import stopwhen
+
+SOURCE = Path(stopwhen.__file__).parents[1]
 PROGRAMS = Path(__file__).parent / "programs"
 
 _MARK = re.compile(r"#[^#]*?@(\w+)\s*$")
@@ -38,6 +40,7 @@ def run_python(
     stdin: str = "",
     env: dict[str, str] | None = None,
     python: str = sys.executable,
+    timeout: float = 120,
 ) -> Result:
     """Run `python words...` with this source tree importable."""
     path = os.pathsep.join(filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")]))
@@ -48,7 +51,7 @@ def run_python(
         env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1", **(env or {})},
         capture_output=True,
         check=False,
-        timeout=120,
+        timeout=timeout,
     )
     return Result(_text(process.stdout), _text(process.stderr), process.returncode)
 

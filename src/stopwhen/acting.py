@@ -6,6 +6,7 @@ from _thread import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stopwhen import actions, conditions, env
+from stopwhen.missed import is_own_failure
 from stopwhen.texts import text_of
 from stopwhen.types import Action
 
@@ -39,11 +40,15 @@ class Acting:
     Args:
         output: where logged hits and errors go.
         absorb: takes what has changed meanwhile as seen.
+        fail: takes note of an error of ours, for which a hit is not reported.
     """
 
-    def __init__(self, output: Output, absorb: Callable[[], None]) -> None:
+    def __init__(
+        self, output: Output, absorb: Callable[[], None], fail: Callable[[Watchpoint, BaseException], None]
+    ) -> None:
         self.output = output
         self._absorb = absorb
+        self._fail = fail
         self._due: dict[int, list[DueHit]] = {}
         self._threads: set[int] = set()
 
@@ -84,6 +89,10 @@ class Acting:
             try:
                 self._act(hit, frame)
             except BaseException as error:
+                watchpoint: Any = hit.watchpoint
+                if watchpoint.rules.action is not Action.RAISE and is_own_failure(error):
+                    self._fail(watchpoint, error)
+                    continue
                 offset = hit.places[0][1] if hit.places else 0
                 raised = Raise(error.with_traceback(None), frame, offset)
         return raised

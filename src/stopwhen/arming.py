@@ -62,6 +62,11 @@ class ArmedCells:
                 del self._readers[cell]
                 self._planned.pop(cell).mechanism.disarm(cell)
 
+    def clear(self) -> None:
+        """Forget all readers; the mechanisms are told by who calls this."""
+        self._readers.clear()
+        self._planned.clear()
+
     def replace(self, reader: Reader, before: Collection[Cell], now: Collection[Cell]) -> None:
         """Arm what `reader` reads `now`, and then only let go of what it no longer does.
 

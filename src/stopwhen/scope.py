@@ -97,6 +97,11 @@ class FrameScope:
         assert self._ref is not None, "a frame whose locals are read is not let go of"
         return self._ref
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the frame, of which a local is read, is gone."""
+        return self._ref is not None and self._ref.frame is None
+
     def let_go(self) -> None:
         """Speak of the frame no longer: none of the names that are asked for is a local of its own."""
         self._ref = None

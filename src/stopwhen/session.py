@@ -29,6 +29,7 @@ from stopwhen.hit import Hit
 from stopwhen.mechanisms import all_mechanisms, chosen
 from stopwhen.mechanisms.native import events_of
 from stopwhen.mechanisms.recheck import Recheck
+from stopwhen.missed import Missed, is_own_failure
 from stopwhen.plan import Plan, cells_of, plan_for, plan_for_many
 from stopwhen.rules import HitCondition, Rules, action_of, condition_of, depth_of, patterns_of
 from stopwhen.scope import FrameScope, NoScope, Scope
@@ -58,7 +59,10 @@ class Session:
         self._mechanisms = all_mechanisms(self._handle)
         self._waiting = Waiting()
         self._processing = False
-        self._acting = Acting(actions.Output(), self.absorb)
+        self._missed = Missed()
+        self._unsettled = False  # something may be half done, for want of memory: see _settle()
+        self._calls = _Calls()
+        self._acting = Acting(actions.Output(), self.absorb, self._fail)
         self._pid = os.getpid()
         if env.core is not None:
             env.core.open(self._drain, ABSENT, location.FOLDER)
@@ -125,7 +129,8 @@ class Session:
             action_of(action),
         )
         read_in = where or (resolve(scope) if frame is None else FrameScope(frame))
-        with self._lock:
+        self._steady()
+        with self._lock, self._calls:
             watchpoint = Watchpoint(
                 next(self._numbers),
                 expression,
@@ -137,8 +142,14 @@ class Session:
                 self,
                 self._usable(),
             )
-            self._arm(watchpoint)
-            self._watchpoints[watchpoint.number] = watchpoint
+            try:
+                self._arm(watchpoint)
+                self._watchpoints[watchpoint.number] = watchpoint
+            except StopwhenError:
+                raise
+            except BaseException:
+                self._unsettled = True
+                raise
             due = [self._already(one, armed_by) for one in watchpoint.activations.values() if one.seen.truth]
         raised = self._acting.run([one for one in due if one is not None])
         if raised is not None:
@@ -147,17 +158,22 @@ class Session:
 
     def watchpoints(self) -> list[Watchpoint]:
         """Return those that are not removed, by number."""
+        self._steady()
         return list(self._watchpoints.values())
 
     def clear(self) -> None:
         """Remove all watchpoints."""
         self.catch_up()
-        for watchpoint in self.watchpoints():
+        for watchpoint in list(self._watchpoints.values()):
             self.remove(watchpoint)
 
     def close(self) -> None:
         """Remove all watchpoints and let go of the interpreter. May be called twice."""
-        self.clear()
+        for step in (self.catch_up, self._steady, self.clear):
+            try:
+                step()
+            except MemoryError:
+                self._unsettled = True
         if env.core is not None:
             env.core.close()
             env.core.open(self._drain, ABSENT, location.FOLDER)
@@ -201,26 +217,25 @@ class Session:
 
     def enable(self, watchpoint: Watchpoint) -> None:
         """Arm `watchpoint` again; the present value counts as the last one seen."""
-        with self._lock:
+        with self._lock, self._calls:
             if not watchpoint.enabled and not watchpoint.removed:
                 self._arm(watchpoint)
                 watchpoint.enabled = True
 
     def disable(self, watchpoint: Watchpoint) -> None:
         """Disarm `watchpoint` until it is enabled."""
-        with self._lock:
+        with self._lock, self._calls:
             if watchpoint.enabled:
                 watchpoint.enabled = False
-                self._disarm(watchpoint)
+                self._disarm_surely(watchpoint)
 
     def remove(self, watchpoint: Watchpoint) -> None:
         """End `watchpoint`: nothing of it stays armed, and it holds none of the program's objects."""
-        with self._lock:
-            if not watchpoint.removed:
-                watchpoint.removed = True
-                self._disarm(watchpoint)
-                watchpoint.scope = NoScope()
-                self._watchpoints.pop(watchpoint.number, None)
+        with self._lock, self._calls:
+            watchpoint.removed = True
+            self._watchpoints.pop(watchpoint.number, None)
+            watchpoint.scope = _NO_SCOPE
+            self._disarm_surely(watchpoint)
 
     # Arming.
 
@@ -279,6 +294,12 @@ class Session:
             self._armed.drop(watchpoint.family, watchpoint.family.cells)
             watchpoint.family = None
 
+    def _disarm_surely(self, watchpoint: Watchpoint) -> None:
+        try:
+            self._disarm(watchpoint)
+        except MemoryError:
+            self._unsettled = True  # what is left of it goes with the next event or call
+
     # Scopes that stand for many.
 
     def _look_up(self, family: Family, past: Mapping[Cell, Any]) -> None:
@@ -309,29 +330,116 @@ class Session:
                 if due is not None:
                     self._acting.add(event.thread_id, due)
 
+    # After something was missed or left half done, for want of memory as a rule.
+
+    def _steady(self) -> None:
+        """Have nothing half done, before something new is begun."""
+        if self._unsettled:
+            with self._lock:
+                self._settle()
+
+    def _settle(self) -> None:
+        """Arm everything anew, and say what may have been missed.
+
+        Whatever fails in here, for want of memory again, may be tried again.
+        """
+        if self._processing or self._calls:
+            return
+        with self._calls:
+            self._arm_anew()
+        self._missed.tell(self.output, [one.expression.text for one in self._watchpoints.values() if one.enabled])
+        self._unsettled = False
+
+    def _arm_anew(self) -> None:
+        if env.core is not None:
+            if not self._missed.any_may:
+                self._process_all(events_of(env.core.take()))
+            while env.core.take():
+                pass
+        self._waiting.clear()
+        for watchpoint in list(self._watchpoints.values()):
+            self._disarm(watchpoint)
+        self._armed.clear()
+        for mechanism in self._mechanisms:
+            mechanism.disarm_all()
+        for watchpoint in list(self._watchpoints.values()):
+            if watchpoint.enabled:
+                self._arm_again(watchpoint)
+
+    def _arm_again(self, watchpoint: Watchpoint) -> None:
+        scope = watchpoint.scope
+        if isinstance(scope, FrameScope) and scope.is_over:
+            self.remove(watchpoint)
+            return
+        try:
+            self._arm(watchpoint)
+        except StopwhenError as error:
+            self._give_up(watchpoint, error)
+
+    def _give_up(self, watchpoint: Watchpoint, error: StopwhenError) -> None:
+        self.output.say(f"no longer watching {watchpoint.expression.text!r}: {error}")
+        self.remove(watchpoint)
+
+    def _fail(self, watchpoint: Watchpoint, error: BaseException) -> None:
+        """Take note that for an error of ours nothing came of a hit."""
+        self._unsettled = True
+        self._missed.because(error)
+        self._missed.add([watchpoint.expression.text])
+
     # Events.
 
-    def _drain(self) -> Raise | None:
+    def _drain(self) -> Raise | bool:
         """Take what the C module has noted, until there is nothing left; then run the actions of this thread.
 
         Returns:
-            What the C module is to raise in the program, so that no frame of ours is in the traceback.
+            What the C module is to raise in the program, so that no frame of ours is in the traceback; else whether
+            it is to call again as soon as it can.
         """
-        with self._lock:  # or threads would take records in one order, and process them in another
-            while records := env.core.take():
-                self._process_all(events_of(records))
-        return self._acting.run(self._take_due())
+        try:
+            with self._lock:  # or threads would take records in one order, and process them in another
+                self._work_off()
+            return self._acting.run(self._take_due()) or self._unsettled
+        except BaseException as error:
+            self._unsettled = True
+            self._missed.because(error)
+            if not is_own_failure(error):
+                raise
+            return True
+
+    def _work_off(self) -> None:
+        """Process what the C module has noted, and see to what it could not note."""
+        if self._unsettled:
+            self._settle()
+        self._missed.any_may = True  # as long as that is not done: whatever ends it leaves this mark
+        while records := env.core.take():
+            self._process_all(events_of(records))
+        tokens, others = ((), False) if self._calls else env.core.take_missed()
+        if tokens or others:
+            self._unsettled = True
+            cells = [token.cell for token in tokens]
+            self._missed.add([one.watchpoint.expression.text for cell in cells for one in self._armed.readers(cell)])
+            self._missed.any_may = others
+            self._settle()
+        self._missed.any_may = False
 
     def _handle(self, events: list[Event]) -> None:
         """Take events of a mechanism in Python."""
-        if events:
-            if self._acting.is_acting():
-                events = [event if event.own else _as_own(event) for event in events]
-            self._process_all(events)
-        if self._acting:
-            raised = self._acting.run(self._take_due())
-            if raised is not None:
-                raise raised.error
+        raised = None
+        try:
+            if events:
+                if self._acting.is_acting():
+                    events = [event if event.own else _as_own(event) for event in events]
+                self._process_all(events)
+            if self._acting:
+                raised = self._acting.run(self._take_due())
+            self._steady()
+        except BaseException as error:
+            self._unsettled = self._missed.any_may = True
+            self._missed.because(error)
+            if not is_own_failure(error):
+                raise
+        if raised is not None:
+            raise raised.error
 
     def _process_all(self, events: list[Event]) -> None:
         """Process `events` behind those that wait already; when called by what that runs, leave them waiting."""
@@ -362,8 +470,7 @@ class Session:
             else:
                 self._process(reader, event)
         except StopwhenError as error:
-            self.output.say(f"no longer watching {watchpoint.expression.text!r}: {error}")
-            self.remove(watchpoint)
+            self._give_up(watchpoint, error)
 
     def _process(self, activation: Activation, event: Event) -> None:
         watchpoint, seen = activation.watchpoint, activation.seen
@@ -472,7 +579,7 @@ class Session:
         if env.core is not None and self._watchpoints and not self._acting.is_acting():
             env.core.resync()
             raised = self._drain()
-            if raised is not None:
+            if isinstance(raised, Raise):
                 raise raised.error
 
     def absorb(self) -> None:
@@ -497,6 +604,25 @@ class Session:
         for mechanism in self._mechanisms:
             if isinstance(mechanism, Recheck):
                 mechanism.forget_threads()
+
+
+_NO_SCOPE = NoScope()
+
+
+class _Calls:
+    """How many calls that arm or disarm are running: nothing is settled amid them."""
+
+    def __init__(self) -> None:
+        self._running = 0
+
+    def __bool__(self) -> bool:
+        return self._running > 0
+
+    def __enter__(self) -> None:
+        self._running += 1
+
+    def __exit__(self, *_error: object) -> None:
+        self._running -= 1
 
 
 _current: Session | None = None

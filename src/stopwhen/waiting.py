@@ -28,6 +28,11 @@ class Waiting:
             if isinstance(event.delta, Rebound):
                 self._replaced.setdefault(event.cell, deque()).append(event.delta.old)
 
+    def clear(self) -> None:
+        """Let none of them be processed."""
+        self._events.clear()
+        self._replaced.clear()
+
     def pop(self) -> Event:
         """Take the first."""
         event = self._events.popleft()

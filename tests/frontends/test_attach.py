@@ -579,6 +579,17 @@ def test_a_process_that_cannot_import_stopwhen_is_said(tmp_path):
 
 
 @needs_remote_exec
+def test_a_process_that_imports_stopwhen_just_then_is_asked_again(terminal, target):
+    """A half-imported package is left alone."""
+    target.do("import stopwhen; stopwhen.__spec__._initializing = True")
+    child = terminal("attach", target.pid, "--action", "log", "--changes", "total")
+    child.expect_exact("waiting for process")
+    target.do("stopwhen.__spec__._initializing = False")
+    child.expect_exact("attached to process")
+    detach(child)
+
+
+@needs_remote_exec
 def test_a_process_with_another_version_of_stopwhen_is_said(target):
     """Both are named."""
     target.do("import stopwhen; stopwhen.__version__ = '0.0.7'")

@@ -53,6 +53,7 @@ ORDER = (
     "stopwhen.waiting",
     "stopwhen.hits",
     "stopwhen.actions",
+    "stopwhen.missed",
     "stopwhen.acting",
     "stopwhen.session",
     "stopwhen.guard",

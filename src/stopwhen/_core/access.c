@@ -128,9 +128,9 @@ access_arm(PyObject *module, PyObject *args)
     }
     if (state->access_count == state->access_capacity) {
         Py_ssize_t capacity = state->access_capacity == 0 ? 8 : 2 * state->access_capacity;
-        Access *accesses = PyMem_Resize(state->accesses, Access, (size_t)capacity);
+        Access *accesses = resize_memory(state->accesses, capacity, sizeof(Access));
         if (accesses == NULL) {
-            return PyErr_NoMemory();
+            return NULL;
         }
         state->accesses = accesses;
         state->access_capacity = capacity;
@@ -278,7 +278,7 @@ note(CoreState *state, PyObject *token, DeltaKind kind, int unit)
     blame_current(&blame);
     blame.offset = 2 * unit;
     if (events_note(state, token, kind, Py_NewRef(Py_None), &blame) < 0) {
-        PyErr_Clear(); /* Counted in state->lost. */
+        PyErr_Clear(); /* It counts as missed. */
     }
     blame_release(&blame);
 }
@@ -311,9 +311,12 @@ begin_store(CoreState *state, CodeInfo *info, int unit, InterpreterFrame *frame,
 {
     if (state->begun_count == state->begun_capacity) {
         Py_ssize_t capacity = state->begun_capacity == 0 ? 8 : 2 * state->begun_capacity;
-        Begun *begun = PyMem_Resize(state->begun, Begun, (size_t)capacity);
+        Begun *begun = resize_memory(state->begun, capacity, sizeof(Begun));
         if (begun == NULL) {
-            state->lost++;
+            PyErr_Clear();
+            for (Py_ssize_t i = 0; i < PyList_GET_SIZE(tokens); i++) {
+                events_miss(state, PyList_GET_ITEM(tokens, i));
+            }
             Py_DECREF(tokens);
             return;
         }

@@ -20,17 +20,18 @@ calls_note(CoreState *state, const CodeInfo *info)
     blame_current(&blame);
     PyObject *function = blame.frame == NULL ? NULL : compat_frame_function(blame.frame);
     int result = 0;
-    for (Py_ssize_t i = 0; i < state->function_count && result == 0; i++) {
+    for (Py_ssize_t i = 0; i < state->function_count; i++) {
         WatchedFunction *watched = &state->functions[i];
-        if (watched->function == function && watched->code == info->code) { /* I2 */
-            result = events_note(state, watched->token, DELTA_CALLED, Py_NewRef(Py_None), &blame);
+        if (watched->code == info->code && (watched->function == function || blame.unknown)) { /* I2 */
+            result |= events_note(state, watched->token, DELTA_CALLED, Py_NewRef(Py_None), &blame);
         }
     }
     blame_release(&blame);
     return result;
 }
 
-/* Change the number of functions of interest that have `code`. */
+/* Change the number of functions of interest that have `code`. -1 with an exception set: there are not more, but less all
+ * the same. */
 static int
 count(CoreState *state, PyCodeObject *code, int change)
 {
@@ -42,11 +43,12 @@ count(CoreState *state, PyCodeObject *code, int change)
     int again = change > 0 && !code_has_locals(info); /* Stores to locals were of no interest before. */
 #endif
     info->calls += change; /* I1 */
+    int result = 0;
 #if HAS_MONITORING
-    return instrument_code(state, info, again);
-#else
-    return 0;
+    result = instrument_code(state, info, again);
+    info->calls -= result < 0 && change > 0;
 #endif
+    return result;
 }
 
 static void
@@ -66,9 +68,9 @@ calls_arm(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "O!O", &PyFunction_Type, &function, &token)) {
         return NULL;
     }
-    WatchedFunction *functions = PyMem_Resize(state->functions, WatchedFunction, (size_t)state->function_count + 1);
+    WatchedFunction *functions = resize_memory(state->functions, state->function_count + 1, sizeof(WatchedFunction));
     if (functions == NULL) {
-        return PyErr_NoMemory();
+        return NULL;
     }
     state->functions = functions;
     PyCodeObject *code = (PyCodeObject *)PyFunction_GET_CODE(function);
@@ -81,12 +83,14 @@ calls_arm(PyObject *module, PyObject *args)
 }
 
 /* Take the function at `index` off the list, which takes its references over. */
-static int
+static void
 take(CoreState *state, Py_ssize_t index, WatchedFunction *taken)
 {
     *taken = state->functions[index];
     state->functions[index] = state->functions[--state->function_count];
-    return count(state, taken->code, -1);
+    if (count(state, taken->code, -1) < 0) {
+        PyErr_Clear(); /* More events than are needed do no harm; or the tool id is gone, and the events with it. */
+    }
 }
 
 /* disarm_calls(function); nothing when it is not armed. */
@@ -97,9 +101,9 @@ calls_disarm(PyObject *module, PyObject *function)
     for (Py_ssize_t i = 0; i < state->function_count; i++) {
         if (state->functions[i].function == function) {
             WatchedFunction taken;
-            int failed = take(state, i, &taken);
+            take(state, i, &taken);
             release(taken);
-            return failed < 0 ? NULL : Py_NewRef(Py_None);
+            break;
         }
     }
     Py_RETURN_NONE;
@@ -110,9 +114,7 @@ calls_clear(CoreState *state)
 {
     while (state->function_count > 0) {
         WatchedFunction taken;
-        if (take(state, state->function_count - 1, &taken) < 0) {
-            PyErr_Clear(); /* The tool id is gone, and the events with it. */
-        }
+        take(state, state->function_count - 1, &taken);
         release(taken);
     }
     PyMem_Free(state->functions);

@@ -4,13 +4,16 @@
  * I1. A check is due right after every instruction with an effect, bar those of I2, so whatever a check finds was done
  *     by the instruction that stands statically before it, or by the one that jumps there (EFFECT_JUMPS).
  * I2. Of several calls in one straight run on one line only the last is followed by a check, unless the line names a
- *     function that changes data, such as `append`. The line blamed is right all the same. Missed would be a change
- *     undone on its very line by two functions under other names: `f(1); g()` with `f, g = L.append, L.pop`; and one
- *     made by an operator and undone behind it: `L += [1]; del L[-1]`.
+ *     function that changes data, such as `append`, or there are hooks (hooks.c). The line blamed is right all the
+ *     same. Missed could be a change undone on its very line by two functions under other names, `f(1); g()`, with
+ *     `f, g = L.append, L.pop`: where such functions are, so are hooks.
  * I3. A thread lets another one run after a call and at a jump backwards. Where there are several, a check is due right
  *     after both, so that of two threads only one has done anything since the last check.
+ * I4. `culprit` of a unit is an instruction with an effect for which a check is always due, if one such can have run
+ *     just before it. Another one, which leads there by a jump or before one, is `other`.
  */
 #include "codeinfo.h"
+#include "exctable.h"
 
 #include "sites.h"
 
@@ -47,9 +50,10 @@ code_info_free(void *pointer)
     }
     CoreState *state = state_for_callback();
     if (state != NULL) {
-        if (state->latest_info == info) {
-            state->latest_code = NULL;
-            state->latest_info = NULL;
+        size_t place = recent_place(info->code);
+        if (state->recent[place].info == info) {
+            state->recent[place].code = NULL;
+            state->recent[place].info = NULL;
         }
 #if HAS_MONITORING
         instrument_unlink(state, info);
@@ -60,15 +64,32 @@ code_info_free(void *pointer)
     PyMem_Free(info->effect);
     PyMem_Free(info->due);
     PyMem_Free(info->culprit);
+    PyMem_Free(info->other);
     PyMem_Free(info->line);
     PyMem_Free(info->loop);
     PyMem_Free(info->depth);
     PyMem_Free(info->depth_after);
-    PyMem_Free(info->mutates);
+    PyMem_Free(info->names);
     PyMem_Free(info->merged);
     PyMem_Free(info->grain);
     PyMem_Free(info->stored);
     PyMem_Free(info);
+}
+
+static void
+note_culprit(CodeInfo *info, Py_ssize_t unit, Py_ssize_t culprit)
+{
+    int before = info->culprit[unit];
+    if (before < 0 || before == culprit) {
+        info->culprit[unit] = (int)culprit;
+    }
+    else if ((info->effect[culprit] & EFFECT_PLAIN) && !(info->effect[before] & EFFECT_PLAIN)) {
+        info->other[unit] = before; /* I4 */
+        info->culprit[unit] = (int)culprit;
+    }
+    else {
+        info->other[unit] = (int)culprit;
+    }
 }
 
 static void
@@ -77,11 +98,31 @@ mark_due(CoreState *state, CodeInfo *info, const unsigned char *bytes, Py_ssize_
     /* An EXTENDED_ARG may or may not get an event of its own: mark the instruction behind it as well. */
     for (; unit < info->length; unit++) {
         info->due[unit] |= info->effect[culprit] & EFFECT_ANY;
-        info->culprit[unit] = (int)culprit;
+        note_culprit(info, unit, culprit);
         if (bytes[2 * unit] != state->extended_arg) {
             break;
         }
     }
+}
+
+/* Mark `unit` with `flags` of DUE_..., which need no culprit. */
+static void
+mark_flags(CoreState *state, CodeInfo *info, const unsigned char *bytes, Py_ssize_t unit, int flags)
+{
+    for (; unit < info->length; unit++) {
+        info->due[unit] |= (unsigned short)flags;
+        if (bytes[2 * unit] != state->extended_arg) {
+            break;
+        }
+    }
+}
+
+int
+code_what_names(const CoreState *state, PyObject *name)
+{
+    PyObject *what = PyDict_GetItemWithError(state->names, name); /* Borrowed: an int, or NULL for nothing. */
+    PyErr_Clear();
+    return what == NULL ? 0 : (int)PyLong_AsLong(what);
 }
 
 /* Note the effect of each instruction and of its caches, and which lines name a function that changes data. */
@@ -94,17 +135,16 @@ find_effects(CoreState *state, CodeInfo *info, const unsigned char *bytes, PyObj
         unsigned int argument = bytes[2 * unit + 1] | (extended << 8);
         Py_ssize_t next = unit + 1 + state->caches[opcode];
         extended = opcode == state->extended_arg ? argument : 0;
-        unsigned char effect = state->effects[opcode];
+        unsigned short effect = state->effects[opcode];
         if (opcode == state->binary_op) {
-            effect = (unsigned char)(argument < 32 ? state->operators[argument] : 0);
+            effect |= argument < 32 ? state->operators[argument] : 0;
         }
         unsigned char shift = state->name_shift[opcode];
         if (shift != NO_NAME && (Py_ssize_t)(argument >> shift) < PyTuple_GET_SIZE(names)) {
-            info->mutates[unit] =
-                (unsigned char)PySet_Contains(state->mutators, PyTuple_GET_ITEM(names, argument >> shift));
+            info->names[unit] = (unsigned char)code_what_names(state, PyTuple_GET_ITEM(names, argument >> shift));
         }
         info->effect[unit] = effect;
-        if (effect & EFFECT_ANY) {
+        if (effect & EFFECT_PLAIN) {
             info->due[unit] |= DUE_OPERANDS;
         }
         info->stored[unit] = state->local_stores[opcode] | (int)(argument << 2);
@@ -112,18 +152,6 @@ find_effects(CoreState *state, CodeInfo *info, const unsigned char *bytes, PyObj
             info->effect[cache] = effect | EFFECT_CACHE;
         }
         unit = next;
-    }
-}
-
-/* Mark `unit` as one before which the interpreter may let another thread run (I3). */
-static void
-mark_switch(CoreState *state, CodeInfo *info, const unsigned char *bytes, Py_ssize_t unit)
-{
-    for (; unit < info->length; unit++) {
-        info->due[unit] |= DUE_SWITCH;
-        if (bytes[2 * unit] != state->extended_arg) {
-            break;
-        }
     }
 }
 
@@ -138,12 +166,12 @@ int
 code_line_names_mutator(const CodeInfo *info, Py_ssize_t unit)
 {
     for (Py_ssize_t i = unit; i >= 0 && info->line[i] == info->line[unit]; i--) {
-        if (info->mutates[i]) {
+        if (info->names[i] & NAMES_MUTATOR) {
             return 1;
         }
     }
     for (Py_ssize_t i = unit + 1; i < info->length && info->line[i] == info->line[unit]; i++) {
-        if (info->mutates[i]) {
+        if (info->names[i] & NAMES_MUTATOR) {
             return 1;
         }
     }
@@ -167,39 +195,86 @@ can_wait_for(const CodeInfo *info, Py_ssize_t unit)
         if (info->effect[i] & EFFECT_CALL) {
             return code_line_names_mutator(info, unit) ? -1 : i;
         }
+        if ((info->effect[unit] & EFFECT_INPLACE) && !(info->effect[i] & EFFECT_SHUFFLES)) {
+            return -1; /* Only for the store of the same statement, as in `a[0] += 1`. */
+        }
     }
     return -1;
+}
+
+/* Mark where the instruction at `unit` can lead as units before which a check is due for its sake. */
+static void
+mark_successors(CoreState *state, CodeInfo *info, const unsigned char *bytes, Py_ssize_t unit, unsigned int argument)
+{
+    unsigned char opcode = bytes[2 * unit];
+    int kind = state->jump_kind[opcode];
+    Py_ssize_t next = unit + 1 + state->caches[opcode];
+    if (!(kind & JUMP_AWAY)) {
+        mark_due(state, info, bytes, next, unit);
+    }
+    if (kind & JUMP_AHEAD) {
+        /* Exhausted, an iterator makes it jump to the target, past an END_FOR in some versions. */
+        mark_due(state, info, bytes, next + (Py_ssize_t)argument + (opcode == state->for_iter ? state->for_skip : 0),
+                 unit);
+    }
+    if ((kind & JUMP_BACK) && next >= (Py_ssize_t)argument) {
+        mark_due(state, info, bytes, next - (Py_ssize_t)argument, unit);
+    }
+}
+
+/* True when the instruction leaves on the stack what may be a C function bound to some object. */
+static int
+makes_function(CoreState *state, const CodeInfo *info, const unsigned char *bytes, Py_ssize_t unit,
+               unsigned int argument)
+{
+    if (!(info->effect[unit] & EFFECT_MAKES)) {
+        return 0;
+    }
+    if (bytes[2 * unit] == state->call) {
+        return makers_may_make_function(state, info, bytes, unit, (int)argument);
+    }
+    /* Since 3.12 an attribute's argument is odd where it is called right away; until then that was LOAD_METHOD. */
+    return (info->effect[unit] & EFFECT_CALL) ||
+           ((info->names[unit] & NAMES_MUTATOR) && !(HAS_MONITORING && (argument & 1)));
 }
 
 static void
 find_checks(CoreState *state, CodeInfo *info, const unsigned char *bytes)
 {
     unsigned int extended = 0;
-    for (Py_ssize_t unit = 0; unit < info->length;) {
+    for (Py_ssize_t unit = 0, next; unit < info->length; unit = next) {
         unsigned char opcode = bytes[2 * unit];
         unsigned int argument = bytes[2 * unit + 1] | (extended << 8);
-        Py_ssize_t next = unit + 1 + state->caches[opcode];
+        next = unit + 1 + state->caches[opcode];
         extended = opcode == state->extended_arg ? argument : 0;
         Py_ssize_t later = is_effect(info, unit) ? can_wait_for(info, unit) : -1;
         if (later >= 0) {
             info->merged[later] = 1;
-            mark_switch(state, info, bytes, next);
-            info->culprit[next] = (int)unit;
+            mark_flags(state, info, bytes, next, DUE_SWITCH | EFFECT_HOOKS);
+            note_culprit(info, next, unit);
         }
         else if (is_effect(info, unit)) {
-            mark_due(state, info, bytes, next, unit);
-            if (info->effect[unit] & EFFECT_JUMPS) {
-                /* Exhausted, an iterator makes it jump to the target, past an END_FOR in some versions. */
-                Py_ssize_t target = next + (Py_ssize_t)argument + (opcode == state->for_iter ? state->for_skip : 0);
-                if (target < info->length && info->culprit[target] < 0) {
-                    mark_due(state, info, bytes, target, unit);
-                }
+            mark_successors(state, info, bytes, unit, argument);
+            if (makes_function(state, info, bytes, unit, argument)) {
+                mark_flags(state, info, bytes, next, DUE_RESULT);
             }
         }
         if ((state->jump_kind[opcode] & JUMP_BACK) && next >= (Py_ssize_t)argument) {
-            mark_switch(state, info, bytes, next - (Py_ssize_t)argument);
+            mark_flags(state, info, bytes, next - (Py_ssize_t)argument, DUE_SWITCH);
         }
-        unit = next;
+    }
+}
+
+/* Where an exception leads, what was on the stack has been dropped. */
+static void
+find_handlers(CoreState *state, CodeInfo *info, PyCodeObject *code, const unsigned char *bytes)
+{
+    const unsigned char *byte = (const unsigned char *)PyBytes_AS_STRING(code->co_exceptiontable);
+    const unsigned char *end = byte + PyBytes_GET_SIZE(code->co_exceptiontable);
+    while (byte < end) {
+        ExceptionEntry entry;
+        byte = read_exception_entry(byte, &entry);
+        mark_flags(state, info, bytes, entry.target, EFFECT_HOOKS);
     }
 }
 
@@ -249,19 +324,23 @@ make_info(CoreState *state, PyCodeObject *code)
     }
     info->length = (Py_ssize_t)length;
     info->code = code;
-    info->effect = PyMem_Calloc(length + 1, 1);
-    info->due = PyMem_Calloc(length + 1, 1);
+    info->effect = PyMem_Calloc(length + 1, sizeof(unsigned short));
+    info->due = PyMem_Calloc(length + 1, sizeof(unsigned short));
     info->culprit = PyMem_Malloc(sizeof(int) * (length + 1));
-    info->mutates = PyMem_Calloc(length + 1, 1);
+    info->other = PyMem_Malloc(sizeof(int) * (length + 1));
+    info->depth = PyMem_Malloc(sizeof(int) * (length + 1));
+    info->depth_after = PyMem_Malloc(sizeof(int) * (length + 1));
+    info->names = PyMem_Calloc(length + 1, 1);
     info->merged = PyMem_Calloc(length + 1, 1);
     info->grain = PyMem_Calloc(length + 1, 1);
     info->stored = PyMem_Calloc(length + 1, sizeof(int));
-    if (info->effect == NULL || info->due == NULL || info->culprit == NULL || info->merged == NULL ||
-        info->grain == NULL || info->mutates == NULL || info->stored == NULL) {
+    if (info->effect == NULL || info->due == NULL || info->culprit == NULL || info->other == NULL ||
+        info->depth == NULL || info->depth_after == NULL || info->names == NULL || info->merged == NULL ||
+        info->grain == NULL || info->stored == NULL) {
         goto failed;
     }
     for (size_t unit = 0; unit <= length; unit++) {
-        info->culprit[unit] = -1;
+        info->culprit[unit] = info->other[unit] = -1;
     }
     if (state->own_folder != NULL) {
         Py_ssize_t ours = PyUnicode_Tailmatch(code->co_filename, state->own_folder, 0, PY_SSIZE_T_MAX, -1);
@@ -275,9 +354,11 @@ make_info(CoreState *state, PyCodeObject *code)
     }
     const unsigned char *bytes = (const unsigned char *)PyBytes_AS_STRING(bytecode);
     find_effects(state, info, bytes, code->co_names);
+    depths_find(state, info, code, bytes);
     find_checks(state, info, bytes);
+    find_handlers(state, info, code, bytes);
 #if HAS_MONITORING
-    if (loops_find(state, info, code, bytes) < 0) {
+    if (loops_find(state, info, bytes) < 0) {
         goto failed;
     }
 #endif
@@ -294,7 +375,7 @@ failed:
 }
 
 CodeInfo *
-code_info(CoreState *state, PyCodeObject *code)
+code_info_not_recent(CoreState *state, PyCodeObject *code)
 {
     void *info = NULL;
     if (PyUnstable_Code_GetExtra((PyObject *)code, state->code_extra, &info) < 0) {
@@ -312,8 +393,10 @@ code_info(CoreState *state, PyCodeObject *code)
             link_known(state, info);
         }
     }
-    state->latest_code = info == NULL ? NULL : code;
-    state->latest_info = info;
+    if (info != NULL) {
+        state->recent[recent_place(code)].code = code;
+        state->recent[recent_place(code)].info = info;
+    }
     return info;
 }
 

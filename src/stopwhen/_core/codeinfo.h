@@ -13,18 +13,25 @@
 #define EFFECT_BREAKS 32 /* the next instruction need not be the one behind it */
 #define EFFECT_SETS 64   /* EFFECT_CALL for the operators by which only sets and dicts change themselves */
 #define EFFECT_CACHE 128 /* not an instruction but a cache of the one before, whose effects it repeats */
+#define EFFECT_HOOKS 256 /* may run a C function that somebody has put in the way of it (hooks.c) */
+#define EFFECT_MAKES 1024 /* leaves on the stack what may be a C function bound to some object */
+#define EFFECT_SHUFFLES 2048 /* only moves what is on the stack */
+#define EFFECT_INPLACE 4096 /* of the operators with `=`: the store that belongs to it comes right behind */
 /* In `due` only, where EFFECT_DIRECT, EFFECT_JUMPS and EFFECT_BREAKS have no meaning (codeinfo.c, loops.c): */
 #define DUE_SWITCH 8       /* another thread may have run just before: due where there are several */
 #define DUE_LOOP_STARTS 16 /* a `for` loop takes its iterator here */
 #define DUE_LOOP_TURNS 32  /* the check is due for the loop's iterator alone */
 #define DUE_OPERANDS 128 /* the instruction itself has an effect: what it takes matters to large contents (large.c) */
+#define DUE_RESULT 512 /* what an instruction has put on the stack may be a C function bound to the data (hooks.c) */
 
-#define EFFECT_ANY (EFFECT_CALL | EFFECT_STORE | EFFECT_LOCAL | EFFECT_SETS)
+/* After which a check is always due, and those after which it is where hooks are about as well. */
+#define EFFECT_PLAIN (EFFECT_CALL | EFFECT_STORE | EFFECT_LOCAL | EFFECT_SETS)
+#define EFFECT_ANY (EFFECT_PLAIN | EFFECT_HOOKS)
 
 /* Kinds of jumps; the same values in mechanisms/opcodes.py. */
 #define JUMP_AHEAD 1 /* may jump forward by its argument */
 #define JUMP_AWAY 2 /* the next instruction does not run after it */
-#define JUMP_GENERATOR 4 /* makes a generator; the next instruction finds what is sent to it on the stack */
+#define JUMP_GENERATOR 4 /* makes a generator, which the next instruction finds on the stack */
 #define JUMP_BACK 8 /* jumps backward by its argument, and may let another thread run */
 
 /* How the argument of an instruction tells which locals it stores to; the same values in mechanisms/opcodes.py. */
@@ -32,24 +39,30 @@
 #define LOCAL_STORE_HIGH 2 /* its bits from the fourth on are */
 #define LOCAL_STORE_BOTH 3 /* so are the four below */
 
+/* What the name of a function tells; the same values in mechanisms/opcodes.py. */
+#define NAMES_MUTATOR 1 /* changes data, as `append` does, or makes such a function */
+#define NAMES_MAKER 2   /* makes a function that is bound to data */
+#define NAMES_PLAIN 4   /* is builtin, and neither */
+
 #define NO_NAME 255 /* in the table of name shifts: the argument is no index of co_names */
 
-#define DEPTH_UNKNOWN (-1) /* depths.c */
+#define STACK_UNKNOWN (-1)
 
 typedef struct CodeSites CodeSites;
 
 struct CodeInfo {
     Py_ssize_t length; /* In code units of two bytes. */
-    unsigned char *effect; /* Of the instruction that starts at a unit. */
-    unsigned char *due; /* Effects of the instructions that can have run just before a unit. */
+    unsigned short *effect; /* Of the instruction that starts at a unit. */
+    unsigned short *due; /* Effects of the instructions that can have run just before a unit. */
     int *culprit; /* Unit of that instruction; -1 where `due` is 0. */
-    unsigned char *mutates; /* The instruction loads the name of a function that changes data, such as `append`. */
+    int *other; /* Unit of another that can have run just before, by a jump, and has EFFECT_HOOKS; -1 for none. */
+    unsigned char *names; /* NAMES_... of the function whose name the instruction loads. */
     unsigned char *merged; /* The check after this unit's instruction is that of earlier ones on its line as well. */
     unsigned char *grain; /* tracing.c: how fine the events of the line that starts at a unit must be; 0: not known. */
     int grain_interest; /* tracing.c: for which effects of interest, and of sites, `grain` holds. */
     int grain_era;
     int *loop; /* loops.c */
-    int *depth; /* depths.c: of the stack before a unit; NULL as long as nobody needs it. */
+    int *depth; /* depths.c: of the stack before a unit; STACK_UNKNOWN where nothing tells. */
     int *depth_after; /* depths.c: of the stack after the unit's instruction, where it does not jump. */
     int is_ours; /* Code of stopwhen itself, where nothing is looked at. */
     int loop_era; /* loops.c: `state->era` for which `loop` holds. */
@@ -59,6 +72,7 @@ struct CodeInfo {
     Py_ssize_t local_checks; /* Armed checks on frames of this code. */
     Py_ssize_t calls; /* Functions with this code whose calls are noted. */
     long events; /* instrument.c: local events of our tool that are on. */
+    int unsure; /* instrument.c: not even turning the events off has worked, so that some may be on all the same. */
     int awaited; /* instrument.c: a one-shot stop waits for a frame of this code. */
     CodeInfo *next; /* instrument.c: list of those with events on. */
     CodeInfo *previous;
@@ -68,17 +82,37 @@ struct CodeInfo {
     Py_ssize_t local_accesses; /* Armed accesses to locals of frames of this code. */
 };
 
+CodeInfo *code_info_not_recent(CoreState *state, PyCodeObject *code);
+
+static inline size_t
+recent_place(const PyCodeObject *code)
+{
+    return ((size_t)code >> 5 ^ (size_t)code >> 13) % RECENT_CODES;
+}
+
 /* Return the information on `code`, made on first use and owned by it; NULL with an exception set. */
-CodeInfo *code_info(CoreState *state, PyCodeObject *code);
+static inline CodeInfo *
+code_info(CoreState *state, PyCodeObject *code)
+{
+    size_t place = recent_place(code);
+    return state->recent[place].code == code ? state->recent[place].info : code_info_not_recent(state, code);
+}
 
 void code_info_free(void *info);
 
-/* depths.c */
-int depths_find(CoreState *state, CodeInfo *info, PyCodeObject *code, const unsigned char *bytes);
-int depths_operands(CoreState *state, CodeInfo *info, Py_ssize_t unit, int *first, int *end);
+/* Return what `name` tells of a function called so: NAMES_... Leaves no exception. */
+int code_what_names(const CoreState *state, PyObject *name);
+
+/* callees.c: true when the call at `unit`, of `count` arguments, may leave a C function bound to some object. */
+int makers_may_make_function(const CoreState *state, const CodeInfo *info, const unsigned char *bytes, Py_ssize_t unit,
+                              int count);
+
+/* depths.c: fill `info->depth` and `info->depth_after`. */
+void depths_find(CoreState *state, CodeInfo *info, PyCodeObject *code, const unsigned char *bytes);
+int depths_operands(const CodeInfo *info, Py_ssize_t unit, int *first, int *end);
 
 /* loops.c: note where loops start and turn; -1 with an exception set. */
-int loops_find(CoreState *state, CodeInfo *info, PyCodeObject *code, const unsigned char *bytes);
+int loops_find(CoreState *state, CodeInfo *info, const unsigned char *bytes);
 
 /* loops.c: what of `due` is due at a unit where a loop starts or turns, in the running frame. */
 int loops_due(CoreState *state, CodeInfo *info, int unit, int due);

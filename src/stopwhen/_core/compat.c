@@ -7,6 +7,9 @@
 #include <internal/pycore_interpframe.h>
 #endif
 #include <internal/pycore_dict.h>
+#if PY_VERSION_HEX < 0x030C0000
+#include <internal/pycore_interp.h>
+#endif
 #include <internal/pycore_frame.h>
 #include <internal/pycore_object.h>
 
@@ -23,13 +26,19 @@ compat_fast_local(PyFrameObject *frame, Py_ssize_t index)
 }
 
 static _PyInterpreterFrame *
-current_frame(void)
+current_frame_of(PyThreadState *thread)
 {
 #if PY_VERSION_HEX >= 0x030D0000
-    return PyThreadState_Get()->current_frame;
+    return thread->current_frame;
 #else
-    return PyThreadState_Get()->cframe->current_frame;
+    return thread->cframe->current_frame;
 #endif
+}
+
+static _PyInterpreterFrame *
+current_frame(void)
+{
+    return current_frame_of(PyThreadState_Get());
 }
 
 /* True when the frame runs Python code, and is not the interpreter's own between C and Python. */
@@ -101,19 +110,38 @@ compat_frame_function(PyFrameObject *frame)
 #endif
 }
 
-#if HAS_MONITORING
-PyObject *
-compat_stack_item(int depth)
+void
+compat_lend_stack(int frames)
 {
-#if PY_VERSION_HEX >= 0x030E0000
-    (void)depth;
-    _PyStackRef item = current_frame()->stackpointer[-1];
-    return PyStackRef_IsNull(item) ? NULL : PyStackRef_AsPyObjectBorrow(item);
+#if PY_VERSION_HEX >= 0x030C0000
+    PyThreadState_Get()->py_recursion_remaining += frames;
 #else
-    return depth <= 0 ? NULL : _PyFrame_Stackbase(current_frame())[depth - 1];
+    PyThreadState_Get()->recursion_remaining += frames;
 #endif
 }
 
+void
+compat_forgive_stack(void)
+{
+    PyThreadState *thread = PyThreadState_Get();
+#if PY_VERSION_HEX >= 0x030C0000
+    thread->py_recursion_remaining = thread->py_recursion_limit;
+#else
+    thread->recursion_remaining = thread->recursion_limit;
+#endif
+}
+
+int
+compat_runs_python(PyThreadState *thread)
+{
+    _PyInterpreterFrame *frame = current_frame_of(thread);
+    while (frame != NULL && _PyFrame_IsIncomplete(frame)) {
+        frame = frame->previous;
+    }
+    return frame != NULL;
+}
+
+#if HAS_MONITORING
 int
 compat_keep_instruction_tool(PyCodeObject *code, long tool)
 {
@@ -131,6 +159,24 @@ compat_keep_instruction_tool(PyCodeObject *code, long tool)
     return 0;
 }
 #endif
+
+void
+compat_visit_objects(int (*visit)(PyObject *, void *), void *arg)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    PyUnstable_GC_VisitObjects(visit, arg);
+#else
+    struct _gc_runtime_state *collector = &PyInterpreterState_Get()->gc;
+    for (int i = 0; i < NUM_GENERATIONS; i++) {
+        PyGC_Head *head = &collector->generations[i].head;
+        for (PyGC_Head *one = _PyGCHead_NEXT(head); one != head; one = _PyGCHead_NEXT(one)) {
+            if (!visit((PyObject *)(one + 1), arg)) {
+                return;
+            }
+        }
+    }
+#endif
+}
 
 int
 compat_has_only_str_keys(PyObject *dict)

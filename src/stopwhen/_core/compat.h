@@ -94,19 +94,31 @@ PyCodeObject *compat_place(int *offset);
  *
  * Only while an event of that frame is handled, and for slots that are in use then. */
 PyObject *compat_stack_slot(int index);
+
+/* Return what is on top of the running frame's stack, `depth` items deep, as compat_stack_slot(); NULL if `depth` is not
+ * known. */
+static inline PyObject *
+compat_stack_top(int depth)
+{
+    return depth <= 0 ? NULL : compat_stack_slot(depth - 1);
+}
+
 /* Return the frame object of the running Python frame, borrowed; NULL when it has none. Makes none. */
 PyFrameObject *compat_running_frame(void);
 
 /* Return the function that `frame` runs, borrowed; NULL when that is not known any more. */
 PyObject *compat_frame_function(PyFrameObject *frame);
 
-#if HAS_MONITORING
-/* Return what is on top of the running frame's stack, borrowed; NULL when that is not known.
- *
- * Only while an INSTRUCTION event of that frame is handled. `depth` is how deep the stack is, which 3.12 and 3.13 do
- * not tell; negative when it is not known. */
-PyObject *compat_stack_item(int depth);
+/* Let this thread have `frames` more Python frames before it reaches the recursion limit; negative: take them back. */
+void compat_lend_stack(int frames);
 
+/* Let none of the frames that run in this thread now count for the recursion limit. */
+void compat_forgive_stack(void);
+
+/* True when some frame of `thread` runs Python code: what PyThreadState_GetFrame() makes an object of, given memory. */
+int compat_runs_python(PyThreadState *thread);
+
+#if HAS_MONITORING
 /* Let `code`, whose INSTRUCTION events the tool `tool` has just turned on, keep a table of the tools that want them.
  * -1 with an exception set.
  *
@@ -154,7 +166,34 @@ PyObject *compat_instance_dict(PyObject *object);
 /* LOAD_CLASSDEREF looks in the frame's namespace, not in one on the stack. */
 #define LOOKS_IN_CLASS_ITSELF (PY_VERSION_HEX < 0x030C0000)
 
+/* Call `visit` with each object that the garbage collector knows, until it returns 0. It makes and drops no such object. */
+void compat_visit_objects(int (*visit)(PyObject *, void *), void *arg);
+
+/* Return a type's dict, as a new reference. */
+static inline PyObject *
+compat_type_dict(PyTypeObject *type)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyType_GetDict(type);
+#else
+    return Py_XNewRef(type->tp_dict);
+#endif
+}
+
 /* True when looking up an exact str in `dict` compares it with other exact str only. */
 int compat_has_only_str_keys(PyObject *dict);
+
+#ifdef STOPWHEN_FAILING
+#include STOPWHEN_FAILING /* For tests: failing allocations. */
+#endif
+
+/* Return `memory` with room for `count` things of `size` bytes; NULL with an exception set, and `memory` as it was.
+ * (PyMem_Resize() would lose it.) */
+static inline void *
+resize_memory(void *memory, Py_ssize_t count, size_t size)
+{
+    void *resized = (size_t)count > PY_SSIZE_T_MAX / size ? NULL : PyMem_Realloc(memory, (size_t)count * size);
+    return resized == NULL ? PyErr_NoMemory() : resized;
+}
 
 #endif

@@ -3,7 +3,9 @@
  * I1. A check owns a reference to every object in its snapshot, so an equal pointer is an equal object.
  * I2. `check_changed` only compares; `check_report` notes the difference and takes the new snapshot, in this order, so
  *     that nothing that happens while noting is lost.
- * I3. `armed` is set exactly while the check stands in state->checks, or with the checks of its frame.
+ * I3. `armed` is set exactly while the check stands in state->checks, or with the checks of its frame; or did until a
+ *     change of it was missed for want of memory (`suspended`): its snapshot may be wrong then, and so would be the blame
+ *     for the difference, so that it is compared no more until the session arms it anew.
  */
 #include "content.h"
 
@@ -151,7 +153,8 @@ keep_version(Check *check)
 
 /* Return the keys of an OrderedDict in its own order, which its version does not tell of, as a new list.
  *
- * NULL without an exception for any other dict, and where walking it would run a `__hash__` of the user's. */
+ * NULL without an exception for any other dict, and where walking it would run a `__hash__` of the user's; NULL with one
+ * for want of memory. */
 static PyObject *
 ordered_keys(PyObject *dict)
 {
@@ -168,7 +171,6 @@ ordered_keys(PyObject *dict)
     PyObject *iterator = PyODict_Type.tp_iter(dict);
     PyObject *keys = iterator == NULL ? NULL : PySequence_List(iterator);
     Py_XDECREF(iterator);
-    PyErr_Clear();
     return keys;
 }
 
@@ -202,6 +204,10 @@ dict_differs(Check *check)
         Py_DECREF(keys);
         return differs;
     }
+    if (PyErr_Occurred()) {
+        PyErr_Clear();
+        return 1; /* No memory to tell: what reports the difference finds none then, or misses it. */
+    }
     PyObject *key, *value;
     Py_ssize_t position = 0;
     for (Py_ssize_t i = 0; PyDict_Next(dict, &position, &key, &value); i += 2) {
@@ -227,6 +233,7 @@ sequence_differs(Check *check)
         Py_DECREF(item); /* Not the last reference: the owner holds it. */
         i++;
     }
+    differs |= iterator == NULL || PyErr_Occurred(); /* No memory to tell: as dict_differs(). */
     Py_XDECREF(iterator);
     PyErr_Clear();
     resume_collector(was_on);
@@ -333,22 +340,23 @@ check_splice_items(Check *check, Py_ssize_t start, Py_ssize_t removed, PyObject 
     Py_ssize_t length = check->length - removed + count;
     if (length > check->capacity) {
         Py_ssize_t capacity = length + length / 8 + 8;
-        PyObject **items = PyMem_Resize(check->items, PyObject *, (size_t)capacity);
+        PyObject **items = resize_memory(check->items, capacity, sizeof(PyObject *));
         if (items == NULL) {
-            PyErr_NoMemory();
             return -1;
         }
         check->items = items;
         check->capacity = capacity;
     }
-    PyObject **dropped = PyMem_New(PyObject *, (size_t)removed + 1);
+    PyObject **dropped = PyMem_Malloc(((size_t)removed + 1) * sizeof(PyObject *));
     if (dropped == NULL) {
         PyErr_NoMemory();
         return -1;
     }
-    memcpy(dropped, check->items + start, (size_t)removed * sizeof(PyObject *));
-    memmove(check->items + start + count, check->items + start + removed,
-            (size_t)(check->length - start - removed) * sizeof(PyObject *));
+    if (check->items != NULL) { /* NULL is no argument for memcpy(), not even with a length of 0. */
+        memcpy(dropped, check->items + start, (size_t)removed * sizeof(PyObject *));
+        memmove(check->items + start + count, check->items + start + removed,
+                (size_t)(check->length - start - removed) * sizeof(PyObject *));
+    }
     for (Py_ssize_t i = 0; i < count; i++) {
         check->items[start + i] = Py_XNewRef(inserted[i]);
     }
@@ -377,8 +385,11 @@ check_keep_raw(Check *check, const void *bytes, Py_ssize_t length)
 static PyObject *
 dict_content(PyObject *dict)
 {
-    PyObject *content = PyList_New(0);
     PyObject *keys = ordered_keys(dict);
+    if (keys == NULL && PyErr_Occurred()) {
+        return NULL;
+    }
+    PyObject *content = PyList_New(0);
     PyObject *key, *value;
     Py_ssize_t position = 0;
     for (Py_ssize_t i = 0; keys != NULL && content != NULL && i < PyList_GET_SIZE(keys); i++) {
@@ -471,6 +482,9 @@ check_report_items(CoreState *state, Check *check, const Blame *blame, PyObject 
     }
     Py_ssize_t removed = check->length - start - tail;
     Py_ssize_t inserted = length - start - tail;
+    if (removed == 0 && inserted == 0) {
+        return 0;
+    }
     PyObject *data = Py_BuildValue("nNNn", start, snapshot_tuple(check->items + start, removed),
                                    snapshot_tuple(now + start, inserted), length);
     /* The tuple keeps the new items, should the owner lose them while old ones are dropped. */
@@ -506,6 +520,9 @@ static int
 report_result(CoreState *state, Check *check, const Blame *blame)
 {
     PyObject *now = PyObject_CallOneArg(check->extra, check->owner);
+    if (now == NULL && PyErr_ExceptionMatches(PyExc_MemoryError)) {
+        return -1;
+    }
     PyErr_Clear();
     int is_known = now != NULL && check->seen != NULL;
     PyObject *data = is_known ? PyTuple_Pack(2, check->seen, now) : Py_NewRef(Py_None);
@@ -733,10 +750,12 @@ check_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
     return (PyObject *)self;
 }
 
-static void
+/* Count one more or one less of the checks on frames of the code, and have the events for them. -1 with an exception
+ * set: then it is not counted more, but counted less all the same. */
+static int
 count_local_check(Check *check, int change)
 {
-    check->state->frame_check_count += change;
+    int result = -1;
     CodeInfo *info = code_info(check->state, ((FrameRef *)check->owner)->code);
     if (info != NULL) {
 #if HAS_MONITORING
@@ -745,10 +764,24 @@ count_local_check(Check *check, int change)
 #endif
         info->local_checks += change;
 #if HAS_MONITORING
-        (void)instrument_code(check->state, info, again);
+        result = instrument_code(check->state, info, again);
+#else
+        result = 0;
 #endif
+        info->local_checks -= result < 0 && change > 0;
     }
-    PyErr_Clear();
+    check->state->frame_check_count += result < 0 && change > 0 ? 0 : change;
+    return result;
+}
+
+static void
+count_local_check_less(Check *check)
+{
+    PendingError error = take_pending_error();
+    if (count_local_check(check, -1) < 0) {
+        PyErr_Clear(); /* More events than are needed do no harm. */
+    }
+    put_back_pending_error(error);
 }
 
 static int
@@ -763,8 +796,22 @@ add_to_list(Check *check)
     if (frames_add_check((FrameRef *)check->owner, check) < 0) {
         return -1;
     }
-    count_local_check(check, 1);
+    if (count_local_check(check, 1) < 0) {
+        frames_remove_check((FrameRef *)check->owner, check);
+        return -1;
+    }
     return 0;
+}
+
+static void
+take_from_list(Check *check)
+{
+    if (check_is_of_frame(check)) {
+        frames_remove_check((FrameRef *)check->owner, check); /* I3 */
+    }
+    else {
+        recheck_remove(check->state, check); /* I3 */
+    }
 }
 
 static void
@@ -775,13 +822,25 @@ disarm(Check *check)
     }
     check->armed = 0;
     large_weigh(check->state, check);
+    if (!check->suspended) {
+        take_from_list(check);
+    }
+    check->suspended = 0;
     if (check_is_of_frame(check)) {
-        frames_remove_check((FrameRef *)check->owner, check); /* I3 */
-        count_local_check(check, -1);
+        count_local_check_less(check);
     }
-    else {
-        recheck_remove(check->state, check); /* I3 */
-    }
+}
+
+/* A change of this check has been missed: count that, and compare it no more until it is armed anew (I3). Events go on to
+ * come, and with them the call of the handler. */
+void
+check_suspend(Check *check)
+{
+    assert(check->armed && !check->suspended);
+    events_miss(check->state, check->token);
+    take_from_list(check);
+    check->suspended = 1;
+    large_weigh(check->state, check);
 }
 
 /* The frame of an armed check is gone, and has taken the check off its list. */
@@ -790,7 +849,7 @@ check_lose_frame(Check *check)
 {
     assert(check->armed && check_is_of_frame(check));
     check->armed = 0; /* I3 */
-    count_local_check(check, -1);
+    count_local_check_less(check);
 }
 
 static PyObject *

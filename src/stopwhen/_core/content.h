@@ -27,6 +27,7 @@ struct Check {
     PyObject_HEAD
     CheckKind kind;
     int armed;
+    int suspended;
     CoreState *state;     /* Borrowed; outlives every armed check, which session.close() takes off. */
     PyObject *owner;      /* Owned. */
     PyObject *extra;      /* Owned; None where the kind needs nothing. */
@@ -76,8 +77,19 @@ static inline int
 check_list_differs(const Check *check)
 {
     Py_ssize_t length = PyList_GET_SIZE(check->owner);
-    return length != check->length || (length > 0 && memcmp(((PyListObject *)check->owner)->ob_item, check->items,
-                                                            (size_t)length * sizeof(PyObject *)) != 0);
+    PyObject **items = ((PyListObject *)check->owner)->ob_item;
+    if (length != check->length) {
+        return 1;
+    }
+    if (length > 16) {
+        return memcmp(items, check->items, (size_t)length * sizeof(PyObject *)) != 0;
+    }
+    for (Py_ssize_t i = 0; i < length; i++) { /* Of a short one, as a call of memcmp costs more than that. */
+        if (items[i] != check->items[i]) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 #endif

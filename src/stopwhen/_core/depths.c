@@ -6,8 +6,6 @@
 #include <opcode.h>
 #endif
 
-#define NOT_KNOWN (-1)
-
 /* By how much an instruction that does not jump changes the depth of the stack. */
 static int
 effect_of(unsigned char opcode, int argument)
@@ -21,11 +19,24 @@ effect_of(unsigned char opcode, int argument)
     return PyCompile_OpcodeStackEffectWithJump(opcode, argument, 0);
 }
 
+/* 1 when this was not known before. */
+static int
+note_depth(const CodeInfo *info, Py_ssize_t unit, int depth)
+{
+    if (unit < 0 || unit >= info->length) {
+        return 0;
+    }
+    assert(info->depth[unit] == STACK_UNKNOWN || info->depth[unit] == depth);
+    int is_new = info->depth[unit] == STACK_UNKNOWN;
+    info->depth[unit] = depth;
+    return is_new;
+}
+
 /* One pass from front to back; 1 when a jump backwards has led to what was not known before. */
 static int
 find_forwards(CoreState *state, const CodeInfo *info, const unsigned char *bytes)
 {
-    int *depth = info->depth;
+    const int *depth = info->depth;
     int *after = info->depth_after;
     int again = 0;
     unsigned int extended = 0;
@@ -35,90 +46,60 @@ find_forwards(CoreState *state, const CodeInfo *info, const unsigned char *bytes
         int kind = state->jump_kind[opcode];
         extended = opcode == state->extended_arg ? argument : 0;
         next = unit + 1 + state->caches[opcode];
-        if (depth[unit] == NOT_KNOWN || next > info->length) {
+        if (depth[unit] == STACK_UNKNOWN || next > info->length) {
             continue;
         }
         after[unit] = depth[unit] + effect_of(opcode, (int)argument);
         if (kind & JUMP_GENERATOR) {
-            depth[next] = depth[unit] + 1; /* What is sent to it when it runs. */
+            note_depth(info, next, depth[unit] + 1);
         }
-        else if (!(kind & JUMP_AWAY) && depth[next] == NOT_KNOWN) {
-            depth[next] = after[unit];
+        else if (!(kind & JUMP_AWAY)) {
+            note_depth(info, next, after[unit]);
         }
 #if !HAS_MONITORING
         if (opcode == PRECALL) {
             after[unit] -= (int)argument + 1; /* It may do the work of the CALL, with the same operands. */
         }
 #endif
-        Py_ssize_t target = next + (Py_ssize_t)argument;
-        if ((kind & JUMP_AHEAD) && target < info->length && depth[target] == NOT_KNOWN) {
-            depth[target] = depth[unit] + PyCompile_OpcodeStackEffectWithJump(opcode, (int)argument, 1);
-        }
-        target = next - (Py_ssize_t)argument;
-        if ((kind & JUMP_BACK) && target >= 0 && depth[target] == NOT_KNOWN) {
-            depth[target] = depth[unit] + PyCompile_OpcodeStackEffectWithJump(opcode, (int)argument, 1);
-            again = 1;
+        if (kind & (JUMP_AHEAD | JUMP_BACK)) {
+            int there = depth[unit] + PyCompile_OpcodeStackEffectWithJump(opcode, (int)argument, 1);
+            if (kind & JUMP_AHEAD) {
+                note_depth(info, next + (Py_ssize_t)argument, there);
+            }
+            else {
+                again |= note_depth(info, next - (Py_ssize_t)argument, there);
+            }
         }
     }
     return again;
 }
 
-/* Note the depths, all that can be known. -1 with an exception set.
- *
- * Nearly always one pass from front to back is enough: the compiler lays code out so that the first way to each
+/* Nearly always one pass from front to back is enough: the compiler lays code out so that the first way to each
  * instruction is from before it, or from the exception table. Where it is by a jump backwards, there is another. */
-int
+void
 depths_find(CoreState *state, CodeInfo *info, PyCodeObject *code, const unsigned char *bytes)
 {
-    if (info->depth != NULL) {
-        return 0;
-    }
-    int *depth = PyMem_Malloc(((size_t)info->length + 1) * sizeof(int));
-    int *after = PyMem_Malloc(((size_t)info->length + 1) * sizeof(int));
-    info->depth = depth;
-    info->depth_after = after;
-    if (depth == NULL || after == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
     for (Py_ssize_t unit = 0; unit <= info->length; unit++) {
-        depth[unit] = after[unit] = NOT_KNOWN;
+        info->depth[unit] = info->depth_after[unit] = STACK_UNKNOWN;
     }
     const unsigned char *byte = (const unsigned char *)PyBytes_AS_STRING(code->co_exceptiontable);
     const unsigned char *end = byte + PyBytes_GET_SIZE(code->co_exceptiontable);
     while (byte < end) {
         ExceptionEntry entry;
         byte = read_exception_entry(byte, &entry);
-        if (entry.target < info->length) {
-            depth[entry.target] = (int)(entry.depth >> 1) + 1 + (int)(entry.depth & 1);
-        }
+        note_depth(info, entry.target, (int)(entry.depth >> 1) + 1 + (int)(entry.depth & 1));
     }
-    depth[0] = 0;
+    note_depth(info, 0, 0);
     while (find_forwards(state, info, bytes)) {
     }
-    return 0;
 }
 
 /* Note in `first` and `end` the slots, counted from the stack's bottom, that hold what the instruction at `unit` is about
  * to take: those up to the depth before it, from where it leaves its result, if any. 0 when that is not known. */
 int
-depths_operands(CoreState *state, CodeInfo *info, Py_ssize_t unit, int *first, int *end)
+depths_operands(const CodeInfo *info, Py_ssize_t unit, int *first, int *end)
 {
-    if (unit < 0 || unit >= info->length) {
-        return 0;
-    }
-    if (info->depth == NULL) {
-        PyObject *bytecode = PyCode_GetCode(info->code);
-        int found = bytecode == NULL
-                        ? -1
-                        : depths_find(state, info, info->code, (const unsigned char *)PyBytes_AS_STRING(bytecode));
-        Py_XDECREF(bytecode);
-        if (found < 0) {
-            PyErr_Clear(); /* No memory: not known. */
-            return 0;
-        }
-    }
-    if (info->depth[unit] == NOT_KNOWN) {
+    if (unit < 0 || unit >= info->length || info->depth[unit] == STACK_UNKNOWN) {
         return 0;
     }
     *end = info->depth[unit];

@@ -146,7 +146,7 @@ static void
 note(CoreState *state, PyObject *token, DeltaKind kind, PyObject *data, Blame *blame)
 {
     if (events_note(state, token, kind, data, blame) < 0) {
-        PyErr_Clear(); /* Counted in state->lost; the session reports it. */
+        PyErr_Clear(); /* It counts as missed; the session tells the user. */
     }
 }
 
@@ -301,9 +301,10 @@ on_dict_event(PyDict_WatchEvent event, PyObject *dict, PyObject *key, PyObject *
         Blame blame;
         blame_current(&blame);
         Py_ssize_t queued = state->queued;
+        int missed = state->missed_count;
         note_event(state, watched, event, key, new_value, &blame);
-        if (state->queued > queued && !events_is_draining() && instrument_stop_after(state, &blame) < 0) {
-            PyErr_Clear(); /* The next event of any kind takes the record, with its place as noted here. */
+        if ((state->queued > queued || state->missed_count > missed) && !events_is_draining()) {
+            instrument_stop_after(state, &blame);
         }
         blame_release(&blame);
     }

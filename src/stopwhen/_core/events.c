@@ -3,15 +3,25 @@
  * I1. Records stand in the order in which the changes happened, whichever thread made them.
  * I2. Noting runs no Python code and drops no last reference to a foreign object, so a dict watcher may call it. On
  *     3.11 the caller has paused the garbage collector.
- * I3. `draining` is set in a thread exactly while that thread runs the handler: events of the handler's own Python
+ * I3. What cannot be noted for want of memory is missed, with its token where there is room; the handler is called at
+ *     the next event, as for an action that is due, and tells the user.
+ * I4. `draining` is set in a thread exactly while that thread runs the handler: events of the handler's own Python
  *     code never call it again; what they note is taken by the handler's loop.
  */
 #include "state.h"
 
-static _Thread_local int draining; /* I3 */
+static _Thread_local int draining; /* I4 */
 static _Thread_local int own;      /* Depth of the user's actions and conditions that this thread runs. */
 static _Thread_local int collecting; /* The garbage collector was on when this thread began to drain. */
+static int failures; /* Runs of the handler, one after the other, that failed for want of memory or stack. */
 static int paused; /* Number of threads that have turned the garbage collector off and will turn it on again. */
+
+/* After that many failures nothing is tried again but at events that come anyway: there may never be memory again. */
+#define MOST_FAILURES 100
+
+/* Python frames that the handler may use beyond the recursion limit: where the program stands just below it, a hit must
+ * make no difference. */
+#define EXTRA_STACK 200
 
 static void
 set_collecting(int on)
@@ -20,6 +30,20 @@ set_collecting(int on)
         (void)(on ? PyGC_Enable() : PyGC_Disable());
         paused += on ? -1 : 1;
     }
+}
+
+static int
+pending_call(void *Py_UNUSED(unused))
+{
+    CoreState *state = state_for_callback();
+    return state == NULL ? 0 : events_drain(state);
+}
+
+/* Have the handler called at the next opportunity, if not too much waits for that. */
+void
+events_drain_later(void)
+{
+    (void)Py_AddPendingCall(pending_call, NULL);
 }
 
 int
@@ -46,12 +70,23 @@ blame_release(Blame *blame)
 void
 blame_current(Blame *blame)
 {
-    blame->thread = PyThreadState_Get();
-    blame->frame = PyThreadState_GetFrame(blame->thread);
-    blame->offset = -1;
-    blame->one_of_several = 0;
-    blame->other_code = NULL;
-    blame->other_offset = 0;
+    PyThreadState *thread = PyThreadState_Get();
+    *blame = (Blame){.thread = thread, .frame = PyThreadState_GetFrame(thread), .offset = -1};
+    blame->unknown = blame->frame == NULL && compat_runs_python(thread);
+}
+
+/* Blame the caller of the blamed frame instead, if it has one. */
+void
+blame_caller(Blame *blame)
+{
+    PyFrameObject *caller = blame->frame == NULL ? NULL : PyFrame_GetBack(blame->frame);
+    if (caller != NULL) {
+        Py_SETREF(blame->frame, caller);
+    }
+    else if (PyErr_Occurred()) {
+        PyErr_Clear();
+        blame->unknown = 1;
+    }
 }
 
 #define MOST_PLACES 500 /* The same as in mechanisms/recheck.py. */
@@ -82,7 +117,7 @@ stack_of(const Blame *blame)
         offset = -1;
         Py_SETREF(frame, PyFrame_GetBack(frame));
     }
-    result = places == NULL ? NULL : PyList_AsTuple(places);
+    result = places == NULL || PyErr_Occurred() ? NULL : PyList_AsTuple(places);
 done:
     Py_XDECREF(frame);
     Py_XDECREF(places);
@@ -96,9 +131,8 @@ reserve_record(CoreState *state)
         return 0;
     }
     Py_ssize_t capacity = state->queue_capacity == 0 ? 16 : 2 * state->queue_capacity;
-    Record *queue = PyMem_Resize(state->queue, Record, (size_t)capacity);
+    Record *queue = resize_memory(state->queue, capacity, sizeof(Record));
     if (queue == NULL) {
-        PyErr_NoMemory();
         return -1;
     }
     state->queue = queue;
@@ -106,14 +140,34 @@ reserve_record(CoreState *state)
     return 0;
 }
 
-/* Put a change of the cell of `token` at the end of the queue. Steals `data`, which may be NULL after an error. */
+/* A change of the cell of `token` cannot be noted (I3). */
+void
+events_miss(CoreState *state, PyObject *token)
+{
+    int i = 0;
+    while (i < state->missed_count && state->missed[i] != token) {
+        i++;
+    }
+    if (i == MOST_MISSED) {
+        state->missed_more = 1;
+    }
+    else if (i == state->missed_count) {
+        state->missed[state->missed_count++] = Py_NewRef(token);
+    }
+    if (state->due == 0) {
+        state->due = 1;
+    }
+}
+
+/* Put a change of the cell of `token` at the end of the queue. Steals `data`, which may be NULL after an error. When that
+ * fails, the change is missed (I3). */
 int
 events_note(CoreState *state, PyObject *token, DeltaKind kind, PyObject *data, const Blame *blame)
 {
     int result = -1;
     PyObject *stack = NULL;
     PyObject *other = NULL;
-    if (data == NULL) {
+    if (data == NULL || blame->unknown) {
         goto done;
     }
     /* Where a frame begins or ends is told by the frame. */
@@ -136,7 +190,10 @@ events_note(CoreState *state, PyObject *token, DeltaKind kind, PyObject *data, c
     result = 0;
 done:
     if (result < 0) {
-        state->lost++;
+        events_miss(state, token);
+        if (!PyErr_Occurred()) {
+            PyErr_NoMemory();
+        }
     }
     Py_XDECREF(data);
     Py_XDECREF(stack);
@@ -159,13 +216,34 @@ events_wait_for(CoreState *state, PyThreadState *thread)
     return 0;
 }
 
-/* Raise what the handler returned for the program: None, or (exception, frame that wrote, offset of the write). */
+/* Have the handler called again: it has failed. */
+static void
+call_again(CoreState *state)
+{
+    if (state->due == 0) {
+        state->due = 1; /* I3 */
+    }
+    if (failures < MOST_FAILURES) {
+        failures++;
+#if HAS_MONITORING
+        instrument_stop_here(state);
+#endif
+        events_drain_later();
+    }
+}
+
+/* Do what the handler says: raise for the program (exception, frame that wrote, offset of the write), or call it again. */
 static int
-raise_result(CoreState *state, PyObject *result)
+obey(CoreState *state, PyObject *result)
 {
     PyObject *exception, *frame; /* Borrowed from result. */
     int offset;
-    if (result == Py_None) {
+    if (result == Py_True) {
+        call_again(state);
+        return 0;
+    }
+    failures = 0;
+    if (result == Py_False) {
         return 0;
     }
     if (!PyArg_ParseTuple(result, "OOi", &exception, &frame, &offset)) {
@@ -174,27 +252,50 @@ raise_result(CoreState *state, PyObject *result)
     return raising_raise(state, exception, frame, offset);
 }
 
-/* Let the handler take the queue. -1 with an exception that the handler means for the program. */
+/* The handler has raised. Meant for the program is what a signal handler raised meanwhile, not want of memory or stack. */
+static int
+let_through(CoreState *state)
+{
+    /* What waits is handled later, perhaps too late to see what changes meanwhile in an object that it has brought. */
+    for (Py_ssize_t i = 0; i < state->queued; i++) {
+        events_miss(state, PyTuple_GET_ITEM(state->queue[i].tuple, 0));
+    }
+    call_again(state);
+    if (!PyErr_ExceptionMatches(PyExc_MemoryError) && !PyErr_ExceptionMatches(PyExc_RecursionError)) {
+        return -1;
+    }
+    PyErr_Clear();
+    return 0;
+}
+
+/* Let the handler take the queue. -1 with an exception that is meant for the program. */
 int
 events_drain(CoreState *state)
 {
     if (draining || state->handler == NULL || Py_IsFinalizing()) {
         return 0;
     }
-    draining = 1; /* I3 */
+    draining = 1; /* I4 */
     /* Finalisers of the user's must not run inside the handler, where no event shows what they write. */
     collecting = PyGC_IsEnabled();
     set_collecting(0);
     PyObject *handler = Py_NewRef(state->handler);
     /* This thread has compared what it did; until it goes on, whatever changes is another thread's work. */
     state->last_thread = NULL;
+    compat_lend_stack(EXTRA_STACK);
     PyObject *result = PyObject_CallNoArgs(handler);
+    compat_lend_stack(-EXTRA_STACK);
     Py_DECREF(handler);
+    PendingError error = take_pending_error();
     recheck_catch_up(state);
+    put_back_pending_error(error);
     set_collecting(1);
     draining = 0;
-    int outcome = result == NULL ? -1 : raise_result(state, result);
-    Py_XDECREF(result);
+    if (result == NULL) {
+        return let_through(state);
+    }
+    int outcome = obey(state, result);
+    Py_DECREF(result);
     return outcome;
 }
 
@@ -268,6 +369,34 @@ events_forget_threads(PyObject *module, PyObject *Py_UNUSED(unused))
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
+static void
+forget_missed(CoreState *state)
+{
+    state->missed_more = 0;
+    while (state->missed_count > 0) {
+        Py_DECREF(state->missed[--state->missed_count]);
+    }
+}
+
+/* take_missed(): the tokens of cells of which changes were missed since the last call, and whether there are others. */
+PyObject *
+events_take_missed(PyObject *module, PyObject *Py_UNUSED(unused))
+{
+    CoreState *state = PyModule_GetState(module);
+    int was_on = pause_collector(); /* Nothing may be missed between counting and taking. */
+    PyObject *tokens = PyTuple_New(state->missed_count);
+    for (int i = 0; tokens != NULL && i < state->missed_count; i++) {
+        PyTuple_SET_ITEM(tokens, i, Py_NewRef(state->missed[i]));
+    }
+    PyObject *result = tokens == NULL ? NULL : PyTuple_Pack(2, tokens, state->missed_more ? Py_True : Py_False);
+    if (result != NULL) {
+        forget_missed(state); /* The tuple has them. */
+    }
+    resume_collector(was_on);
+    Py_XDECREF(tokens);
+    return result;
+}
+
 PyObject *
 events_set_due(PyObject *module, PyObject *number)
 {
@@ -276,7 +405,7 @@ events_set_due(PyObject *module, PyObject *number)
     if (due == -1 && PyErr_Occurred()) {
         return NULL;
     }
-    state->due = due;
+    state->due = due == 0 && (state->missed_count > 0 || state->missed_more) ? 1 : due; /* I3 */
     Py_RETURN_NONE;
 }
 
@@ -286,6 +415,7 @@ events_clear(CoreState *state)
     while (state->queued > 0) {
         Py_DECREF(state->queue[--state->queued].tuple);
     }
+    forget_missed(state);
     PyMem_Free(state->queue);
     state->queue = NULL;
     state->queue_capacity = 0;

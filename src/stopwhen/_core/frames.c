@@ -4,7 +4,7 @@
  * I1. `frame_refs` has an entry for each frame object that a living FrameRef names. It is taken out when the FrameRef
  *     dies, or when the frame object does: while there are entries, we stand before the dealloc of the frame type.
  * I2. What runs a frame, or can go on with it, owns its frame object, so while locals can change the entry is there.
- * I3. `checks` of a FrameRef holds exactly the armed checks on its frame. Nothing but the frame's own code changes a
+ * I3. `checks` of a FrameRef holds exactly the armed checks on its frame that are not suspended. Nothing but the frame's own code changes a
  *     local, so they are compared at events of that frame alone; what other code writes by way of `f_locals` is seen
  *     in the place (3.13+) or at the frame's next event, whose instruction is known not to have done it.
  */
@@ -138,8 +138,8 @@ let_go(CoreState *state, FrameRef *ref)
     frames_note_end(state, ref, NULL);
 #if HAS_MONITORING
     Blame nobody = {.thread = PyThreadState_Get(), .offset = -1};
-    if (state->queued > 0 && !events_is_draining() && instrument_stop_after(state, &nobody) < 0) {
-        PyErr_Clear(); /* The next event of any kind takes the records. */
+    if ((state->queued > 0 || state->missed_count > 0) && !events_is_draining()) {
+        instrument_stop_after(state, &nobody);
     }
 #endif
     take_from_table(state, ref); /* I1 */
@@ -180,8 +180,8 @@ on_set_local(PyObject *proxy, PyObject *name, PyObject *value)
         Blame blame;
         blame_current(&blame);
         frames_report(state, ref, &blame);
-        if (!events_is_draining() && instrument_stop_after(state, &blame) < 0) {
-            PyErr_Clear(); /* The next event of any kind takes the record, with its place as noted here. */
+        if (!events_is_draining()) {
+            instrument_stop_after(state, &blame);
         }
         blame_release(&blame);
         put_back_pending_error(error);
@@ -197,9 +197,8 @@ frames_add_check(FrameRef *ref, Check *check)
 {
     if (ref->check_count == ref->check_capacity) {
         Py_ssize_t capacity = ref->check_capacity == 0 ? 2 : 2 * ref->check_capacity;
-        Check **checks = PyMem_Resize(ref->checks, Check *, (size_t)capacity);
+        Check **checks = resize_memory(ref->checks, capacity, sizeof(Check *));
         if (checks == NULL) {
-            PyErr_NoMemory();
             return -1;
         }
         ref->checks = checks;
@@ -255,7 +254,7 @@ void
 frames_report_after(CoreState *state, FrameRef *ref, const Blame *blame, const CodeInfo *info, Py_ssize_t unit)
 {
     int was_on = pause_collector();
-    for (Py_ssize_t i = 0; i < ref->check_count; i++) {
+    for (Py_ssize_t i = 0; i < ref->check_count;) {
         Check *check = (Check *)Py_NewRef(ref->checks[i]);
         Blame whose = *blame; /* Borrows what `blame` owns. */
         if (info != NULL) {
@@ -265,7 +264,11 @@ frames_report_after(CoreState *state, FrameRef *ref, const Blame *blame, const C
         }
         if (check_changed(state, check) && check_report(state, check, &whose) < 0) {
             PyErr_Clear();
+            if (i < ref->check_count && ref->checks[i] == check) {
+                check_suspend(check);
+            }
         }
+        i += i < ref->check_count && ref->checks[i] == check; /* It may be gone. */
         Py_DECREF(check);
     }
     resume_collector(was_on);

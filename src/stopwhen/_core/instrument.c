@@ -15,13 +15,6 @@
 
 #if HAS_MONITORING
 
-static int
-pending_call(void *Py_UNUSED(unused))
-{
-    CoreState *state = state_for_callback();
-    return state == NULL ? 0 : events_drain(state);
-}
-
 static void
 link_info(CoreState *state, CodeInfo *info)
 {
@@ -53,29 +46,53 @@ instrument_unlink(CoreState *state, CodeInfo *info)
     state->instrumented_count--;
 }
 
-/* Turn on exactly `events` for the code of `info`. Runs no Python code. */
+static int
+call_set_local_events(CoreState *state, CodeInfo *info, PyObject *number)
+{
+    PyObject *args[] = {state->tool, (PyObject *)info->code, number};
+    PyObject *result = number == NULL ? NULL : PyObject_Vectorcall(state->set_local_events, args, 3, NULL);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+/* After a failure, let the interpreter forget what it has begun, or it would take the same request for done. */
+static void
+take_back_events(CoreState *state, CodeInfo *info)
+{
+    PendingError error = take_pending_error();
+    PyObject *zero = PyLong_FromLong(0); /* Is there always. */
+    info->unsure = call_set_local_events(state, info, zero) < 0;
+    Py_XDECREF(zero);
+    PyErr_Clear();
+    put_back_pending_error(error);
+}
+
+/* Turn on exactly `events` for the code of `info`; after an error, none are. Runs no Python code. */
 static int
 set_events(CoreState *state, CodeInfo *info, long events)
 {
     if (info->events == events || state->set_local_events == NULL) {
         return 0;
     }
+    if (info->unsure) {
+        take_back_events(state, info);
+    }
     PyObject *number = PyLong_FromLong(events);
-    PyObject *args[] = {state->tool, (PyObject *)info->code, number};
-    PyObject *result = number == NULL ? NULL : PyObject_Vectorcall(state->set_local_events, args, 3, NULL);
+    int result = call_set_local_events(state, info, number);
     Py_XDECREF(number);
-    if (result == NULL) {
-        return -1;
+    if (result == 0 && (events & state->instruction_event)) {
+        /* Or the events would be lost as soon as another tool comes: a debugger, or coverage. */
+        result = compat_keep_instruction_tool(info->code, PyLong_AsLong(state->tool));
     }
-    Py_DECREF(result);
     instrument_unlink(state, info); /* I1 */
-    info->events = events;
-    if (events == 0) {
-        return 0;
+    if (result < 0) {
+        take_back_events(state, info);
     }
-    link_info(state, info);
-    /* Or the events would be lost as soon as another tool comes: a debugger, or coverage. */
-    return events & state->instruction_event ? compat_keep_instruction_tool(info->code, PyLong_AsLong(state->tool)) : 0;
+    else if (events != 0) {
+        info->events = events;
+        link_info(state, info);
+    }
+    return result;
 }
 
 static long
@@ -92,13 +109,13 @@ wanted_events(const CoreState *state, const CodeInfo *info)
 int
 instrument_code(CoreState *state, CodeInfo *info, int again)
 {
-    if (sites_matter(state, info) < 0) {
+    long wanted = sites_matter(state, info) < 0 ? -1 : wanted_events(state, info);
+    if (wanted < 0 || (again && info->events != 0 && set_events(state, info, 0) < 0) ||
+        set_events(state, info, wanted) < 0) {
+        state->blind = 1; /* recheck.c, I4 */
         return -1;
     }
-    if (again && info->events != 0 && set_events(state, info, 0) < 0) {
-        return -1;
-    }
-    return set_events(state, info, wanted_events(state, info));
+    return 0;
 }
 
 /* Bring all code up to date that has events on. */
@@ -123,26 +140,33 @@ instrument_running(CoreState *state)
     PyThreadState *thread = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
     for (; thread != NULL && result == 0; thread = PyThreadState_Next(thread)) {
         PyFrameObject *frame = PyThreadState_GetFrame(thread);
+        if (frame == NULL && compat_runs_python(thread)) {
+            PyErr_NoMemory();
+            return -1;
+        }
         while (frame != NULL && result == 0) {
             PyCodeObject *code = PyFrame_GetCode(frame);
             CodeInfo *info = code_info(state, code);
             result = info == NULL ? -1 : instrument_code(state, info, 0);
             Py_DECREF(code);
-            Py_SETREF(frame, PyFrame_GetBack(frame));
+            Py_SETREF(frame, result < 0 ? NULL : PyFrame_GetBack(frame));
+            result = PyErr_Occurred() ? -1 : result;
         }
         Py_XDECREF(frame);
     }
     return result;
 }
 
-/* Have the queue drained as soon as the blamed frame has finished its instruction. Runs no Python code. */
+/* Turn all events on anew, since some are missing. */
 int
-instrument_stop_after(CoreState *state, const Blame *blame)
+instrument_anew(CoreState *state)
 {
-    /* While another tool's callback runs, this thread gets no events: then at the next opportunity. */
-    if (blame->frame == NULL || blame->thread->tracing > 0 || state->set_local_events == NULL) {
-        return Py_AddPendingCall(pending_call, NULL) < 0 ? -1 : 0;
-    }
+    return state->set_local_events == NULL ? 0 : instrument_all(state, 1) < 0 ? -1 : instrument_running(state);
+}
+
+static int
+stop_after_instruction(CoreState *state, const Blame *blame)
+{
     PyCodeObject *code = PyFrame_GetCode(blame->frame);
     CodeInfo *info = code_info(state, code);
     Py_DECREF(code); /* The frame keeps it. */
@@ -158,6 +182,33 @@ instrument_stop_after(CoreState *state, const Blame *blame)
         return -1;
     }
     return 0;
+}
+
+/* Have the queue drained as soon as the blamed frame has finished its instruction. Runs no Python code, sets no
+ * exception. */
+void
+instrument_stop_after(CoreState *state, const Blame *blame)
+{
+    /* While another tool's callback runs, this thread gets no events: then at the next opportunity, as without memory. */
+    if (blame->frame == NULL || blame->thread->tracing > 0 || state->set_local_events == NULL ||
+        stop_after_instruction(state, blame) < 0) {
+        PyErr_Clear();
+        events_drain_later();
+    }
+}
+
+/* Amid an event of ours: have an event before the running frame's next instruction, if there is memory for it. */
+void
+instrument_stop_here(CoreState *state)
+{
+    PendingError error = take_pending_error();
+    Blame blame;
+    blame_current(&blame);
+    if (blame.frame != NULL && state->set_local_events != NULL && stop_after_instruction(state, &blame) < 0) {
+        PyErr_Clear();
+    }
+    blame_release(&blame);
+    put_back_pending_error(error);
 }
 
 static int
@@ -214,11 +265,23 @@ instrument_use_tool(PyObject *module, PyObject *args)
 int
 instrument_see_threads(CoreState *state)
 {
-    if (state->several_threads || PyThreadState_Next(PyInterpreterState_ThreadHead(PyInterpreterState_Get())) == NULL) {
+    if (state->several_threads) {
+        return 0;
+    }
+    PyThreadState *me = PyThreadState_Get();
+    if (me->next == NULL && me->prev == NULL) {
         return 0;
     }
     state->several_threads = 1;
-    return instrument_all(state, 1);
+    int result = instrument_all(state, 1);
+    state->several_threads = result == 0; /* Or try again. */
+    return result;
+}
+
+static int
+interest_of(const CoreState *state)
+{
+    return state->level == 0 ? 0 : state->level | DUE_RESULT | (state->hooked ? EFFECT_HOOKS : 0);
 }
 
 /* set_level(effects): after which instructions, in any code, checks are due; 0 for none. */
@@ -231,12 +294,32 @@ instrument_set_level(PyObject *module, PyObject *effects)
         return NULL;
     }
     /* Where an instruction was of no interest before, its event has been disabled. */
-    int again = (level & ~state->level) != 0;
+    int before = state->level;
+    int again = (level & ~before) != 0;
     state->era += state->level == 0 && level != 0;
     state->level = (int)level;
+    if (level != 0 && state->unsurveyed) {
+        hooks_survey(state);
+    }
+    state->interest = interest_of(state);
     int failed = instrument_all(state, again) < 0 ||
                  (level != 0 && (instrument_running(state) < 0 || instrument_see_threads(state) < 0));
-    return failed ? NULL : Py_NewRef(Py_None);
+    if (failed) {
+        state->level = before;
+        state->interest = interest_of(state);
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+/* Hooks are about, or not any more: let checks be due accordingly. -1 with an exception set. */
+int
+instrument_set_hooked(CoreState *state, int hooked)
+{
+    int again = hooked && !state->hooked;
+    state->hooked = hooked;
+    state->interest = interest_of(state);
+    return again ? instrument_all(state, 1) : 0;
 }
 
 void

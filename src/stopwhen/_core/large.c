@@ -46,7 +46,7 @@ may_differ(const Check *check)
 static void
 count(CoreState *state, Check *check)
 {
-    int is_large = check->armed && check->cost >= LARGE;
+    int is_large = check->armed && !check->suspended && check->cost >= LARGE;
     if (is_large == check->is_counted) {
         return;
     }
@@ -180,7 +180,7 @@ is_harmless(const CoreState *state, PyObject *callable)
             name = PyUnicode_InternFromString(((PyCFunctionObject *)callable)->m_ml->ml_name);
         }
     }
-    int is_known = name == NULL ? 0 : PySet_Contains(state->mutators, name) == 0;
+    int is_known = name != NULL && !(code_what_names(state, name) & NAMES_MUTATOR);
     Py_XDECREF(name);
     PyErr_Clear();
     return is_known;
@@ -194,7 +194,8 @@ report_late(CoreState *state, Check *check)
     Blame blame;
     blame_current(&blame);
     if (recheck_report(state, check, &blame, LOOK_WHOLE) < 0) {
-        PyErr_Clear(); /* Counted in state->lost. */
+        PyErr_Clear();
+        check_suspend(check);
     }
     blame_release(&blame);
     put_back_pending_error(error);
@@ -202,10 +203,10 @@ report_late(CoreState *state, Check *check)
 }
 
 void
-large_see_operands(CoreState *state, CodeInfo *info, Py_ssize_t unit)
+large_see_operands(CoreState *state, const CodeInfo *info, Py_ssize_t unit)
 {
     int first, end;
-    if (!depths_operands(state, info, unit, &first, &end)) {
+    if (!depths_operands(info, unit, &first, &end)) {
         return;
     }
     if ((info->effect[unit] & (EFFECT_CALL | EFFECT_DIRECT)) == EFFECT_CALL) {

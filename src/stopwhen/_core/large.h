@@ -22,6 +22,6 @@ int large_differs(CoreState *state, Check *check, Look look);
 int large_is_certain(const CoreState *state, const Check *check, Look look);
 
 /* The running frame is about to execute the instruction at `unit`: compare whole what it takes as an operand. */
-void large_see_operands(CoreState *state, CodeInfo *info, Py_ssize_t unit);
+void large_see_operands(CoreState *state, const CodeInfo *info, Py_ssize_t unit);
 
 #endif

@@ -18,7 +18,7 @@
 
 /* Note where loops start and turn; -1 with an exception set. */
 int
-loops_find(CoreState *state, CodeInfo *info, PyCodeObject *code, const unsigned char *bytes)
+loops_find(CoreState *state, CodeInfo *info, const unsigned char *bytes)
 {
     for (Py_ssize_t unit = 0; unit < info->length; unit += 1 + state->caches[bytes[2 * unit]]) {
         Py_ssize_t loop = unit + 1 + state->caches[bytes[2 * unit]];
@@ -36,9 +36,6 @@ loops_find(CoreState *state, CodeInfo *info, PyCodeObject *code, const unsigned 
             info->loop = PyMem_Calloc((size_t)info->length + 1, sizeof(int));
             if (info->loop == NULL) {
                 PyErr_NoMemory();
-                return -1;
-            }
-            if (depths_find(state, info, code, bytes) < 0) {
                 return -1;
             }
         }
@@ -67,7 +64,7 @@ see_start(CoreState *state, CodeInfo *info, int unit)
     if (*turn == LOOP_ANY) {
         return 1;
     }
-    PyObject *iterable = compat_stack_item(info->depth[unit]); /* Borrowed; NULL when the depth is not known. */
+    PyObject *iterable = compat_stack_top(info->depth[unit]); /* Borrowed; NULL when the depth is not known. */
     if (iterable != NULL && is_harmless(iterable)) {
         *turn = LOOP_HARMLESS;
         return 0;
@@ -75,7 +72,7 @@ see_start(CoreState *state, CodeInfo *info, int unit)
     int had_been_left_out = *turn == LOOP_HARMLESS;
     *turn = LOOP_ANY; /* I1 */
     if (had_been_left_out && instrument_code(state, info, 1) < 0) {
-        PyErr_Clear();
+        PyErr_Clear(); /* recheck.c, I4 */
     }
     return 1;
 }
@@ -99,7 +96,7 @@ int
 loops_due(CoreState *state, CodeInfo *info, int unit, int due)
 {
     forget_old_starts(state, info);
-    if ((due & DUE_LOOP_TURNS) && info->loop[unit] == LOOP_HARMLESS) {
+    if ((due & DUE_LOOP_TURNS) && info->loop[unit] == LOOP_HARMLESS && !state->hooked) {
         due = 0;
     }
     if ((due & DUE_LOOP_STARTS) && !see_start(state, info, unit)) {

@@ -153,12 +153,14 @@ fingerprint(const char *bytes, Py_ssize_t length)
     return whole;
 }
 
-/* True when memory that cannot be had now could be had when it was last compared (I3). */
+/* True when memory that cannot be had now could be had when it was last compared (I3); or when there is no room to copy
+ * it: what reports the difference finds none then, or misses it. */
 static int
 is_newly_gone(const Check *check)
 {
+    int no_room = PyErr_ExceptionMatches(PyExc_MemoryError);
     PyErr_Clear();
-    return check->size >= 0;
+    return no_room || check->size >= 0;
 }
 
 static int
@@ -246,10 +248,15 @@ memory_report(CoreState *state, Check *check, const Blame *blame)
 {
     Memory memory;
     if (open_memory(check, &memory) < 0) {
-        return note_end(state, check, blame);
+        return PyErr_ExceptionMatches(PyExc_MemoryError) ? -1 : note_end(state, check, blame);
     }
     int is_known = check->size >= 0 && check->size <= MOST_KEPT && memory.buffer.len <= MOST_KEPT &&
                    (memory.buffer.ndim <= 1 || memory.shape == check->shape);
+    if (is_known && memory.buffer.len == check->size && memory.shape == check->shape &&
+        !check_raw_differs(check, memory.bytes, memory.buffer.len)) {
+        close_memory(check, &memory);
+        return 0;
+    }
     PyObject *data = is_known ? difference(check, &memory) : Py_NewRef(Py_None);
     int result = events_note(state, check->token, is_known ? DELTA_SPLICED : DELTA_UNKNOWN, data, blame);
     if (keep(check, &memory) < 0) {
@@ -266,8 +273,9 @@ memory_objects_differ(Check *check)
 {
     Memory memory;
     if (open_memory(check, &memory) < 0) {
+        int no_room = PyErr_ExceptionMatches(PyExc_MemoryError);
         PyErr_Clear(); /* I3 */
-        return 0;
+        return no_room;
     }
     Py_ssize_t length = memory.buffer.len;
     int differs = length != check->length * (Py_ssize_t)sizeof(PyObject *) || memory.shape != check->shape ||
@@ -285,7 +293,7 @@ references(Check *check, Py_ssize_t *length)
         return NULL;
     }
     *length = memory.buffer.len / (Py_ssize_t)sizeof(PyObject *);
-    PyObject **items = PyMem_New(PyObject *, (size_t)*length + 1);
+    PyObject **items = PyMem_Malloc(((size_t)*length + 1) * sizeof(PyObject *));
     if (items == NULL) {
         PyErr_NoMemory();
     }

@@ -155,12 +155,12 @@ core_checks(PyObject *module, PyObject *Py_UNUSED(unused))
     return PyLong_FromSsize_t(state->check_count);
 }
 
-/* lost(): number of changes that could not be noted for want of memory. */
+/* forgive_stack(): frames that run in this thread now count for the recursion limit no more. */
 static PyObject *
-core_lost(PyObject *module, PyObject *Py_UNUSED(unused))
+core_forgive_stack(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
-    CoreState *state = PyModule_GetState(module);
-    return PyLong_FromLongLong(state->lost);
+    compat_forgive_stack();
+    Py_RETURN_NONE;
 }
 
 /* has_plain_lookup(type): attributes of its instances are looked up as those of plain objects are. */
@@ -173,11 +173,12 @@ core_has_plain_lookup(PyObject *Py_UNUSED(module), PyObject *type)
 static PyMethodDef methods[] = {
     {"open", core_open, METH_VARARGS, NULL},
     {"close", core_close, METH_NOARGS, NULL},
+    {"forgive_stack", core_forgive_stack, METH_NOARGS, NULL},
     {"armed", core_armed, METH_NOARGS, NULL},
     {"checks", core_checks, METH_NOARGS, NULL},
-    {"lost", core_lost, METH_NOARGS, NULL},
     {"has_plain_lookup", core_has_plain_lookup, METH_O, NULL},
     {"take", events_take, METH_NOARGS, NULL},
+    {"take_missed", events_take_missed, METH_NOARGS, NULL},
     {"own", events_own, METH_O, NULL},
     {"set_due", events_set_due, METH_O, NULL},
     {"forget_threads", events_forget_threads, METH_NOARGS, NULL},
@@ -217,15 +218,19 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     CoreState *state = PyModule_GetState(module);
     Py_VISIT(state->handler);
     Py_VISIT(state->absent);
-    Py_VISIT(state->mutators);
+    Py_VISIT(state->names);
     Py_VISIT(state->check_type);
     Py_VISIT(state->callback_type);
     Py_VISIT(state->method_wrapper_type);
+    Py_VISIT(state->partial_type);
     Py_VISIT(state->frame_ref_type);
     Py_VISIT(state->set_local_events);
     Py_VISIT(state->disable);
     for (Py_ssize_t i = 0; i < state->queued; i++) {
         Py_VISIT(state->queue[i].tuple);
+    }
+    for (int i = 0; i < state->missed_count; i++) {
+        Py_VISIT(state->missed[i]);
     }
     int result = access_traverse(state, visit, arg);
     if (result != 0) {
@@ -246,11 +251,12 @@ module_clear(PyObject *module)
     frames_clear(state);
     Py_CLEAR(state->absent);
     Py_CLEAR(state->own_folder);
-    Py_CLEAR(state->mutators);
+    Py_CLEAR(state->names);
     access_close(state);
     Py_CLEAR(state->check_type);
     Py_CLEAR(state->callback_type);
     Py_CLEAR(state->method_wrapper_type);
+    Py_CLEAR(state->partial_type);
     Py_CLEAR(state->frame_ref_type);
     return 0;
 }
@@ -268,6 +274,21 @@ module_free(void *module)
             the_state = NULL;
         }
     }
+}
+
+/* Keep the types that no header declares; -1 with an exception set. */
+static int
+find_types(CoreState *state)
+{
+    PyObject *functools = PyImport_ImportModule("_functools");
+    PyObject *wrapper = PyObject_GetAttrString(Py_None, "__repr__");
+    if (functools != NULL && wrapper != NULL) {
+        state->partial_type = (PyTypeObject *)PyObject_GetAttrString(functools, "partial");
+        state->method_wrapper_type = (PyTypeObject *)Py_NewRef(Py_TYPE(wrapper));
+    }
+    Py_XDECREF(functools);
+    Py_XDECREF(wrapper);
+    return state->partial_type == NULL ? -1 : 0;
 }
 
 static int
@@ -291,15 +312,9 @@ module_exec(PyObject *module)
     }
     state->check_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &check_spec, NULL);
     state->callback_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &callback_spec, NULL);
-    if (access_open(state) < 0) {
+    if (access_open(state) < 0 || find_types(state) < 0) {
         return -1;
     }
-    PyObject *wrapper = PyObject_GetAttrString(Py_None, "__repr__");
-    if (wrapper == NULL) {
-        return -1;
-    }
-    state->method_wrapper_type = (PyTypeObject *)Py_NewRef(Py_TYPE(wrapper));
-    Py_DECREF(wrapper);
     state->frame_ref_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &frame_ref_spec, NULL);
     if (state->check_type == NULL || state->callback_type == NULL || state->frame_ref_type == NULL ||
         PyModule_AddObjectRef(module, "Check", (PyObject *)state->check_type) < 0) {

@@ -1,11 +1,13 @@
 /* Recheck on sys.monitoring: compares the armed checks after each instruction that may have changed them, and blames.
  *
- * I1. `checks` holds exactly the armed checks.
+ * I1. `checks` holds exactly the armed checks that are not suspended, but for those of I4.
  * I2. A change is found at the first event after it in any thread. Where the last event was this thread's, the
  *     instruction that this event follows made the change. Where it was another thread's, that thread may have lost
  *     the GIL between its change and its check: its suspended instruction is blamed if it may have made it.
  * I3. Nothing here relies on DISABLE: an event that comes although it was disabled does no harm.
  * I4. Checks on locals stand with their frames (frames.c), and are compared at events of those.
+ * I5. While `blind` is set, some code may run without events, for want of memory to turn them on: nobody is blamed for what
+ *     a look finds then, it counts as missed.
  */
 #include "codeinfo.h"
 #include "frames.h"
@@ -16,15 +18,15 @@ recheck_add(CoreState *state, Check *check)
 {
     if (state->check_count == state->check_capacity) {
         Py_ssize_t capacity = state->check_capacity == 0 ? 8 : 2 * state->check_capacity;
-        Check **checks = PyMem_Resize(state->checks, Check *, (size_t)capacity);
+        Check **checks = resize_memory(state->checks, capacity, sizeof(Check *));
         if (checks == NULL) {
-            PyErr_NoMemory();
             return -1;
         }
         state->checks = checks;
         state->check_capacity = capacity;
     }
     state->checks[state->check_count++] = check; /* I1 */
+    hooks_expect(state, check);
     return 0;
 }
 
@@ -35,6 +37,7 @@ recheck_remove(CoreState *state, Check *check)
         if (state->checks[i] == check) {
             state->check_count--;
             memmove(&state->checks[i], &state->checks[i + 1], (size_t)(state->check_count - i) * sizeof(Check *));
+            state->patience = 0; /* What hooks there are may have been to this (hooks.c). */
             return;
         }
     }
@@ -73,20 +76,24 @@ recheck_report(CoreState *state, Check *check, const Blame *blame, Look look)
     return result;
 }
 
-/* Note every change there is, blaming `blame`. Errors are counted, never raised. */
+/* Note every change there is, blaming `blame`. What cannot be noted is missed, never raised. */
 void
 recheck_report_all(CoreState *state, const Blame *blame, Look look)
 {
     int was_on = pause_collector();
-    for (Py_ssize_t i = 0; i < state->check_count; i++) {
+    for (Py_ssize_t i = 0; i < state->check_count;) {
         Check *check = (Check *)Py_NewRef(state->checks[i]);
         int changed = check_changed(state, check);
         if (changed != 0) {
             PyErr_Clear();
             if (recheck_report(state, check, blame, look) < 0) {
                 PyErr_Clear();
+                if (i < state->check_count && state->checks[i] == check) {
+                    check_suspend(check);
+                }
             }
         }
+        i += i < state->check_count && state->checks[i] == check; /* It may be gone. */
         Py_DECREF(check);
     }
     resume_collector(was_on);
@@ -106,7 +113,8 @@ recheck_blame_other_thread(CoreState *state, Blame *blame)
     }
     PyFrameObject *frame = thread == NULL ? NULL : PyThreadState_GetFrame(thread);
     if (frame == NULL) {
-        return 0;
+        *blame = (Blame){.thread = me, .offset = -1, .unknown = 1};
+        return thread != NULL && compat_runs_python(thread); /* There is no memory to tell. */
     }
     PyCodeObject *code = PyFrame_GetCode(frame);
     int may = code_may(state, code, PyFrame_GetLasti(frame), EFFECT_ANY & ~EFFECT_LOCAL);
@@ -120,40 +128,40 @@ recheck_blame_other_thread(CoreState *state, Blame *blame)
 }
 
 static int
-copy_table(unsigned char *table, Py_ssize_t size, Py_buffer *from)
+copy_table(void *table, Py_ssize_t size, Py_buffer *from)
 {
     int result = 0;
     if (from->len == size) {
         memcpy(table, from->buf, (size_t)size);
     }
     else {
-        PyErr_Format(PyExc_ValueError, "an opcode table of %zd entries, not %zd", size, from->len);
+        PyErr_Format(PyExc_ValueError, "an opcode table of %zd bytes, not %zd", size, from->len);
         result = -1;
     }
     PyBuffer_Release(from);
     return result;
 }
 
-/* set_opcodes(caches, effects, operators, name shifts, jumps, local stores, mutators, EXTENDED_ARG, YIELD_VALUE, BINARY_OP, GET_ITER,
- * FOR_ITER, skip): mechanisms/opcodes.py. */
+/* set_opcodes(caches, effects, operators, name shifts, jumps, local stores, names, EXTENDED_ARG, YIELD_VALUE, BINARY_OP,
+ * GET_ITER, FOR_ITER, CALL, skip): mechanisms/opcodes.py. */
 PyObject *
 recheck_set_opcodes(PyObject *module, PyObject *args)
 {
     CoreState *state = PyModule_GetState(module);
     Py_buffer caches, effects, operators, name_shift, jumps, local_stores;
-    PyObject *mutators; /* Borrowed from args. */
-    if (!PyArg_ParseTuple(args, "y*y*y*y*y*y*O!bbbbbb", &caches, &effects, &operators, &name_shift, &jumps,
-                          &local_stores, &PyFrozenSet_Type, &mutators, &state->extended_arg, &state->yield_value,
-                          &state->binary_op, &state->get_iter, &state->for_iter, &state->for_skip)) {
+    PyObject *names; /* Borrowed from args. */
+    if (!PyArg_ParseTuple(args, "y*y*y*y*y*y*O!bbbbbbb", &caches, &effects, &operators, &name_shift, &jumps,
+                          &local_stores, &PyDict_Type, &names, &state->extended_arg, &state->yield_value,
+                          &state->binary_op, &state->get_iter, &state->for_iter, &state->call, &state->for_skip)) {
         return NULL;
     }
-    int failed = copy_table(state->caches, 256, &caches);
-    failed |= copy_table(state->effects, 256, &effects);
-    failed |= copy_table(state->operators, 32, &operators);
-    failed |= copy_table(state->name_shift, 256, &name_shift);
-    failed |= copy_table(state->jump_kind, 256, &jumps);
-    failed |= copy_table(state->local_stores, 256, &local_stores);
-    Py_XSETREF(state->mutators, Py_NewRef(mutators));
+    int failed = copy_table(state->caches, sizeof(state->caches), &caches);
+    failed |= copy_table(state->effects, sizeof(state->effects), &effects);
+    failed |= copy_table(state->operators, sizeof(state->operators), &operators);
+    failed |= copy_table(state->name_shift, sizeof(state->name_shift), &name_shift);
+    failed |= copy_table(state->jump_kind, sizeof(state->jump_kind), &jumps);
+    failed |= copy_table(state->local_stores, sizeof(state->local_stores), &local_stores);
+    Py_XSETREF(state->names, Py_NewRef(names));
     return failed ? NULL : Py_NewRef(Py_None);
 }
 
@@ -168,6 +176,9 @@ recheck_set_level(PyObject *module, PyObject *effects)
         return NULL;
     }
     state->level = (int)level;
+    if (level != 0 && state->unsurveyed) {
+        hooks_survey(state);
+    }
     Py_RETURN_NONE;
 }
 #endif
@@ -181,10 +192,14 @@ leave_own_frames(CoreState *state, Blame *blame)
         CodeInfo *info = code_info(state, code);
         Py_DECREF(code); /* The frame keeps it. */
         if (info == NULL || !info->is_ours) {
+            blame->unknown |= info == NULL;
             PyErr_Clear();
             return;
         }
-        Py_XSETREF(blame->frame, PyFrame_GetBack(blame->frame));
+        PyFrameObject *caller = PyFrame_GetBack(blame->frame);
+        blame->unknown |= PyErr_Occurred() != NULL;
+        PyErr_Clear();
+        Py_XSETREF(blame->frame, caller);
     }
 }
 
@@ -209,6 +224,7 @@ catch_up_with_locals(CoreState *state)
         }
         Py_SETREF(frame, PyFrame_GetBack(frame));
     }
+    PyErr_Clear(); /* Those of frames further out are found at their next events. */
     Py_XDECREF(frame);
     put_back_pending_error(error);
 }
@@ -249,8 +265,22 @@ recheck_resync(PyObject *module, PyObject *Py_UNUSED(unused))
 
 typedef enum { AFTER_INSTRUCTION, AT_START, AT_RAISE } Moment;
 
+/* Blame what can have run just before the instruction at `offset`: `begun`, if that is known and not -1. */
 static void
-settle_blame(CoreState *state, const CodeInfo *info, int offset, Moment moment, Blame *blame)
+blame_before(CoreState *state, const CodeInfo *info, int offset, int begun, Blame *blame)
+{
+    int culprit = begun >= 0 ? begun : info->culprit[offset / 2];
+    int other = begun >= 0 ? -1 : info->other[offset / 2];
+    blame->offset = culprit < 0 ? offset : 2 * culprit;
+    blame->one_of_several = culprit >= 0 && info->merged[culprit] && !state->hooked;
+    if (state->hooked && (other >= 0 || culprit < 0)) {
+        blame->other_code = (PyCodeObject *)Py_NewRef(info->code);
+        blame->other_offset = other < 0 ? 0 : 2 * other;
+    }
+}
+
+static void
+settle_blame(CoreState *state, const CodeInfo *info, int offset, int begun, Moment moment, Blame *blame)
 {
     if (recheck_blame_other_thread(state, blame)) {
         return;
@@ -260,17 +290,36 @@ settle_blame(CoreState *state, const CodeInfo *info, int offset, Moment moment, 
         blame->offset = offset;
     }
     else if (moment == AFTER_INSTRUCTION) {
-        int culprit = info->culprit[offset / 2];
-        blame->offset = culprit < 0 ? offset : 2 * culprit;
-        blame->one_of_several = culprit >= 0 && info->merged[culprit];
+        blame_before(state, info, offset, begun, blame);
     }
-    else if (blame->frame != NULL) {
+    else {
         /* Nothing of this frame has run: its caller's instruction is still executing and made the change. */
-        PyFrameObject *caller = PyFrame_GetBack(blame->frame);
-        if (caller != NULL) {
-            Py_SETREF(blame->frame, caller);
+        blame_caller(blame);
+    }
+}
+
+static int
+instrument_frame_checks(CoreState *state)
+{
+    int result = 0;
+    for (Py_ssize_t i = 0; i < state->frame_ref_capacity && result == 0; i++) {
+        FrameRef *ref = state->frame_refs[i];
+        if (ref != NULL && ref->check_count > 0) {
+            CodeInfo *info = code_info(state, ref->code);
+            result = info == NULL ? -1 : instrument_code(state, info, 0);
         }
     }
+    return result;
+}
+
+/* A look has been taken: get the events back that are missing, if there is memory now (I5). */
+static void
+regain_sight(CoreState *state)
+{
+    PendingError error = take_pending_error();
+    state->blind = instrument_anew(state) < 0 || instrument_frame_checks(state) < 0;
+    PyErr_Clear();
+    put_back_pending_error(error);
 }
 
 /* The frame itself has changed its locals, by the instruction that it has just finished; what that does not store to,
@@ -284,6 +333,8 @@ report_locals(CoreState *state, FrameRef *ref, int offset, Moment moment)
     Blame blame;
     blame_current(&blame);
     blame.offset = culprit < 0 ? offset : 2 * culprit;
+    blame.unknown |= info == NULL;
+    PyErr_Clear();
     frames_report_after(state, ref, &blame, info, culprit);
     blame_release(&blame);
     put_back_pending_error(error);
@@ -291,7 +342,7 @@ report_locals(CoreState *state, FrameRef *ref, int offset, Moment moment)
 
 /* Compare all checks; the change, if there is one, was made just before this moment. */
 static inline Py_ALWAYS_INLINE void
-look(CoreState *state, CodeInfo *info, int offset, Moment moment)
+look(CoreState *state, CodeInfo *info, int offset, int begun, Moment moment)
 {
     FrameRef *ref = frames_running(state);
     if (ref != NULL && frames_find_change(state, ref)) {
@@ -300,12 +351,18 @@ look(CoreState *state, CodeInfo *info, int offset, Moment moment)
     if (recheck_finds_change(state, LOOK_QUICK)) {
         PendingError error = take_pending_error();
         Blame blame;
-        settle_blame(state, info, offset, moment, &blame);
+        settle_blame(state, info, offset, begun, moment, &blame);
+        blame.unknown |= state->blind; /* I5 */
         recheck_report_all(state, &blame, LOOK_QUICK);
         blame_release(&blame);
         put_back_pending_error(error);
     }
-    state->last_thread = PyThreadState_Get();
+    if (state->blind) {
+        regain_sight(state);
+    }
+    if (state->several_threads || state->last_thread == NULL) {
+        state->last_thread = PyThreadState_Get();
+    }
 }
 
 /* Let the handler take what waits for this thread. -1 with an exception for the program. */
@@ -326,16 +383,23 @@ offset_of(PyObject *number)
     return (int)PyUnstable_Long_CompactValue((PyLongObject *)number);
 }
 
-static inline CodeInfo *
-latest_info(CoreState *state, PyCodeObject *code)
-{
-    return state->latest_code == code ? state->latest_info : code_info(state, code);
-}
-
 static inline PyObject *
 none_unless(int result)
 {
     return result < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+/* While there are hooks every instruction has its event: note this one, and return which the frame has begun before it;
+ * -1 when another frame's events have come between, or nothing is known. */
+static int
+begin_instruction(CoreState *state, const CodeInfo *info, int unit)
+{
+    const InterpreterFrame *frame = compat_top_frame();
+    int begun = state->latest_frame == frame && state->latest_code == info->code ? state->latest_unit : -1;
+    state->latest_frame = frame;
+    state->latest_code = info->code;
+    state->latest_unit = unit;
+    return begun;
 }
 
 PyObject *
@@ -343,7 +407,7 @@ recheck_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t count
 {
     assert(count == 2);
     PyCodeObject *code = (PyCodeObject *)args[0];
-    CodeInfo *info = latest_info(state, code);
+    CodeInfo *info = code_info(state, code);
     if (info == NULL) {
         PyErr_Clear();
         Py_RETURN_NONE;
@@ -352,25 +416,36 @@ recheck_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t count
         raising_end(state);
     }
     int offset = offset_of(args[1]);
-    int interest = state->level | (code_has_locals(info) ? EFFECT_LOCAL : 0);
+    int interest = state->interest | (code_has_locals(info) ? EFFECT_LOCAL : 0);
     int due = info->due[offset / 2];
     int is_due = state->several_threads && state->level != 0 && (due & DUE_SWITCH) && !info->is_ours;
     if (due & (DUE_LOOP_STARTS | DUE_LOOP_TURNS)) {
         due = loops_due(state, info, offset / 2, due);
     }
     is_due |= (due & interest) != 0 && !info->is_ours;
-    InterpreterFrame *begun = state->begun_count > 0 ? access_ending(state) : NULL;
-    is_due |= begun != NULL;
+    InterpreterFrame *begun_store = state->begun_count > 0 ? access_ending(state) : NULL;
+    is_due |= begun_store != NULL;
+    int begun = state->hooked ? begin_instruction(state, info, offset / 2) : -1;
     if (is_due) {
-        look(state, info, offset, AFTER_INSTRUCTION);
+        look(state, info, offset, begun, AFTER_INSTRUCTION);
+        if (due & DUE_RESULT) {
+            PyObject *result = compat_stack_top(info->depth[offset / 2]);
+            if (result != NULL && Py_TYPE(result)->tp_call != NULL) {
+                hooks_see(state, result);
+            }
+        }
+        if (state->hooked && --state->patience <= 0) {
+            hooks_survey(state);
+        }
     }
     if ((due & DUE_OPERANDS) && state->large_count > 0 && (info->effect[offset / 2] & state->level) && !info->is_ours) {
         is_due = 1;
         large_see_operands(state, info, offset / 2);
     }
-    if (begun != NULL) {
-        access_end(state, info, offset / 2, begun);
+    if (begun_store != NULL) {
+        access_end(state, info, offset / 2, begun_store);
     }
+    is_due |= state->hooked && !info->is_ours;
     int result = is_due || info->awaited ? drain_own(state) : 0;
     /* What the handler has armed just now counts for this very instruction. */
     int begins = result == 0 && state->access_count > 0 ? access_begin(state, info, offset / 2, compat_top_frame()) : 0;
@@ -379,7 +454,10 @@ recheck_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t count
         result = begins < 0 ? -1 : drain_own(state);
     }
     if (!info->awaited) {
-        return is_due || result < 0 ? none_unless(result) : Py_NewRef(state->disable); /* I3 */
+        if (!is_due && result == 0) {
+            return Py_NewRef(state->disable == NULL ? Py_None : state->disable); /* I3 */
+        }
+        return none_unless(result);
     }
     PendingError error = take_pending_error();
     if (instrument_end_stop(state, info) < 0) {
@@ -395,23 +473,24 @@ recheck_on_start(CoreState *state, PyObject *const *args, Py_ssize_t count)
 {
     assert(count >= 2);
     PyCodeObject *code = (PyCodeObject *)args[0];
-    CodeInfo *info = latest_info(state, code);
+    CodeInfo *info = code_info(state, code);
     if (info == NULL) {
-        PyErr_Clear(); /* No memory: what it changes is found later. */
-        Py_RETURN_NONE;
+        PyErr_Clear();
+        state->blind = 1; /* I5 */
+        return none_unless(drain_own(state));
     }
     if (info->is_ours) {
         Py_RETURN_NONE; /* PY_THROW cannot be disabled. */
     }
     if (info->events == 0 && instrument_code(state, info, 0) < 0) {
-        PyErr_Clear(); /* As above. */
+        PyErr_Clear(); /* I5 */
     }
     if (instrument_see_threads(state) < 0) {
         PyErr_Clear();
     }
-    look(state, info, offset_of(args[1]), AT_START);
+    look(state, info, offset_of(args[1]), -1, AT_START);
     if (info->calls > 0 && calls_note(state, info) < 0) {
-        PyErr_Clear(); /* Counted in state->lost. */
+        PyErr_Clear(); /* It counts as missed. */
     }
     if (state->level == 0 && info->calls == 0 && count == 2) {
         /* Only whether the code has sites of accesses is of interest, and that is known now (access_set_interest). */
@@ -433,12 +512,12 @@ recheck_on_raise(CoreState *state, PyObject *const *args, Py_ssize_t count)
     if (state->begun_count > 0) {
         access_leave(state, compat_top_frame());
     }
-    CodeInfo *info = latest_info(state, (PyCodeObject *)args[0]);
+    CodeInfo *info = code_info(state, (PyCodeObject *)args[0]);
     if (info == NULL || info->is_ours) {
         PyErr_Clear();
         Py_RETURN_NONE;
     }
-    look(state, info, offset_of(args[1]), AT_RAISE);
+    look(state, info, offset_of(args[1]), -1, AT_RAISE);
     return none_unless(drain_own(state));
 }
 
@@ -453,7 +532,7 @@ recheck_on_exit(CoreState *state, PyObject *const *args, Py_ssize_t count)
     if (state->begun_count > 0) {
         access_leave(state, compat_top_frame());
     }
-    CodeInfo *info = latest_info(state, (PyCodeObject *)args[0]);
+    CodeInfo *info = code_info(state, (PyCodeObject *)args[0]);
     if (info == NULL || info->local_checks == 0) {
         PyErr_Clear();
         Py_RETURN_NONE;

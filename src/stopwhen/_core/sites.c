@@ -62,12 +62,12 @@ callee_of(const CoreState *state, const CodeInfo *info, int unit)
     const CodeSites *sites = info->sites;
     int argument = sites->argument[unit];
     int depth = info->depth[unit];
-    if (depth == DEPTH_UNKNOWN || sites->kind[unit] == SITE_CALL_UNPACKED) {
+    if (depth == STACK_UNKNOWN || sites->kind[unit] == SITE_CALL_UNPACKED) {
         return -1;
     }
     int first = depth - argument - 1 - (sites->kind[unit] == SITE_CALL_KEYWORDS);
     for (int i = unit - 1; i >= 0; i--) {
-        if ((info->effect[i] & EFFECT_CACHE) || info->depth[i] == DEPTH_UNKNOWN || info->depth[i] > first ||
+        if ((info->effect[i] & EFFECT_CACHE) || info->depth[i] == STACK_UNKNOWN || info->depth[i] > first ||
             sites->opcode[i] == state->push_null || sites->kind[i] == SITE_PREFIX) {
             continue;
         }
@@ -121,7 +121,7 @@ key_of(const CoreState *state, const CodeInfo *info, const unsigned char *target
         if (sites->kind[i] == SITE_PREFIX) {
             continue;
         }
-        if (state->jump_kind[sites->opcode[i]] != 0 || before == DEPTH_UNKNOWN || after == DEPTH_UNKNOWN) {
+        if (state->jump_kind[sites->opcode[i]] != 0 || before == STACK_UNKNOWN || after == STACK_UNKNOWN) {
             return -1;
         }
         if (sites->opcode[i] == state->swap) {
@@ -150,9 +150,6 @@ find_sites(CoreState *state, CodeInfo *info)
     }
     const unsigned char *bytes = (const unsigned char *)PyBytes_AS_STRING(bytecode);
     CodeSites *sites = info->sites;
-    if (depths_find(state, info, info->code, bytes) < 0) {
-        goto done;
-    }
     unsigned int extended = 0;
     for (int unit = 0, next; unit < info->length; unit = next) {
         unsigned char opcode = bytes[2 * unit];

@@ -29,6 +29,7 @@ typedef struct {
     PyFrameObject *frame;  /* Owned; NULL when the thread runs no Python frame. */
     int offset;            /* Of the instruction in bytes; -1: the frame's current one. */
     int one_of_several;    /* It, or an earlier call on the same line (codeinfo.c, I2). */
+    int unknown;           /* There was no memory to tell who: what is noted counts as missed. */
     PyCodeObject *other_code; /* Owned; NULL unless the place is uncertain. */
     int other_offset;
 } Blame;
@@ -38,6 +39,8 @@ typedef enum {
     LOOK_QUICK, /* Large contents are compared whole only where that is due (large.c). */
     LOOK_WHOLE,
 } Look;
+
+#define MOST_MISSED 16
 
 typedef struct Check Check;
 typedef struct CodeInfo CodeInfo;
@@ -58,6 +61,8 @@ typedef enum {
     METHOD_COUNT,
 } MethodName;
 
+#define RECENT_CODES 256
+
 typedef struct {
     PyObject *handler; /* Owned; NULL when no session listens. Called without arguments to drain the queue. */
     PyObject *absent;  /* Owned. stopwhen.types.ABSENT. */
@@ -65,8 +70,10 @@ typedef struct {
     Record *queue;     /* Changes in the order in which they happened. */
     Py_ssize_t queued;
     Py_ssize_t queue_capacity;
-    int due;        /* Number of actions that wait for the thread that wrote. */
-    long long lost; /* Changes that could not be noted for want of memory. */
+    int due;        /* Number of actions that wait for the thread that wrote; 1 at least while something is missed. */
+    PyObject *missed[MOST_MISSED]; /* Owned: tokens of cells whose changes could not be noted for want of memory. */
+    int missed_count;
+    int missed_more; /* So did others, whose tokens have no place in `missed`. */
 
     PyTypeObject *check_type;    /* Owned. */
     PyTypeObject *callback_type; /* Owned. */
@@ -76,23 +83,39 @@ typedef struct {
 
     /* Opcode tables, filled by Python from the `opcode` module. */
     unsigned char caches[256];
-    unsigned char effects[256];
-    unsigned char operators[32];   /* Effects of BINARY_OP by its argument. */
+    unsigned short effects[256];
+    unsigned short operators[32];  /* Effects of BINARY_OP by its argument, beside those that it has with any. */
     unsigned char local_stores[256]; /* codeinfo.h: LOCAL_STORE... */
     unsigned char name_shift[256]; /* How far to shift an argument right to get an index of co_names. */
-    PyCodeObject *latest_code; /* Never followed: the code whose information was asked for last, or NULL. */
-    CodeInfo *latest_info;
-    PyObject *mutators;            /* Owned frozenset of names of functions that change data. */
+    struct {
+        PyCodeObject *code; /* Never followed; NULL for none. */
+        CodeInfo *info;
+    } recent[RECENT_CODES]; /* Information that was asked for lately, by the address of its code. */
+    PyObject *names; /* Owned dict: name of a function -> what it tells of it. */
     unsigned char extended_arg;
     unsigned char yield_value;
     unsigned char binary_op;
     unsigned char get_iter;
     unsigned char for_iter;
+    unsigned char call;
     unsigned char jump_kind[256]; /* loops.c: JUMP_... of mechanisms/opcodes.py. */
     unsigned char for_skip; /* Units behind its target that an exhausted FOR_ITER skips. */
+    int blind; /* Some code runs without the events that it needs, for want of memory (recheck.c, I4). */
     int several_threads; /* There has been more than one thread while checks were armed. */
     int era;   /* Counts how often `level` has come from 0. */
     int level; /* Effects (codeinfo.h) after which checks are due, in any code. */
+    int interest; /* What of `due` counts on 3.12+: `level`, and what comes with it. */
+
+    /* C functions in the way of other instructions (hooks.c). */
+    int hooked;                   /* There are such as can change the data: checks are due after nearly everything. */
+    int unsurveyed;               /* Something is checked of which it is not known whether there are. */
+    unsigned char bound_to[4096]; /* Bits, by address: objects that a C function may be bound to. */
+    int patience;                 /* Checks until the next survey. */
+    int next_patience;
+    PyTypeObject *partial_type;   /* Owned. functools.partial. */
+    const void *latest_frame; /* Never followed: frame of the instruction that had the last event while hooked, */
+    const PyCodeObject *latest_code; /* its code, */
+    int latest_unit;                 /* and its unit. */
 
     /* Sites of accesses (sites.c). */
     unsigned char site[256];          /* By opcode. */
@@ -182,29 +205,41 @@ CoreState *state_for_callback(void);
 
 /* events.c */
 int events_note(CoreState *state, PyObject *token, DeltaKind kind, PyObject *data, const Blame *blame);
+void events_miss(CoreState *state, PyObject *token);
 int events_drain(CoreState *state);
+void events_drain_later(void);
 int events_wait_for(CoreState *state, PyThreadState *thread);
 int events_is_own(void);
 int events_is_draining(void);
 PyObject *events_own(PyObject *module, PyObject *flag);
 PyObject *events_take(PyObject *module, PyObject *unused);
+PyObject *events_take_missed(PyObject *module, PyObject *unused);
 PyObject *events_set_due(PyObject *module, PyObject *number);
 PyObject *events_forget_threads(PyObject *module, PyObject *unused);
 void events_clear(CoreState *state);
 void blame_release(Blame *blame);
 void blame_current(Blame *blame);
+void blame_caller(Blame *blame);
 
 /* instrument.c */
 int instrument_code(CoreState *state, CodeInfo *info, int again);
 int instrument_all(CoreState *state, int again);
 int instrument_running(CoreState *state);
-int instrument_stop_after(CoreState *state, const Blame *blame);
+void instrument_stop_after(CoreState *state, const Blame *blame);
+void instrument_stop_here(CoreState *state);
 int instrument_end_stop(CoreState *state, CodeInfo *info);
 void instrument_unlink(CoreState *state, CodeInfo *info);
 PyObject *instrument_use_tool(PyObject *module, PyObject *args);
 PyObject *instrument_set_level(PyObject *module, PyObject *effects);
 int instrument_see_threads(CoreState *state);
+int instrument_anew(CoreState *state);
+int instrument_set_hooked(CoreState *state, int hooked);
 void instrument_clear(CoreState *state);
+
+/* hooks.c */
+void hooks_see(CoreState *state, PyObject *object);
+void hooks_expect(CoreState *state, const Check *check);
+void hooks_survey(CoreState *state);
 
 /* raising.c */
 int raising_raise(CoreState *state, PyObject *exception, PyObject *frame, int writer);
@@ -225,6 +260,7 @@ int check_changed(CoreState *state, Check *check);
 int check_report(CoreState *state, Check *check, const Blame *blame);
 int check_note_end(CoreState *state, Check *check, const Blame *blame);
 void check_lose_frame(Check *check);
+void check_suspend(Check *check);
 PyObject *frame_local(PyObject *module, PyObject *args);
 PyObject *frame_cell(PyObject *module, PyObject *args);
 

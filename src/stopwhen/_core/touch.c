@@ -516,7 +516,7 @@ int
 touch_find(Touched *touched, CodeInfo *info, InterpreterFrame *frame, int unit)
 {
     SiteKind kind = (SiteKind)info->sites->kind[unit];
-    if (NEEDS_DEPTHS && info->depth[unit] == DEPTH_UNKNOWN) {
+    if (NEEDS_DEPTHS && info->depth[unit] == STACK_UNKNOWN) {
         return 1;
     }
     if (kind == SITE_CALL || kind == SITE_CALL_KEYWORDS || kind == SITE_CALL_UNPACKED) {

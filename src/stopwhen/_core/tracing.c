@@ -5,6 +5,8 @@
  *     stores, or calls by the name of a function that changes data, opcode events are on for its frame, and the
  *     position is that one instruction. Elsewhere it is the line's start, and the culprit is the one instruction with
  *     an effect on that line, or one of several calls (codeinfo.c, I2).
+ *     Opcode events are on as well where a line may make a C function that is bound to data, and everywhere while there
+ *     are such (hooks.c).
  * I2. A thread's trace object stays the program's own, so sys.gettrace() answers as without us.
  * I3. New threads stand at the head of the interpreter's list: when the head changes, some thread is not traced yet.
  */
@@ -57,7 +59,7 @@ set_trace(PyThreadState *thread, Py_tracefunc function)
 static Traced *
 add_traced(CoreState *state, PyThreadState *thread)
 {
-    Traced **list = PyMem_Resize(state->traced, Traced *, (size_t)state->traced_count + 1);
+    Traced **list = resize_memory(state->traced, state->traced_count + 1, sizeof(Traced *));
     Traced *traced = PyMem_Calloc(1, sizeof(Traced));
     if (list != NULL) {
         state->traced = list;
@@ -126,7 +128,7 @@ trace_all(CoreState *state)
         traced->previous = thread->c_tracefunc;
         result = set_trace(thread, tracer);
     }
-    state->thread_head = head; /* I3 */
+    state->thread_head = result < 0 ? NULL : head; /* I3; NULL: try again. */
     state->installing = 0;
     return result;
 }
@@ -157,7 +159,16 @@ on_audit(const char *event, PyObject *Py_UNUSED(args), void *Py_UNUSED(data))
 static int
 effects_of_interest(CoreState *state, const CodeInfo *info)
 {
-    return state->level | (code_has_locals(info) ? EFFECT_LOCAL : 0);
+    return state->level | (code_has_locals(info) ? EFFECT_LOCAL : 0) | (state->hooked ? EFFECT_HOOKS : 0);
+}
+
+static Py_ssize_t
+unit_behind(const CodeInfo *info, Py_ssize_t unit)
+{
+    do {
+        unit++;
+    } while (unit < info->length && (info->effect[unit] & EFFECT_CACHE));
+    return unit;
 }
 
 /* True when a check is due after the instruction at `unit` for the sake of one of `interest`. */
@@ -167,12 +178,24 @@ is_checked(const CodeInfo *info, Py_ssize_t unit, int interest)
     if (!(info->effect[unit] & interest) || (info->effect[unit] & EFFECT_CACHE)) {
         return 0;
     }
-    for (Py_ssize_t next = unit + 1; next < info->length; next++) {
-        if (!(info->effect[next] & EFFECT_CACHE)) {
-            return info->culprit[next] == unit;
-        }
-    }
-    return 1;
+    Py_ssize_t next = unit_behind(info, unit);
+    return next >= info->length || info->culprit[next] == unit;
+}
+
+/* True when the instruction stores something itself: a second one on its line may undo that. */
+static int
+is_direct(const CodeInfo *info, Py_ssize_t unit)
+{
+    Py_ssize_t next = unit_behind(info, unit);
+    int has_store = next < info->length && !(info->due[next] & EFFECT_PLAIN); /* It can wait for that (codeinfo.c). */
+    return (info->effect[unit] & EFFECT_DIRECT) || ((info->effect[unit] & EFFECT_INPLACE) && !has_store);
+}
+
+static int
+makes_function(const CodeInfo *info, Py_ssize_t unit)
+{
+    Py_ssize_t next = unit_behind(info, unit);
+    return (info->effect[unit] & EFFECT_MAKES) && next < info->length && (info->due[next] & DUE_RESULT);
 }
 
 /* Return the first unit from `unit` on, on the same line, after whose instruction a check is due; -1 for none. */
@@ -189,7 +212,7 @@ checked_on_line(CoreState *state, const CodeInfo *info, int unit)
 }
 
 /* In `grain_interest`: there are large contents, so what each instruction takes matters (large.c). */
-#define LARGE_INTEREST 256
+#define LARGE_INTEREST 0x10000
 
 #define GRAIN_LINE 1
 #define GRAIN_LINE_OF_SEVERAL 2
@@ -214,17 +237,22 @@ grain_of(CoreState *state, CodeInfo *info, Py_ssize_t unit)
         int checked = 0;
         int direct = 0;
         int returns = 0;
+        int makes = 0;
         int sites = 0;
         for (Py_ssize_t i = 0; i < info->length; i++) {
-            if (info->line[i] == info->line[unit] && is_checked(info, i, interest)) {
-                checked++;
-                direct += (info->effect[i] & EFFECT_DIRECT) != 0;
+            if (info->line[i] != info->line[unit]) {
+                continue;
             }
-            sites |= has_sites > 0 && info->line[i] == info->line[unit] && info->sites->matters[i];
-            returns |= info->line[i] == info->line[unit] && _Py_OPCODE(_PyCode_CODE(info->code)[i]) == RETURN_VALUE;
+            if (is_checked(info, i, interest)) {
+                checked++;
+                direct += is_direct(info, i);
+            }
+            makes |= makes_function(info, i);
+            sites |= has_sites > 0 && info->sites->matters[i];
+            returns |= _Py_OPCODE(_PyCode_CODE(info->code)[i]) == RETURN_VALUE;
         }
-        int fine = sites || (state->large_count > 0 && checked > 0) || direct > 1 ||
-                   (checked > 1 && code_line_names_mutator(info, unit));
+        int fine = sites || (state->large_count > 0 && checked > 0) || direct > 1 || makes ||
+                   (checked > 1 && (state->hooked || code_line_names_mutator(info, unit)));
         /* What an action raises at the event of the return, no `try` of this frame would catch. */
         fine |= returns && checked > 0 && PyBytes_GET_SIZE(info->code->co_exceptiontable) > 0;
         info->grain[unit] = fine ? GRAIN_OPCODE : checked > 1 ? GRAIN_LINE_OF_SEVERAL : GRAIN_LINE;
@@ -253,10 +281,7 @@ settle_blame(CoreState *state, Traced *traced, PyFrameObject *frame, int what, B
     *blame = (Blame){.thread = traced->thread, .frame = (PyFrameObject *)Py_NewRef(frame), .offset = -1};
     PyCodeObject *code = PyFrame_GetCode(frame);
     if (what == PyTrace_CALL) {
-        PyFrameObject *caller = PyFrame_GetBack(frame);
-        if (caller != NULL) {
-            Py_SETREF(blame->frame, caller);
-        }
+        blame_caller(blame);
     }
     else if (what == PyTrace_EXCEPTION) {
         /* The frame's current instruction raised. */
@@ -267,6 +292,8 @@ settle_blame(CoreState *state, Traced *traced, PyFrameObject *frame, int what, B
         blame->offset = unit >= 0 ? 2 * unit : traced->offset;
         blame->one_of_several = info != NULL && (info->merged[blame->offset / 2] ||
                                                  info->grain[traced->offset / 2] == GRAIN_LINE_OF_SEVERAL);
+        blame->unknown = info == NULL;
+        PyErr_Clear();
     }
     else {
         /* The first event of a frame that ran already: somewhere before this instruction. */
@@ -283,10 +310,9 @@ report_locals(CoreState *state, Traced *traced, FrameRef *ref)
     CodeInfo *info = code_info(state, ref->code);
     int unit = traced->code == ref->code ? traced->offset / 2 : -1;
     Blame blame = {.thread = traced->thread, .frame = (PyFrameObject *)Py_NewRef(ref->frame), .offset = -1};
-    if (info != NULL) {
-        frames_report_after(state, ref, &blame, info, unit);
-    }
+    blame.unknown = info == NULL;
     PyErr_Clear();
+    frames_report_after(state, ref, &blame, info, unit);
     blame_release(&blame);
 }
 
@@ -302,7 +328,7 @@ note_call(CoreState *state, PyFrameObject *frame)
 {
     CodeInfo *info = state->function_count == 0 ? NULL : code_info(state, frame->f_frame->f_code);
     if (info != NULL && info->calls > 0 && is_start(frame) && calls_note(state, info) < 0) {
-        PyErr_Clear(); /* Counted in state->lost. */
+        PyErr_Clear(); /* It counts as missed. */
     }
 }
 
@@ -318,7 +344,7 @@ end_opcodes(PyFrameObject *frame)
 static void
 choose_grain(CoreState *state, Traced *traced, PyFrameObject *frame)
 {
-    CodeInfo *info = state->latest_code == traced->code ? state->latest_info : code_info(state, frame->f_frame->f_code);
+    CodeInfo *info = code_info(state, frame->f_frame->f_code);
     int unit = traced->offset / 2;
     if (info == NULL || unit >= info->length) {
         PyErr_Clear();
@@ -337,7 +363,7 @@ static int
 is_ours(CoreState *state, PyFrameObject *frame)
 {
     PyCodeObject *code = frame->f_frame->f_code;
-    CodeInfo *info = state->latest_code == code ? state->latest_info : code_info(state, code);
+    CodeInfo *info = code_info(state, code);
     if (info == NULL) {
         PyErr_Clear();
         return 0;
@@ -373,6 +399,22 @@ see_operands(CoreState *state, PyFrameObject *frame)
     }
     else if (unit < info->length && (info->due[unit] & DUE_OPERANDS) && (info->effect[unit] & state->level)) {
         large_see_operands(state, info, unit);
+    }
+}
+
+/* If an instruction has just made a C function that may be bound to data, look at it. */
+static void
+see_result(CoreState *state, _PyInterpreterFrame *frame)
+{
+    CodeInfo *info = code_info(state, frame->f_code);
+    int unit = _PyInterpreterFrame_LASTI(frame);
+    if (info == NULL || unit < 0 || !(info->due[unit] & DUE_RESULT)) {
+        PyErr_Clear();
+        return;
+    }
+    PyObject *result = compat_stack_top(info->depth[unit]);
+    if (result != NULL && Py_TYPE(result)->tp_call != NULL) {
+        hooks_see(state, result);
     }
 }
 
@@ -440,6 +482,12 @@ look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject 
         return 0; /* A check that runs code of the user's has ended it all. */
     }
     state->last_thread = traced->thread;
+    if (what == PyTrace_OPCODE) {
+        see_result(state, frame->f_frame);
+    }
+    if (state->hooked && --state->patience <= 0) {
+        hooks_survey(state);
+    }
     int result = 0;
     if (what == PyTrace_RETURN) {
         end_opcodes(frame); /* It may go on later, or never. */

@@ -69,17 +69,26 @@ options:
 _ANSWER: Final = 5.0
 """Seconds that a process which has answered gets to end it."""
 
+_AGAIN: Final = 0.1
+"""Seconds until a process that imports stopwhen itself is asked again."""
+
 _SCRIPT: Final = """\
 def attach():
     import sys
     try:
+        importing = False
+        for name, module in list(sys.modules.items()):
+            if name.partition(".")[0] == "stopwhen" and getattr(module.__spec__, "_initializing", False):
+                importing = True
+                raise ImportError(name)
         from stopwhen.frontends import attached
         begin = attached.begin
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         import _socket
-        slug, text = "not-importable", f"{{type(error).__name__}}: {{error}}"
+        slug = {importing!r} if importing else "not-importable"
+        text = f"{{type(error).__name__}}: {{error}}"
         raw = "\\x1f".join([slug, text, sys.executable or ""]).encode("utf-8", "backslashreplace")
         hello = b"{token} 0"
         address = {address!r}
@@ -116,6 +125,9 @@ except KeyboardInterrupt:
 except BaseException:
     pass
 """
+
+_IMPORTING: Final = "importing"
+"""What the script says in a process that is importing stopwhen itself just then."""
 
 _output = Output()
 
@@ -164,6 +176,7 @@ class _Terminal:
         self._line = line
         self._room = room
         self._selector = selectors.DefaultSelector()
+        self._script = ""
         self._main: _Connection | None = None
         self._prompt: Any = None
 
@@ -188,10 +201,12 @@ class _Terminal:
         color, width = wants_color(sys.stdout), min(shutil.get_terminal_size((82, 24)).columns, 120)
         asked = [(one.access.value, one.text, _options(one)) for one in self._line.requests]
         request = (stopwhen.__version__, address, room.token, asked, width, color)
-        script = room.write("attach.py", _SCRIPT.format(token=room.token, address=address, request=request))
+        self._script = room.write(
+            "attach.py", _SCRIPT.format(importing=_IMPORTING, token=room.token, address=address, request=request)
+        )
         assert room.listener is not None
         self._selector.register(room.listener, selectors.EVENT_READ, None)
-        remote_exec(pid, script)
+        remote_exec(pid, self._script)
         wait(self._is_attached, pid, self._line.timeout)
 
     def _is_attached(self, seconds: float) -> bool:
@@ -241,6 +256,9 @@ class _Terminal:
 
     def _tell(self, connection: _Connection, kind: str, text: str) -> None:
         match kind:
+            case wire.FAILED if text.startswith(_IMPORTING + wire.SEPARATOR):
+                time.sleep(_AGAIN)
+                remote_exec(self._line.pid, self._script)
             case wire.FAILED:
                 raise self._failure(*text.split(wire.SEPARATOR))
             case wire.ARMED:

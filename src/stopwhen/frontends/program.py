@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from types import CodeType, ModuleType, TracebackType
 from typing import Any, Literal
 
+from stopwhen import env
 from stopwhen.errors import UsageError
 
 # `python -c 'import __main__; print("__annotations__" in vars(__main__))'` prints False from 3.14 on.
@@ -346,7 +347,10 @@ def _runner(
 
     def run() -> None:
         try:
-            execute(subject(), place)
+            what = subject()
+            if env.core is not None:
+                env.core.forgive_stack()  # the program has all of the recursion limit, as it would without us
+            execute(what, place)
             _forget_file(script_names)
         except BaseException as error:
             if _FILE_GOES_FIRST:

@@ -52,6 +52,9 @@ class Mechanism(Protocol):
     def disarm(self, cell: Cell) -> None:
         """Report changes of `cell` no more; nothing when it is not armed."""
 
+    def disarm_all(self) -> None:
+        """Report no changes any more; may be called again when it has failed."""
+
 
 class AccessMechanism(Protocol):
     """A way to learn of stores that change nothing, and of reads."""

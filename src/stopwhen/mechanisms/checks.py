@@ -26,11 +26,14 @@ class Checks:
         """Take the cell's present state as last seen, and compare with it from now on."""
         if not self._checks:
             env.core.set_opcodes(*opcodes.tables())
-        check = check_of(Token(cell, self._mechanism))
-        check.arm()
-        effects = effects_on(cell)
-        self._checks[cell] = check, effects
-        self._effects[effects] += 1
+        check, effects = check_of(Token(cell, self._mechanism)), effects_on(cell)
+        try:
+            check.arm()
+            self._effects[effects] += 1
+            self._checks[cell] = check, effects
+        except BaseException:
+            check.disarm()
+            raise
 
     def disarm(self, cell: Cell) -> None:
         """Compare no more."""
@@ -39,6 +42,10 @@ class Checks:
             check, effects = found
             self._effects[effects] -= 1
             check.disarm()
+
+    def cells(self) -> list[Cell]:
+        """Return the cells that are compared."""
+        return list(self._checks)
 
     def level(self) -> int:
         """Return the effects of instructions, in any code, after which a check is due."""

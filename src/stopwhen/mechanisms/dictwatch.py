@@ -54,20 +54,23 @@ class DictWatch:
         Raises:
             Unavailable: there is no watcher id.
         """
-        if not self._armed:
-            self._want_events()
-        if env.SHARED_VALUES_GO_UNREPORTED:
-            env.core.detach_dict(cell.owner)  # type: ignore[attr-defined] # claimed cells have an owner
         try:
+            if not self._armed:
+                self._want_events()
+            if env.SHARED_VALUES_GO_UNREPORTED:
+                env.core.detach_dict(cell.owner)  # type: ignore[attr-defined] # claimed cells have an owner
             match cell:
                 case DictItem():
                     env.core.arm_dict(cell.owner, cell.key, Token(cell, self.name))
                 case Content():
                     env.core.arm_dict(cell.owner, None, Token(cell, self.name), True)
+            self._armed.add(cell)
         except RuntimeError as error:
             self._drop_events()
             raise Unavailable(str(error), slug="no-dict-watcher") from None
-        self._armed.add(cell)
+        except BaseException:
+            self.disarm(cell)
+            raise
 
     def disarm(self, cell: Cell) -> None:
         """Report changes of `cell` no more."""
@@ -77,6 +80,12 @@ class DictWatch:
             case Content():
                 env.core.disarm_dict(cell.owner, None, True)
         self._armed.discard(cell)
+        self._drop_events()
+
+    def disarm_all(self) -> None:
+        """Report no changes any more."""
+        for cell in list(self._armed):
+            self.disarm(cell)
         self._drop_events()
 
     def _want_events(self) -> None:

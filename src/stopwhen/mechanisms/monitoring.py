@@ -46,15 +46,26 @@ class Monitoring:
         Raises:
             Unavailable: there is no tool id.
         """
-        if not self._checks:
-            self._tool.want(self.name, sys.monitoring.events.RAISE)
-        self._checks.arm(cell)
-        self._update_events()
+        try:
+            if not self._checks:
+                self._tool.want(self.name, sys.monitoring.events.RAISE)
+            self._checks.arm(cell)
+            self._update_events()
+        except BaseException:
+            self.disarm(cell)
+            raise
 
     def disarm(self, cell: Cell) -> None:
         """Report changes of `cell` no more."""
         self._checks.disarm(cell)
         self._update_events()
+
+    def disarm_all(self) -> None:
+        """Report no changes any more."""
+        for cell in self._checks.cells():
+            self._checks.disarm(cell)
+        if env.HAS_MONITORING and env.core is not None:
+            self._update_events()
 
     def _update_events(self) -> None:
         """Turn on the events that the armed checks need, and those off that they no longer need."""

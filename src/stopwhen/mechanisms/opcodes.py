@@ -1,14 +1,16 @@
 """What each opcode can do to data that others hold: the tables by which rechecks know where to look.
 
 The question is only what C code run by the instruction itself can change: a Python function that it calls has a frame,
-and instructions, of its own. Left out on purpose are operators and comparisons on the chance that somebody made a C
-function such as `L.append` a class's `__eq__` (docs/explanation/limits.md).
+and instructions, of its own. Operators, attributes and whatever drops a reference can change data too where somebody
+has made a C function such as `L.append` a class's `__eq__`: they have HOOKS, which counts only where such functions
+are about (_core/hooks.c).
 """
 
 from __future__ import annotations
 
 import opcode
 import sys
+from array import array
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,6 +28,13 @@ JUMP_AWAY = 2
 JUMP_GENERATOR = 4
 JUMP_BACK = 8
 SETS = 64
+HOOKS = 256
+MAKES = 1024
+SHUFFLES = 2048
+INPLACE = 4096
+NAMES_MUTATOR = 1
+NAMES_MAKER = 2
+NAMES_PLAIN = 4
 NO_NAME = 255
 
 EFFECTS = {
@@ -74,13 +83,34 @@ LOCAL_STORES = {
 }  # fmt: skip
 """How the argument of an instruction tells which locals it stores to: as an index, in its high bits, in both halves."""
 
+MAKERS = frozenset({"CALL", "CALL_KW", "CALL_FUNCTION_EX", "LOAD_ATTR", "LOAD_SUPER_ATTR"})
+"""Instructions that leave on the stack what may be a C function bound to some object."""
+
+INERT = frozenset(
+    """
+    BUILD_LIST BUILD_SLICE BUILD_STRING BUILD_TUPLE CACHE COPY COPY_FREE_VARS EXTENDED_ARG INTERPRETER_EXIT JUMP_FORWARD
+    KW_NAMES LIST_APPEND LOAD_ASSERTION_ERROR LOAD_BUILD_CLASS LOAD_CLOSURE LOAD_COMMON_CONSTANT LOAD_CONST
+    LOAD_CONST_IMMORTAL LOAD_CONST_MORTAL LOAD_DEREF LOAD_FAST LOAD_FAST_AND_CLEAR LOAD_FAST_BORROW
+    LOAD_FAST_BORROW_LOAD_FAST_BORROW LOAD_FAST_CHECK LOAD_FAST_LOAD_FAST LOAD_GLOBAL LOAD_NAME LOAD_SMALL_INT MAKE_CELL
+    MAKE_FUNCTION MATCH_MAPPING MATCH_SEQUENCE NOP PRECALL PUSH_EXC_INFO PUSH_NULL RETURN_GENERATOR
+    SET_FUNCTION_ATTRIBUTE SWAP YIELD_VALUE
+    """.split()  # noqa: SIM905 - a table, to be read
+)
+"""Instructions that neither run a function nor drop a reference; all others have HOOKS."""
+
+if sys.version_info >= (3, 13):
+    INERT |= {"POP_JUMP_IF_TRUE", "POP_JUMP_IF_FALSE"}  # TO_BOOL asks, where there is anything to ask
+
 LEAVING = frozenset(
     {"RETURN_VALUE", "RETURN_CONST", "RETURN_GENERATOR", "YIELD_VALUE", "RAISE_VARARGS", "RERAISE", "INTERPRETER_EXIT"}
 )
 """Instructions other than jumps after which the next one does not run."""
 
-INPLACE_EFFECTS = {**dict.fromkeys(("+=", "*="), CALL), **dict.fromkeys(("|=", "&=", "-=", "^="), SETS)}
-"""In-place operators by which a builtin container changes itself; numbers' others, such as `/=`, change none."""
+INPLACE_EFFECTS = {
+    **dict.fromkeys(("+=", "*="), CALL | INPLACE),
+    **dict.fromkeys(("|=", "&=", "-=", "^=", "/=", "//=", "%=", "**=", "<<=", ">>=", "@="), SETS),
+}
+"""In-place operators: the first by which lists and the like change themselves, the others sets, dicts and arrays."""
 
 NAME_SHIFTS = {
     "LOAD_ATTR": 1 if sys.version_info >= (3, 12) else 0,
@@ -100,11 +130,23 @@ MUTATORS = frozenset(
     extendleft rotate move_to_end difference_update intersection_update symmetric_difference_update frombytes fromlist
     fromfile fromunicode byteswap heappush heappop heapify heapreplace heappushpop insort insort_left insort_right
     setattr delattr exec eval __setitem__ __delitem__ __iadd__ __imul__ __ior__ __iand__ __isub__ __ixor__ __setattr__
-    __delattr__ __init__ __setstate__ setitem delitem iadd iconcat imul ior iand isub ixor readinto recv_into
-    write writelines write_byte truncate resize memset memmove fill
+    __delattr__ __init__ __setstate__ setitem delitem iadd iconcat imul ior iand isub ixor readinto readinto1 recv_into
+    recvfrom_into write writelines write_byte truncate resize memset memmove fill put
     """.split()  # noqa: SIM905 - a table, to be read
 )
 """Names under which the standard types and modules offer functions that change data in place."""
+
+MAKING = frozenset("getattr partial attrgetter MethodType __getattribute__ __get__".split())  # noqa: SIM905 - as above
+"""Names of functions that make a function bound to data."""
+
+PLAIN = frozenset(
+    """
+    abs all any ascii bin bool bytes callable chr complex delattr dict divmod enumerate float format frozenset globals
+    hasattr hash hex id int isinstance issubclass len list locals memoryview oct ord pow print range repr reversed round
+    set slice sorted str sum tuple zip
+    """.split()  # noqa: SIM905 - as above
+)
+"""Names of builtin functions that neither make nor return a function bound to data."""
 
 
 def caches_of(name: str) -> int:
@@ -119,10 +161,12 @@ def jump_kind(name: str, *, is_jump: bool) -> int:
     """Return whether an instruction jumps ahead, whether the next one runs after it, and how deep the stack is."""
     if name == "RETURN_GENERATOR":
         return JUMP_GENERATOR
+    if name == "END_ASYNC_FOR":
+        return 0  # its argument tells tools where the loop starts
     if name in LEAVING - {"YIELD_VALUE"}:
         return JUMP_AWAY
     if "JUMP_BACKWARD" in name:
-        return JUMP_BACK if name.startswith("POP") else JUMP_AWAY | JUMP_BACK
+        return JUMP_BACK if "_IF_" in name else JUMP_AWAY | JUMP_BACK
     if name == "JUMP_FORWARD":
         return JUMP_AHEAD | JUMP_AWAY
     return JUMP_AHEAD if is_jump else 0
@@ -148,10 +192,27 @@ def _local_name(code: CodeType, index: int) -> str | None:
     return names[index] if index < len(names) else None
 
 
-def tables() -> tuple[bytes, bytes, bytes, bytes, bytes, bytes, frozenset[str], int, int, int, int, int, int]:
+def effects_of(name: str, *, is_jump: bool) -> int:
+    """Return all that is to be known of the instruction `name`."""
+    effects = EFFECTS.get(name, 0)
+    for flag, names in ((MAKES, MAKERS), (SHUFFLES, ("SWAP", "COPY")), (BREAKS, LEAVING)):
+        effects |= flag if name in names else 0
+    return effects | (BREAKS if is_jump else 0) | (0 if name in INERT else HOOKS)
+
+
+def names() -> dict[str, int]:
+    """Return what the name of a function tells of it, for those of which it tells something."""
+    return {
+        **dict.fromkeys(PLAIN, NAMES_PLAIN),
+        **dict.fromkeys(MUTATORS, NAMES_MUTATOR),
+        **dict.fromkeys(MAKING, NAMES_MUTATOR | NAMES_MAKER),
+    }
+
+
+def tables() -> tuple[bytes, bytes, bytes, bytes, bytes, bytes, dict[str, int], int, int, int, int, int, int, int]:
     """Return what `_core.set_opcodes` takes: the tables for this interpreter."""
     caches = bytearray(256)
-    effects = bytearray(256)
+    effects = array("H", [HOOKS]) * 256
     shifts = bytearray([NO_NAME]) * 256
     kinds = bytearray(256)
     stores = bytearray(256)
@@ -159,24 +220,27 @@ def tables() -> tuple[bytes, bytes, bytes, bytes, bytes, bytes, frozenset[str], 
     for name, number in opcode.opmap.items():
         if number < len(caches):
             caches[number] = caches_of(name)
-            effects[number] = EFFECTS.get(name, 0) | (BREAKS if number in jumps or name in LEAVING else 0)
+            effects[number] = effects_of(name, is_jump=number in jumps)
             # From 3.14 on END_ASYNC_FOR has an argument that tells tools where the loop is; it does not jump there.
             kinds[number] = jump_kind(name, is_jump=number in jumps and name != "END_ASYNC_FOR")
             shifts[number] = NAME_SHIFTS.get(name, NO_NAME)
             stores[number] = LOCAL_STORES.get(name, 0)
-    operators = bytes(INPLACE_EFFECTS.get(symbol, 0) for _, symbol in opcode._nb_ops)  # type: ignore[attr-defined] # noqa: SLF001
+    operators = array("H", [0]) * 32
+    for index, (_, symbol) in enumerate(opcode._nb_ops):  # type: ignore[attr-defined] # noqa: SLF001
+        operators[index] = INPLACE_EFFECTS.get(symbol, 0)
     return (
         bytes(caches),
-        bytes(effects),
-        operators.ljust(32, b"\0"),
+        effects.tobytes(),
+        operators.tobytes(),
         bytes(shifts),
         bytes(kinds),
         bytes(stores),
-        MUTATORS,
+        names(),
         opcode.opmap["EXTENDED_ARG"],
         opcode.opmap["YIELD_VALUE"],
         opcode.opmap["BINARY_OP"],
         opcode.opmap["GET_ITER"],
         opcode.opmap["FOR_ITER"],
+        opcode.opmap["CALL"],
         FOR_SKIP,
     )

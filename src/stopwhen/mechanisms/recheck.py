@@ -70,16 +70,20 @@ class Recheck:
     def arm(self, cell: Cell) -> None:
         """Report changes of `cell` from now on."""
         starts = not self._is_armed()
-        if isinstance(cell, Calls):
-            self._calls.setdefault(cell.owner.__code__, {})[cell] = None
-        elif isinstance(cell, Local | Frame):
-            self._ends.setdefault(cell.owner, {})[cell] = None
-        if isinstance(cell, Local) and not _is_shared(cell):
-            self._locals.setdefault(cell.owner, {})[cell] = snapshot(cell)
-        elif not isinstance(cell, Calls | Frame):
-            self._snapshots[cell] = snapshot(cell)
-        if starts:
-            self._source.start()
+        try:
+            if isinstance(cell, Calls):
+                self._calls.setdefault(cell.owner.__code__, {})[cell] = None
+            elif isinstance(cell, Local | Frame):
+                self._ends.setdefault(cell.owner, {})[cell] = None
+            if isinstance(cell, Local) and not _is_shared(cell):
+                self._locals.setdefault(cell.owner, {})[cell] = snapshot(cell)
+            elif not isinstance(cell, Calls | Frame):
+                self._snapshots[cell] = snapshot(cell)
+            if starts:
+                self._source.start()
+        except BaseException:
+            self.disarm(cell)
+            raise
 
     def disarm(self, cell: Cell) -> None:
         """Report changes of `cell` no more."""
@@ -92,6 +96,12 @@ class Recheck:
         if not self._is_armed():
             self._source.stop()
             self._positions.clear()
+
+    def disarm_all(self) -> None:
+        """Report no changes any more."""
+        for cells in (self._snapshots, self._locals, self._ends, self._calls, self._positions):
+            cells.clear()
+        self._source.stop()
 
     def _is_armed(self) -> bool:
         return bool(self._snapshots or self._ends or self._calls)
@@ -372,24 +382,25 @@ class TraceSource:
 
     def start(self) -> None:
         """Begin to call, in this thread and in those to come."""
+        import threading  # noqa: PLC0415 - it is the only way to reach threads to come
+
+        self._threading = threading
         frame: FrameType | None = sys._getframe(1)  # noqa: SLF001
         while frame is not None:
             frame.f_trace = self._trace
             frame.f_trace_opcodes = True
             frame = frame.f_back
-        import threading  # noqa: PLC0415 - it is the only way to reach threads to come
-
-        self._threading = threading
         threading.settrace(self._trace)
         sys.settrace(self._trace)
 
     def stop(self) -> None:
         """Call no more."""
+        if self._threading is None:
+            return
         sys.settrace(None)
         self._failing.clear()
-        if self._threading is not None:
-            self._threading.settrace(None)
-            self._threading = None
+        self._threading.settrace(None)
+        self._threading = None
         for innermost in sys._current_frames().values():  # noqa: SLF001 - there is no other way to it
             frame: FrameType | None = innermost
             while frame is not None:

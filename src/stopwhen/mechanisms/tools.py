@@ -32,8 +32,9 @@ def take_tool(ids: tuple[int, ...] = OURS) -> tuple[int, Callable[[], None]] | N
     monitoring = sys.monitoring
     for tool in ids:
         if monitoring.get_tool(tool) is None:
+            taken = tool, functools.partial(_leave, tool)  # first, so that whatever fails leaves the id free
             monitoring.use_tool_id(tool, "stopwhen")
-            return tool, functools.partial(_leave, tool)
+            return taken
     return None
 
 
@@ -53,6 +54,7 @@ class SharedTool:
         self._wanted: dict[str, int] = {}
         self._tool = -1
         self._leave: Callable[[], None] | None = None
+        self._is_ready = False
 
     def reason(self) -> str | None:
         """Return why there is no id; None when there is."""
@@ -65,7 +67,7 @@ class SharedTool:
             Unavailable: there is no id.
         """
         if events:
-            if self._leave is None:
+            if not self._is_ready:
                 self._take()
             self._wanted[mechanism] = events
         else:
@@ -78,15 +80,17 @@ class SharedTool:
         if sys.monitoring.get_events(self._tool) != wanted:
             sys.monitoring.set_events(self._tool, wanted)
         if not wanted:
+            self._is_ready = False
             env.core.use_tool(None, 0, 0, 0, 0, None)
             self._leave()
             self._leave = None
 
     def _take(self) -> None:
-        taken = take_tool()
-        if taken is None:
-            raise Unavailable(NO_TOOL_ID, slug="no-tool-id")
-        self._tool, self._leave = taken
+        if self._leave is None:
+            taken = take_tool()
+            if taken is None:
+                raise Unavailable(NO_TOOL_ID, slug="no-tool-id")
+            self._tool, self._leave = taken
         monitoring = sys.monitoring
         events = monitoring.events
         for event, callback in (
@@ -105,3 +109,4 @@ class SharedTool:
             *(monitoring.set_local_events, self._tool, events.INSTRUCTION, events.PY_START, events.PY_RETURN),
             monitoring.DISABLE,
         )
+        self._is_ready = True

@@ -36,14 +36,26 @@ class Tracing:
     def arm(self, cell: Cell) -> None:
         """Report changes of `cell` from now on."""
         starts = not self._checks
-        self._checks.arm(cell)
-        env.core.set_level(self._checks.level())
-        if starts:
-            env.core.start_tracing()
+        try:
+            self._checks.arm(cell)
+            env.core.set_level(self._checks.level())
+            if starts:
+                env.core.start_tracing()
+        except BaseException:
+            self.disarm(cell)
+            raise
 
     def disarm(self, cell: Cell) -> None:
         """Report changes of `cell` no more."""
         self._checks.disarm(cell)
         env.core.set_level(self._checks.level())
         if not self._checks:
+            env.core.stop_tracing()
+
+    def disarm_all(self) -> None:
+        """Report no changes any more."""
+        for cell in self._checks.cells():
+            self._checks.disarm(cell)
+        if env.core is not None and not env.HAS_MONITORING:
+            env.core.set_level(0)
             env.core.stop_tracing()

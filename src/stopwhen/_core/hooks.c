@@ -1,0 +1,282 @@
+/* C functions in the way of other instructions. `L.append` as a class's `__eq__`, in a property or as a weak reference's
+ * callback changes the list at a comparison, at an attribute, at the end of some object: anywhere. Such a function is an
+ * object that is bound to the list. While there is one, checks are due after nearly every instruction (EFFECT_HOOKS), so
+ * that its line is named too; while there is none, they are due only after what can change the list without it.
+ *
+ * I1. `hooked` is set while a function that changes data is known to be bound to something checked. It is made by an
+ *     instruction, and known from then on: what a call leaves on the stack is looked at, and what loading an attribute
+ *     by the name of such a function leaves there. Those that were there before, a survey of all objects finds.
+ * I2. Every object that a function has been bound to since the last survey has its bit in `bound_to`, as have others.
+ *     Once it comes to be checked, a survey tells for certain.
+ * I3. Some time after hooks have been found, and again later, a survey tells whether they are still there.
+ */
+#include "codeinfo.h"
+#include "content.h"
+
+#define BITS ((size_t)8 * sizeof(((CoreState *)NULL)->bound_to))
+#define FIRST_PATIENCE 100000
+#define LONGEST_PATIENCE (1 << 26)
+
+static size_t
+bit_of(const PyObject *object)
+{
+    return (((size_t)object >> 4) * (size_t)0x9E3779B97F4A7C15u >> 40) % BITS;
+}
+
+static int
+may_be_bound_to(const CoreState *state, const PyObject *object)
+{
+    return state->bound_to[bit_of(object) / 8] >> bit_of(object) % 8 & 1;
+}
+
+/* What is found out of functions: to be looked up in the checks at once, or when all have been found. */
+typedef struct {
+    CoreState *state;
+    int survey; /* Keep the objects in `found`, for later. */
+    PyObject **found; /* Owned memory, borrowed objects; alive as long as nothing else runs. */
+    Py_ssize_t count;
+    Py_ssize_t capacity;
+    int hooked; /* One of them is checked; or there was no memory to tell. */
+} Search;
+
+static int
+is_checked(const CoreState *state, const PyObject *object)
+{
+    for (Py_ssize_t i = 0; i < state->check_count; i++) {
+        if (state->checks[i]->owner == object) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Take note that a function is bound to `object`. */
+static void
+note_bound(Search *search, PyObject *object)
+{
+    search->state->bound_to[bit_of(object) / 8] |= (unsigned char)(1 << bit_of(object) % 8); /* I2 */
+    if (!search->survey) {
+        search->hooked |= is_checked(search->state, object);
+        return;
+    }
+    if (search->count == search->capacity) {
+        Py_ssize_t capacity = search->capacity == 0 ? 64 : 2 * search->capacity;
+        PyObject **found = resize_memory(search->found, capacity, sizeof(PyObject *));
+        if (found == NULL) {
+            PyErr_Clear(); /* To be on the safe side: */
+            search->hooked = 1;
+            return;
+        }
+        search->found = found;
+        search->capacity = capacity;
+    }
+    search->found[search->count++] = object;
+}
+
+static int
+changes_data(const CoreState *state, PyObject *name)
+{
+    return (code_what_names(state, name) & NAMES_MUTATOR) != 0;
+}
+
+static int
+is_changing_function(const CoreState *state, PyObject *function)
+{
+    PyObject *name = PyUnicode_FromString(((PyCFunctionObject *)function)->m_ml->ml_name);
+    int result = name == NULL || changes_data(state, name);
+    PyErr_Clear();
+    Py_XDECREF(name);
+    return result;
+}
+
+static int
+is_descriptor(PyObject *object)
+{
+    return Py_IS_TYPE(object, &PyMethodDescr_Type) || Py_IS_TYPE(object, &PyWrapperDescr_Type);
+}
+
+static int
+visit_wrapper_part(PyObject *part, void *search)
+{
+    if (!Py_IS_TYPE(part, &PyWrapperDescr_Type)) {
+        note_bound(search, part);
+    }
+    return 0;
+}
+
+static int
+visit_wrapper_name(PyObject *part, void *state)
+{
+    return Py_IS_TYPE(part, &PyWrapperDescr_Type) && changes_data(state, PyDescr_NAME(part));
+}
+
+static int
+is_python_function(PyObject *part, void *Py_UNUSED(unused))
+{
+    return PyFunction_Check(part) || (PyMethod_Check(part) && PyFunction_Check(PyMethod_GET_FUNCTION(part)));
+}
+
+static int
+visit_partial_part(PyObject *part, void *search)
+{
+    PyObject *key, *value;
+    Py_ssize_t position = 0;
+    for (Py_ssize_t i = 0; PyTuple_CheckExact(part) && i < PyTuple_GET_SIZE(part); i++) {
+        note_bound(search, PyTuple_GET_ITEM(part, i));
+    }
+    while (PyDict_CheckExact(part) && PyDict_Next(part, &position, &key, &value)) {
+        note_bound(search, value);
+    }
+    return 0;
+}
+
+/* If `object` is a C function that changes data and is bound to some, note to which. */
+static void
+note_function(Search *search, PyObject *object)
+{
+    CoreState *state = search->state;
+    PyTypeObject *type = Py_TYPE(object);
+    if (PyCFunction_Check(object)) {
+        PyObject *self = PyCFunction_GET_SELF(object);
+        if (self != NULL && !PyModule_Check(self) && !PyType_Check(self) && is_changing_function(state, object)) {
+            note_bound(search, self);
+        }
+    }
+    else if (type == state->method_wrapper_type) {
+        if (type->tp_traverse(object, visit_wrapper_name, state)) {
+            (void)type->tp_traverse(object, visit_wrapper_part, search);
+        }
+    }
+    else if (type == &PyMethod_Type) {
+        if (!PyFunction_Check(PyMethod_GET_FUNCTION(object))) {
+            note_bound(search, PyMethod_GET_SELF(object));
+        }
+    }
+    else if (type == state->partial_type && !type->tp_traverse(object, is_python_function, NULL)) {
+        (void)type->tp_traverse(object, visit_partial_part, search);
+    }
+}
+
+static void
+set_hooked(CoreState *state, int hooked)
+{
+#if HAS_MONITORING
+    if (instrument_set_hooked(state, hooked) < 0) {
+        PyErr_Clear();
+    }
+#else
+    state->hooked = hooked; /* tracing.c asks at each line. */
+#endif
+}
+
+static void
+begin(CoreState *state)
+{
+    state->patience = state->next_patience = FIRST_PATIENCE;
+    set_hooked(state, 1);
+}
+
+/* An instruction has left `object`, something callable, on the stack (I1). */
+void
+hooks_see(CoreState *state, PyObject *object)
+{
+    Search search = {.state = state};
+    note_function(&search, object);
+    if (search.hooked && !state->hooked) {
+        begin(state);
+    }
+}
+
+static int
+visit_tracked(PyObject *object, void *search)
+{
+    note_function(search, object);
+    return 1;
+}
+
+/* True when `value`, an entry of a class's dict under `key`, lets an operator or attribute change its instance. */
+static int
+is_changing_entry(const CoreState *state, PyObject *key, PyObject *value)
+{
+    if (!is_descriptor(value) || !PyUnicode_CheckExact(key) || PyUnicode_Compare(key, PyDescr_NAME(value)) == 0) {
+        return 0;
+    }
+    return changes_data(state, PyDescr_NAME(value));
+}
+
+static int
+visit_property_part(PyObject *part, void *state)
+{
+    return is_descriptor(part) ? changes_data(state, PyDescr_NAME(part))
+                               : PyCFunction_Check(part) && is_changing_function(state, part);
+}
+
+/* True when operators or attributes of a class written in Python are C functions that change its instances. */
+static int
+type_is_odd(CoreState *state, PyTypeObject *type)
+{
+    PyObject *mro = type->tp_mro; /* Borrowed. */
+    for (Py_ssize_t i = 0; mro != NULL && i < PyTuple_GET_SIZE(mro); i++) {
+        PyTypeObject *base = (PyTypeObject *)PyTuple_GET_ITEM(mro, i);
+        if (!PyType_HasFeature(base, Py_TPFLAGS_HEAPTYPE)) {
+            continue;
+        }
+        PyObject *entries = compat_type_dict(base);
+        PyObject *key, *value;
+        Py_ssize_t position = 0;
+        int odd = 0;
+        while (!odd && entries != NULL && PyDict_Next(entries, &position, &key, &value)) {
+            odd =
+                is_changing_entry(state, key, value) ||
+                (Py_IS_TYPE(value, &PyProperty_Type) && Py_TYPE(value)->tp_traverse(value, visit_property_part, state));
+        }
+        Py_XDECREF(entries);
+        if (odd) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Find out whether there are hooks, among all objects that there are. Runs no Python code. */
+void
+hooks_survey(CoreState *state)
+{
+    assert(state->names != NULL);
+    Search search = {.state = state, .survey = 1};
+    memset(state->bound_to, 0, sizeof(state->bound_to));
+    compat_visit_objects(visit_tracked, &search);
+    for (Py_ssize_t i = 0; i < state->check_count && !search.hooked; i++) {
+        PyObject *owner = state->checks[i]->owner;
+        search.hooked = PyType_HasFeature(Py_TYPE(owner), Py_TPFLAGS_HEAPTYPE) && type_is_odd(state, Py_TYPE(owner));
+        for (Py_ssize_t j = 0; may_be_bound_to(state, owner) && j < search.count && !search.hooked; j++) {
+            search.hooked = search.found[j] == owner;
+        }
+    }
+    PyMem_Free(search.found);
+    state->unsurveyed = 0;
+    if (!state->hooked || state->next_patience == 0) {
+        state->next_patience = FIRST_PATIENCE;
+    }
+    else if (state->next_patience < LONGEST_PATIENCE) {
+        state->next_patience *= 2;
+    }
+    state->patience = state->next_patience;
+    set_hooked(state, search.hooked);
+}
+
+/* `check` has begun: find out whether there are hooks that concern it. Runs no Python code. */
+void
+hooks_expect(CoreState *state, const Check *check)
+{
+    PyTypeObject *type = Py_TYPE(check->owner);
+    if (state->level == 0) {
+        state->unsurveyed = 1; /* Nothing has been noted so far: a survey comes with the level. */
+    }
+    else if (may_be_bound_to(state, check->owner)) {
+        hooks_survey(state);
+    }
+    else if (!state->hooked && PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) && type_is_odd(state, type)) {
+        begin(state);
+    }
+}
