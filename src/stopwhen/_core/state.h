@@ -4,6 +4,8 @@
 
 #include "compat.h"
 
+#include <time.h>
+
 /* What kind of delta a record carries; mechanisms/native.py turns each into its class of event.py. */
 typedef enum {
     DELTA_REBOUND = 0,  /* old, new */
@@ -98,6 +100,7 @@ typedef struct {
     unsigned char bound_to[4096]; /* Bits, by address: objects that a C function may be bound to. */
     int patience;                 /* Checks until the next survey. */
     int next_patience;
+    clock_t surveys;              /* The processor's time that they have taken. */
     PyTypeObject *partial_type;   /* Owned. functools.partial. */
     const void *begun_in;         /* Never followed: frame of the instruction that had the last event while hooked, */
     const PyCodeObject *begun_of; /* its code, */
