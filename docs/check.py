@@ -44,6 +44,7 @@ def output_of(command: str, folder: Path) -> str:
         "NO_COLOR": "1",
         "COLUMNS": "100",
         "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",  # In the order of a terminal.
     }
     finished = subprocess.run(
         ["bash", "-c", command],
