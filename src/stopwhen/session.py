@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import atexit
 import dataclasses
-import itertools
 import os
 from _thread import RLock
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from stopwhen import actions, deltas, env, frames, hits, location, values
-from stopwhen.acting import Acting, DueHit, Raise
+from stopwhen.acting import Acting, DueHit, Own, Raise
 from stopwhen.activation import Activation, Family, Seen, seen_of
 from stopwhen.arming import ArmedCells
 from stopwhen.cells import Frame, Local
@@ -31,6 +30,7 @@ from stopwhen.mechanisms.recheck import Recheck
 from stopwhen.plan import Plan, cells_of, plan_for, plan_for_many
 from stopwhen.rules import HitCondition, Rules, action_of, condition_of, depth_of, patterns_of
 from stopwhen.scope import FrameScope, NoScope, Scope
+from stopwhen.stopping import Step
 from stopwhen.texts import text_of
 from stopwhen.types import ABSENT, AccessType, Action
 from stopwhen.waiting import Waiting
@@ -39,6 +39,7 @@ from stopwhen.wide import WideScope, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from contextlib import AbstractContextManager
     from types import FrameType
 
     from stopwhen.cells import Cell
@@ -50,7 +51,7 @@ class Session:
 
     def __init__(self) -> None:
         self._lock = RLock()
-        self._numbers = itertools.count(1)
+        self._next_number = 1
         self._watchpoints: dict[int, Watchpoint] = {}
         self._armed = ArmedCells()
         self._mechanisms = all_mechanisms(self._handle)
@@ -131,7 +132,7 @@ class Session:
         read_in = where or (resolve(scope) if frame is None else FrameScope(frame))
         with self._lock:
             watchpoint = Watchpoint(
-                next(self._numbers),
+                self._next_number,
                 expression,
                 access,
                 read_in,
@@ -143,6 +144,7 @@ class Session:
             )
             self._arm(watchpoint)
             self._watchpoints[watchpoint.number] = watchpoint
+            self._next_number += 1
             due = [self._already(one, armed_by) for one in watchpoint.activations.values() if one.seen.truth]
         raised = self._acting.run([one for one in due if one is not None])
         if raised is not None:
@@ -162,6 +164,7 @@ class Session:
     def close(self) -> None:
         """Remove all watchpoints and let go of the interpreter. May be called twice."""
         self.clear()
+        self._acting.close()
         if env.core is not None:
             env.core.close()
             env.core.open(self._drain, ABSENT, location.FOLDER)
@@ -216,6 +219,30 @@ class Session:
                 self._disarm(watchpoint)
                 watchpoint.scope = NoScope()
                 self._watchpoints.pop(watchpoint.number, None)
+
+    # What a debugger of ours asks for.
+
+    def as_own(self) -> Own:
+        """Return a context in which what this thread changes is the work of a debugger, and no hit."""
+        return Own(self._acting)
+
+    def at_prompt(self) -> AbstractContextManager[None]:
+        """Return a context for what is typed in a debugger: no hit comes of it, and no other thread is at that."""
+        return self._acting.at_prompt()
+
+    def settle(self, frame: FrameType) -> list[Hit]:
+        """Return the hits for which this thread is to stop in `frame`, which begins a line; the caller stops for them.
+
+        What the line before has changed may not have been told yet: events of trace functions come before ours.
+        """
+        if env.core is None:
+            return []
+        env.core.look_back(frame)
+        with self._lock:
+            self._take_records()
+            stops = self._acting.take_stops()
+            env.core.set_due(len(self._acting))
+        return stops
 
     # Arming.
 
@@ -297,16 +324,19 @@ class Session:
 
     # Events.
 
-    def _drain(self) -> Raise | None:
+    def _drain(self) -> Step | Raise | None:
         """Take what the C module has noted, until there is nothing left; then run the actions of this thread.
 
         Returns:
-            What the C module is to raise in the program, so that no frame of ours is in the traceback.
+            What the C module is to call, or to raise in the program, so that no frame of ours is in between.
         """
+        self._take_records()
+        return self._acting.begin(self._take_due(), by_event=True)
+
+    def _take_records(self) -> None:
         with self._lock:  # or threads would take records in one order, and process them in another
             while records := env.core.take():
                 self._process_all(events_of(records))
-        return self._acting.run(self._take_due())
 
     def _handle(self, events: list[Event]) -> None:
         """Take events of a mechanism in Python."""
@@ -449,7 +479,8 @@ class Session:
         """Take in what has changed unseen: large contents are compared whole only now and then (_core/large.c)."""
         if env.core is not None and self._watchpoints and not self._acting.is_acting():
             env.core.resync()
-            raised = self._drain()
+            self._take_records()
+            raised = self._acting.run(self._take_due())
             if raised is not None:
                 raise raised.error
 
@@ -457,9 +488,7 @@ class Session:
         """Take what an action or condition has changed as seen."""
         if env.core is not None:
             env.core.resync()
-            with self._lock:
-                while records := env.core.take():
-                    self._process_all(events_of(records))
+            self._take_records()
         for mechanism in self._mechanisms:
             if isinstance(mechanism, Recheck):
                 self._process_all(mechanism.resync(own=True))
