@@ -81,9 +81,12 @@ class Acting:
         return self._due.pop(get_ident(), [])
 
     @contextlib.contextmanager
-    def at_prompt(self) -> Iterator[None]:
-        """Return a context in which a debugger's user types what no hit comes of, while no other thread is at that."""
-        is_first = self._stops.enter()
+    def at_prompt(self, show: Callable[[Hit], object]) -> Iterator[None]:
+        """Return a context in which a debugger's user types what no hit comes of, while no other thread is at that.
+
+        `show` reports what is true already when a watchpoint is set there.
+        """
+        is_first = self._stops.enter(show)
         try:
             with Own(self):
                 yield

@@ -226,9 +226,12 @@ class Session:
         """Return a context in which what this thread changes is the work of a debugger, and no hit."""
         return Own(self._acting)
 
-    def at_prompt(self) -> AbstractContextManager[None]:
-        """Return a context for what is typed in a debugger: no hit comes of it, and no other thread is at that."""
-        return self._acting.at_prompt()
+    def at_prompt(self, show: Callable[[Hit], object]) -> AbstractContextManager[None]:
+        """Return a context for what is typed in a debugger: no hit comes of it, and no other thread is at that.
+
+        `show` reports what is true already when a watchpoint is set there.
+        """
+        return self._acting.at_prompt(show)
 
     def settle(self, frame: FrameType) -> list[Hit]:
         """Return the hits for which this thread is to stop in `frame`, which begins a line; the caller stops for them.
@@ -243,6 +246,11 @@ class Session:
             stops = self._acting.take_stops()
             env.core.set_due(len(self._acting))
         return stops
+
+    def go_on(self, frame: FrameType) -> None:
+        """Take note that this thread begins a line of `frame` now: watchpoints may have been set since it came there."""
+        if env.core is not None and not env.HAS_MONITORING:
+            env.core.begin_line(frame)
 
     # Arming.
 

@@ -79,6 +79,7 @@ class Stops:
         self._output = output
         self._lock = allocate_lock()
         self._threads: set[int] = set()
+        self._shows: dict[int, Callable[[Hit], object]] = {}
         self._terminal: list[Any] | None = None
 
     def at(
@@ -107,21 +108,30 @@ class Stops:
         return _Stop(self, debugger, hits, frame, end).begin(in_place=in_place)
 
     def show(self, hits: Sequence[Hit]) -> None:
-        """Report hits."""
+        """Report hits; at a prompt, where its debugger reports."""
+        show = self._shows.get(get_ident(), self._output().show)
         for hit in hits:
-            self._output().show(hit)
+            show(hit)
 
-    def enter(self) -> bool:
-        """Wait until no other thread is at a prompt; return False, and do nothing, when this one is."""
-        if get_ident() in self._threads:
+    def enter(self, show: Callable[[Hit], object] | None = None) -> bool:
+        """Wait until no other thread is at a prompt; return False, and do not wait, when this one is.
+
+        `show` reports hits until the prompt is left.
+        """
+        is_first = get_ident() not in self._threads
+        if is_first:
+            self._lock.acquire()
+            self._threads.add(get_ident())
+        if show is not None:
+            self._shows[get_ident()] = show
+        if not is_first:
             return False
-        self._lock.acquire()
-        self._threads.add(get_ident())
         self._terminal = _terminal_mode()
         return True
 
     def leave(self) -> None:
         """Let the next thread come to its prompt."""
+        self._shows.pop(get_ident(), None)
         self._threads.discard(get_ident())
         self._lock.release()
 

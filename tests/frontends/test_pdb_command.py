@@ -62,7 +62,7 @@ class Session:
 def play(tmp_path):
     """Return a function that runs the program under the debugger, with commands typed one after the other."""
 
-    def run(*commands, program=PROGRAM, words=("-m", "stopwhen.pdb", "program.py"), rc="", env=None):
+    def run(*commands, program=PROGRAM, words=("-m", "stopwhen.pdb", "program.py"), rc="", env=None, fails=False):
         (tmp_path / "program.py").write_text(textwrap.dedent(program), encoding="utf-8")
         if rc:
             (tmp_path / ".pdbrc").write_text(rc, encoding="utf-8")
@@ -84,7 +84,8 @@ def play(tmp_path):
             check=False,
             timeout=60,
         )
-        assert "Traceback" not in process.stderr, process.stderr
+        assert process.stderr.count("Traceback") == fails, process.stderr
+        assert "stopwhen/" not in process.stderr
         return Session(process.stdout, process.stderr, process.returncode, commands)
 
     return run
@@ -245,7 +246,7 @@ def test_the_list_is_of_all_watchpoints(play):
     [
         ("watch nosuch(1)", "*** cannot watch 'nosuch(1)': it calls nosuch()"),
         ("watch total = 3", "*** cannot watch 'total = 3': it is an assignment"),
-        ("watch total +", "*** cannot read"),
+        ("watch total +", "*** cannot watch 'total +'"),
         ("watch true", "Watchpoint w1: changes true"),
         ("watch total, new >", "***"),
         ("twatch", "*** An expression to watch is needed"),
@@ -284,7 +285,7 @@ def test_help_tells_of_the_commands(play):
     assert "Set a watchpoint: the program stops right after any" in session.list[0]
     for command in ("watch", "twatch", "rwatch", "awatch", "unwatch", "watches"):
         assert re.search(rf"\b{command}\b", session.list[1])
-    assert "watchpoint of" in session.list[4]
+    assert "Specify a list of commands for the breakpoint or watchpoint" in session.text
 
 
 # Beside breakpoints, and stepping.
@@ -299,16 +300,17 @@ def test_breakpoints_and_watchpoints_work_side_by_side(play):
 def test_stepping_over_a_write_stops_once(play):
     """`next` tells the hit and stands at the next line, as it would without; not once for each."""
     session = play(f"break {LINES['total']}, number == 1", "continue", "watch total", "next", "next", "next", "q")
-    assert session.list[3].count("-> ") == 1
+    assert session.list[3].count("\n-> ") == 1
     assert "w1: total changed" in session.list[3]
+    assert f"\n  program.py:{LINES['total']} in count\n" in session.list[3]
     assert f"({LINES['rows']})count()" in session.list[3]
-    assert "hit" not in session.list[4]
+    assert " changed" not in session.list[4]
 
 
 def test_what_is_typed_is_no_hit(play):
     """Neither at a hit, nor at a breakpoint, nor while stepping."""
     session = play("n", "n", "watch total", "!total = 50", "n", "!total = 60", "p total", f"break {LINES['rows']}", "continue", "q")
-    assert "hit" not in "".join(session.list[3:8])
+    assert " changed" not in "".join(session.list[3:9])
     assert session.answers["p total"] == "60\n"
     assert "total  60 -> 60" not in session.text
 
@@ -338,8 +340,8 @@ def test_it_runs_a_module(play):
 def test_what_is_left_after_an_exception_can_be_looked_at(play):
     """The program's frames are shown, none of pdb's or ours; watchpoints can be set for the next run."""
     program = "def f(value):\n    return 1 / value\nx = 0\nf(x)\n"
-    session = play("continue", "where", "p value", "watch x", "watches", "q", "q", program=program)
-    assert "ZeroDivisionError" in session.text
+    session = play("continue", "where", "p value", "watch x", "watches", "q", "q", program=program, fails=True)
+    assert session.stderr.endswith("ZeroDivisionError: division by zero\n")
     assert "Uncaught exception. Entering post mortem debugging" in session.text
     stack = session.list[1]
     assert "program.py(4)<module>()" in stack
@@ -400,7 +402,8 @@ def test_a_program_can_open_it(play):
     session = play("where", "continue", "continue", program=program, words=("program.py",))
     assert session.text.startswith("here\n")
     assert "'begun'\n" in session.text
-    assert "program.py(6)f()" in session.text
+    line = 5 if sys.version_info >= (3, 13) else 6  # where `pdb.set_trace()` stops
+    assert f"program.py({line})f()" in session.text
     assert "w1: x changed" in session.text
     assert session.text.endswith("end\n")
 
@@ -479,9 +482,9 @@ def test_completion_knows_names_and_numbers():
     from stopwhen.frontends.pdb_command import Pdb
 
     debugger = Pdb(readrc=False)
+    namespace = {"x": 1}
     debugger.curframe = sys._getframe()
     debugger.curframe_locals = debugger.curframe.f_locals if sys.version_info < (3, 14) else None
-    namespace = {"x": 1}
     with stopwhen.changes("x", scope=namespace, action="count") as watchpoint:
         name = f"w{watchpoint.number}"
         assert "namespace" in debugger.complete_watch("names", "watch names", 6, 11)

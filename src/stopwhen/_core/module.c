@@ -203,6 +203,7 @@ static PyMethodDef methods[] = {
     {"set_level", recheck_set_level, METH_O, NULL},
     {"start_tracing", tracing_start, METH_NOARGS, NULL},
     {"stop_tracing", tracing_stop, METH_NOARGS, NULL},
+    {"begin_line", tracing_begin_line, METH_O, NULL},
 #endif
     {NULL, NULL, 0, NULL},
 };

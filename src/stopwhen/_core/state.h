@@ -218,6 +218,7 @@ void calls_clear(CoreState *state);
 /* tracing.c (3.11) */
 PyObject *tracing_start(PyObject *module, PyObject *unused);
 PyObject *tracing_stop(PyObject *module, PyObject *unused);
+PyObject *tracing_begin_line(PyObject *module, PyObject *frame);
 void tracing_clear(CoreState *state);
 
 #endif

@@ -493,6 +493,24 @@ tracing_start(PyObject *module, PyObject *Py_UNUSED(unused))
     return trace_all(state) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
+/* begin_line(frame): know where this thread stands, if no event has told: at the start of a line, in `frame`. A debugger
+ * at whose prompt the tracing began says so. */
+PyObject *
+tracing_begin_line(PyObject *module, PyObject *frame)
+{
+    CoreState *state = PyModule_GetState(module);
+    if (!PyFrame_Check(frame)) {
+        PyErr_SetString(PyExc_TypeError, "a frame is needed");
+        return NULL;
+    }
+    Traced *traced = state->tracing ? traced_of(state, PyThreadState_Get()) : NULL;
+    if (traced != NULL && traced->code == NULL) {
+        set_position(traced, ((PyFrameObject *)frame)->f_frame, 0);
+        choose_grain(state, traced, (PyFrameObject *)frame);
+    }
+    Py_RETURN_NONE;
+}
+
 /* Turn the opcode events off that are on for our sake, in all frames that run. */
 static void
 end_all_opcodes(PyThreadState *thread)

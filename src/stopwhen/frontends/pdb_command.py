@@ -40,6 +40,7 @@ class Pdb(WatchCommands, pdb.Pdb):
         self._is_amid_line = False
         self._hits: list[Hit] = []
         self._preparing = contextlib.ExitStack()
+        self._is_preparing = False
         options.setdefault("skip", ["stopwhen", "stopwhen.*"])
         super().__init__(*args, **options)
 
@@ -87,6 +88,7 @@ class Pdb(WatchCommands, pdb.Pdb):
             self._tell_hits()
             super().user_line(frame)
             self._is_amid_line = False
+        sessions.current().go_on(frame)
 
     user_opcode = user_line
 
@@ -125,21 +127,27 @@ class Pdb(WatchCommands, pdb.Pdb):
 
     def interaction(self, *args: Any, **options: Any) -> None:
         """Have the user type commands; what these change is no hit."""
-        with sessions.current().at_prompt():
+        with sessions.current().at_prompt(self._show):
             self._tell_ended()
             super().interaction(*args, **options)
 
     # `python -m stopwhen.pdb`.
 
-    def _run(self, target: Any) -> None:
-        with self._preparing:
-            self._preparing.enter_context(sessions.current().as_own())  # until it runs, it is pdb that changes data
-            super()._run(target)  # type: ignore[misc] # pdb.Pdb has it
+    @property  # type: ignore[override] # pdb.Pdb has an attribute
+    def _wait_for_mainpyfile(self) -> bool:
+        """Whether the program's first line is still to come: until then it is pdb that changes data, which is no hit.
 
-    def run(self, cmd: Any, globals: Any = None, locals: Any = None) -> None:  # noqa: A002 - as bdb has it
-        """Run a program under the debugger."""
-        self._preparing.close()
-        super().run(cmd, globals, locals)
+        The change of this state is where we come in: frames of ours would show in tracebacks of the program.
+        """
+        return self._is_preparing
+
+    @_wait_for_mainpyfile.setter
+    def _wait_for_mainpyfile(self, is_preparing: bool) -> None:
+        if is_preparing and not self._is_preparing:
+            self._preparing.enter_context(sessions.current().as_own())
+        elif not is_preparing:
+            self._preparing.close()
+        self._is_preparing = is_preparing
 
     # Parts.
 
@@ -155,7 +163,7 @@ class Pdb(WatchCommands, pdb.Pdb):
         with_commands = [number for number in numbers if self.commands.get(number)]
         for hit in hits:
             if not self._is_silent(-hit.watchpoint.number):
-                self.message(self._report(hit).rstrip("\n"))
+                self._show(hit)
         for watchpoint in list(dict.fromkeys(hit.watchpoint for hit in hits)):
             if watchpoint.number in self._temporary:
                 self._delete(watchpoint)  # type: ignore[arg-type] # the hit's watchpoint is a Watchpoint
@@ -175,10 +183,11 @@ class Pdb(WatchCommands, pdb.Pdb):
                 of_numbers[_ALL_HITS] = together(of_numbers[number] for number in numbers)
         return _ALL_HITS
 
-    def _report(self, hit: Hit) -> str:
-        width = shutil.get_terminal_size((82, 24)).columns
+    def _show(self, hit: Hit) -> None:
+        width = min(shutil.get_terminal_size((82, 24)).columns, 120)
         output: Any = self.stdout
-        return format_hit(hit, color=wants_color(output), width=min(width, 120), reporter=f"w{hit.watchpoint.number}")
+        text = format_hit(hit, color=wants_color(output), width=width, reporter=f"w{hit.watchpoint.number}")
+        self.message(text.rstrip("\n"))
 
 
 _debuggers: dict[int, Pdb] = {}

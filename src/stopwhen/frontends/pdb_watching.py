@@ -301,7 +301,13 @@ class WatchCommands:
         # In a post mortem the frames have ended, and what they had for locals changes no more.
         scope: dict[str, Any] = {} if _is_running(frame) else {"scope": frame.f_globals}
         return sessions.current().watch(
-            access, expression, condition=condition, action=Action.STOP, frame=None if scope else frame, **scope
+            access,
+            expression,
+            condition=condition,
+            action=Action.STOP,
+            frame=None if scope else frame,
+            armed_by=frame,
+            **scope,
         )
 
     def _tell_ended(self) -> None:
@@ -361,8 +367,10 @@ class WatchCommands:
     def _watchpoints_among(self, arg: str, command: str) -> list[Watchpoint]:
         """Return the watchpoints of the numbers in `arg`, having pdb do the command with all others."""
         words = arg.split()
+        if not words:
+            self.error(f"{command} needs the number of a breakpoint or watchpoint")
         others = " ".join(word for word in words if not _NUMBER.fullmatch(word))
-        if others or not words:
+        if others:
             getattr(super(), f"do_{command}")(others)
         found = [self._watchpoint(word) for word in words if _NUMBER.fullmatch(word)]
         return [watchpoint for watchpoint in found if watchpoint is not None]
