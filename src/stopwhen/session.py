@@ -248,7 +248,7 @@ class Session:
         return stops
 
     def go_on(self, frame: FrameType) -> None:
-        """Take note that this thread begins a line of `frame` now: watchpoints may have been set since it came there."""
+        """Take note that this thread begins a line of `frame` now: it may have set watchpoints since it came there."""
         if env.core is not None and not env.HAS_MONITORING:
             env.core.begin_line(frame)
 

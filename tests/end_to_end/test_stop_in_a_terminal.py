@@ -268,18 +268,19 @@ def test_control_c_interrupts_what_is_typed_and_what_runs(start):
     x = 0
     x = 1
     while True:
-        time.sleep(0.01)  # @wait
+        time.sleep(0.01)
+        print("tick")
     """
     terminal = start(*RUN, "program.py", program=program)
     terminal.wait()
     terminal.child.sendintr()
     assert "--KeyboardInterrupt--" in terminal.wait()
     terminal.child.sendline("continue")
-    terminal.wait("\n")
+    terminal.wait("tick")
     terminal.child.sendintr()
     shown = terminal.wait()
     assert "Program interrupted" in shown
-    assert re.search(r"program\.py\([45]\)<module>\(\)", shown)
+    assert re.search(r"program\.py\([456]\)<module>\(\)", shown)
     terminal.quit()
     assert terminal.status == 1
 

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -120,7 +121,9 @@ def test_names_are_those_of_the_frame_that_is_looked_at(play):
 
 def test_a_watchpoint_ends_with_the_frame_whose_local_it_reads(play):
     """This is told at the next prompt, and it is in the list no more."""
-    session = play(f"break {LINES['returned']}", "continue", "watch seen", f"tbreak {LINES['added']}", "continue", "watches", "q")
+    session = play(
+        f"break {LINES['returned']}", "continue", "watch seen", f"tbreak {LINES['added']}", "continue", "watches", "q"
+    )
     assert "Watchpoint w1: changes seen has ended: its frame is gone\n" in session.list[4]
     assert session.list[5] == ""
 
@@ -160,7 +163,9 @@ def test_a_condition_stands_behind_a_comma(play, typed, expression, condition):
 
 def test_a_condition_holds_hits_back(play):
     """Only where it is true is there a hit; `condition` sets another, or none."""
-    session = play("watch total, new > 2", "continue", "condition w1", "watches", "condition w1 new > 100", "continue", "q")
+    session = play(
+        "watch total, new > 2", "continue", "condition w1", "watches", "condition w1 new > 100", "continue", "q"
+    )
     assert "total  1 -> 3" in session.list[1]
     assert session.answers["condition w1"] == "Watchpoint w1 is now unconditional.\n"
     assert "stop only if" not in session.answers["watches"]
@@ -170,7 +175,9 @@ def test_a_condition_holds_hits_back(play):
 
 def test_ignore_leaves_out_hits(play):
     """As for a breakpoint: those for which the condition is true count."""
-    session = play("n", "n", "watch total", "ignore w1 1", "watches", "continue", "ignore w1 0", "watches", "continue", "q")
+    session = play(
+        "n", "n", "watch total", "ignore w1 1", "watches", "continue", "ignore w1 0", "watches", "continue", "q"
+    )
     assert session.answers["ignore w1 1"] == "Will ignore next 1 crossing of watchpoint w1.\n"
     assert session.list[4].endswith("\tignore next 1 hits\n")
     assert "total  1 -> 3" in session.list[5]
@@ -182,7 +189,15 @@ def test_ignore_leaves_out_hits(play):
 def test_disabled_it_does_not_stop(play):
     """`enable` and `disable` take both kinds of numbers; the value at enabling counts as the last one seen."""
     session = play(
-        "watch total", f"break {LINES['rows']}", "disable w1", "continue", "watches", "enable w1 1", "disable 1", "continue", "q"
+        "watch total",
+        f"break {LINES['rows']}",
+        "disable w1",
+        "continue",
+        "watches",
+        "enable w1 1",
+        "disable 1",
+        "continue",
+        "q",
     )
     assert session.answers["disable w1"] == "Disabled watchpoint w1: changes total\n"
     assert "hit" not in session.list[3].replace("already hit", "")
@@ -309,7 +324,9 @@ def test_stepping_over_a_write_stops_once(play):
 
 def test_what_is_typed_is_no_hit(play):
     """Neither at a hit, nor at a breakpoint, nor while stepping."""
-    session = play("n", "n", "watch total", "!total = 50", "n", "!total = 60", "p total", f"break {LINES['rows']}", "continue", "q")
+    session = play(
+        "n", "n", "watch total", "!total = 50", "n", "!total = 60", "p total", f"break {LINES['rows']}", "continue", "q"
+    )
     assert " changed" not in "".join(session.list[3:9])
     assert session.answers["p total"] == "60\n"
     assert "total  60 -> 60" not in session.text
@@ -322,10 +339,14 @@ def test_it_runs_a_program_as_pdb_does(play):
     """Arguments, restart with others, and the end."""
     program = "import sys\nargs = sys.argv[1:]\nprint('args', args, __name__, __file__)\n"
     words = ("-m", "stopwhen.pdb", "program.py", "a", "b")
-    session = play("watch args", "continue", "continue", "run c", "continue", "continue", "q", program=program, words=words)
+    session = play(
+        "watch args", "continue", "continue", "run c", "continue", "continue", "q", program=program, words=words
+    )
     assert "args ['a', 'b'] __main__" in session.text
     assert "args ['c'] __main__" in session.text
-    assert session.text.count("w1: args changed") == 2  # the watchpoint has outlived the restart, which was no hit itself
+    assert (
+        session.text.count("w1: args changed") == 2
+    )  # the watchpoint has outlived the restart, which was no hit itself
     assert session.status == 0
 
 
@@ -355,7 +376,7 @@ def test_where_shows_the_program_only(play):
     """No frame of pdb's, nor of ours, below or above it."""
     session = play("watch total", "continue", "continue", "where", "q")
     files = re.findall(r"^[> ] +(\S+)\(\d+\)", session.answers["where"].replace("> ", ">  "), re.MULTILINE)
-    assert [os.path.basename(file) for file in files] == ["program.py", "program.py"]
+    assert [Path(file).name for file in files] == ["program.py", "program.py"]
 
 
 def test_a_file_of_initial_commands_may_set_watchpoints(play):
@@ -453,7 +474,19 @@ def test_threads_step_for_themselves(play):
     done = 1
     print("end")
     """
-    session = play("watch x", "continue", "b 11", "continue", "next", "p threading.current_thread().name", "continue", "p threading.current_thread().name, done", "continue", "q", program=program)
+    session = play(
+        "watch x",
+        "continue",
+        "b 11",
+        "continue",
+        "next",
+        "p threading.current_thread().name",
+        "continue",
+        "p threading.current_thread().name, done",
+        "continue",
+        "q",
+        program=program,
+    )
     assert session.list[5] == "'worker'\n"
     assert "(12)<module>()" in session.list[6]
 
@@ -463,7 +496,10 @@ if hasattr(sys, "monitoring") and sys.version_info >= (3, 14):
     @pytest.mark.parametrize("backend", ["settrace", "monitoring"])
     def test_pdbs_default_backend_makes_no_difference(play, backend):
         """Breakpoints, steps and watchpoints go together with both."""
-        program = f"import pdb\npdb.set_default_backend({backend!r})\nimport stopwhen.pdb\nstopwhen.pdb.set_trace()\n" + PROGRAM
+        program = (
+            f"import pdb\npdb.set_default_backend({backend!r})\nimport stopwhen.pdb\nstopwhen.pdb.set_trace()\n"
+            + PROGRAM
+        )
         line = LINES["rows"] + 4
         session = play(
             "watch total", f"break {line}, number == 2", "continue", "continue", "next", "continue", "continue", "continue",
@@ -484,11 +520,14 @@ def test_completion_knows_names_and_numbers():
     debugger = Pdb(readrc=False)
     namespace = {"x": 1}
     debugger.curframe = sys._getframe()
-    debugger.curframe_locals = debugger.curframe.f_locals if sys.version_info < (3, 14) else None
+    if sys.version_info < (3, 14):
+        debugger.curframe_locals = debugger.curframe.f_locals
     with stopwhen.changes("x", scope=namespace, action="count") as watchpoint:
         name = f"w{watchpoint.number}"
         assert "namespace" in debugger.complete_watch("names", "watch names", 6, 11)
         assert debugger.complete_watch("tr", "watch tr", 6, 8)[0] == "true "
         assert debugger.complete_unwatch("w", "unwatch w", 8, 9) == [name]
         for command in ("enable", "disable", "condition", "ignore", "commands"):
-            assert name in getattr(debugger, f"complete_{command}")("", f"{command} ", len(command) + 1, len(command) + 1)
+            assert name in getattr(debugger, f"complete_{command}")(
+                "", f"{command} ", len(command) + 1, len(command) + 1
+            )

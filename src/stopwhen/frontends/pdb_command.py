@@ -133,7 +133,7 @@ class Pdb(WatchCommands, pdb.Pdb):
 
     # `python -m stopwhen.pdb`.
 
-    @property  # type: ignore[override] # pdb.Pdb has an attribute
+    @property
     def _wait_for_mainpyfile(self) -> bool:
         """Whether the program's first line is still to come: until then it is pdb that changes data, which is no hit.
 
