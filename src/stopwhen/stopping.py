@@ -15,7 +15,16 @@ from _thread import allocate_lock, get_ident
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from stopwhen import env, location
+from stopwhen import env, location, terminals
+from stopwhen.debuggers import (
+    debugger_of,
+    hide_what_runs_the_program,
+    is_monitoring,
+    is_quit,
+    is_replaced,
+    resume,
+    running_debugger,
+)
 from stopwhen.errors import UsageError
 from stopwhen.texts import clean
 
@@ -126,7 +135,7 @@ class Stops:
             self._shows[get_ident()] = show
         if not is_first:
             return False
-        self._terminal = _terminal_mode()
+        self._terminal = terminals.mode()
         return True
 
     def leave(self) -> None:
@@ -138,12 +147,7 @@ class Stops:
     def close(self) -> None:
         """At the end of the process, give the terminal back as the prompt of a daemon thread has found it."""
         if self._threads - {get_ident()} and self._terminal is not None:
-            import termios  # noqa: PLC0415 - there is one where the mode could be read
-
-            try:
-                termios.tcsetattr(sys.__stdin__, termios.TCSANOW, self._terminal)  # type: ignore[arg-type] # not None
-            except (OSError, ValueError, termios.error):
-                return
+            terminals.set_mode(self._terminal)
 
     def forget_threads(self) -> None:
         """In a forked child, forget the prompts of the parent's other threads."""
@@ -173,7 +177,7 @@ class Stops:
 
     def _finds_terminal(self) -> bool:
         """Tell whether a prompt can be shown and answered, and say so where it cannot."""
-        found = _has_terminal()
+        found = terminals.is_there()
         if not found:
             self._output().say_once(
                 "no terminal to stop at: hits are logged instead (--action log says so without this line) [no-terminal]"
@@ -200,13 +204,13 @@ class Stops:
         return self._named(name)
 
     def _default(self, hits: Sequence[Hit], frame: FrameType) -> Debugger | None:
-        running = _running_debugger(frame)
+        running = running_debugger(frame)
         if hasattr(running, "stop_at"):
             opens = functools.partial(running.stop_at, hits, frame)
             return Debugger(OURS, opens, knows_the_frame=True, shows_hits=True)
         if running is not None:
-            return Debugger(type(running).__name__, functools.partial(_resume, running, frame), knows_the_frame=True)
-        if _is_replaced(sys.modules.get("pdb")):  # pytest does that, and lets go of its capture for the prompt
+            return Debugger(type(running).__name__, functools.partial(resume, running, frame), knows_the_frame=True)
+        if is_replaced(sys.modules.get("pdb")):  # pytest does that, and lets go of its capture for the prompt
             return Debugger("of pdb.set_trace", sys.__breakpointhook__, has_output=True, on_a_terminal=True)
         return self._ours(hits, frame)
 
@@ -268,7 +272,7 @@ class _Stop:
 
     def _opened_elsewhere(self, error: BaseException | None) -> Result:
         """Turn a debugger that was opened in another frame than the one that wrote to that one."""
-        debugger = _debugger_of(self._frame)
+        debugger = debugger_of(self._frame)
         if error is None and debugger is not None and self._frame.f_trace is not self._trace_before:
             return Step(functools.partial(debugger.set_trace, self._frame), self._opened)
         return self._opened(error)
@@ -280,18 +284,18 @@ class _Stop:
             self._stops.show(self._hits)
         if error is not None or frame.f_trace is None or frame.f_trace is self._trace_before:
             return self._closed(error)
-        debugger = _debugger_of(frame)
+        debugger = debugger_of(frame)
         if debugger is not None:
             hide_what_runs_the_program(debugger, frame)
-        if sys.gettrace() is None and not _is_monitoring(debugger):
+        if sys.gettrace() is None and not is_monitoring(debugger):
             return self._closed(None)
         return Step(functools.partial(_deliver_line, frame), self._left)
 
     def _left(self, error: BaseException | None) -> Result:
         """End the tracing where the debugger raised something, as the interpreter does."""
         if error is not None:
-            debugger = _debugger_of(self._frame)
-            if _is_monitoring(debugger):
+            debugger = debugger_of(self._frame)
+            if is_monitoring(debugger):
                 debugger.stop_trace()
             sys.settrace(None)
             self._frame.f_trace = None
@@ -299,7 +303,7 @@ class _Stop:
 
     def _closed(self, error: BaseException | None) -> Result:
         self._stops.leave()
-        if error is not None and not _is_quit(error):
+        if error is not None and not is_quit(error):
             self._stops.say_error(self._debugger.name, error)
             error = None
         return self._end(None if error is None else error.with_traceback(_without_ours(error.__traceback__)))
@@ -346,48 +350,6 @@ def _nothing() -> None:
     """Be called."""
 
 
-def _has_terminal() -> bool:
-    """Tell whether a prompt can be shown and answered."""
-    manager = _capture_of_pytest()
-    if manager is None:
-        return _is_terminal(sys.stdin) and _is_terminal(sys.stdout)
-    manager.suspend(in_=True)
-    try:
-        return _is_terminal(sys.stdin) and _is_terminal(sys.stdout)
-    finally:
-        manager.resume()
-
-
-def _terminal_mode() -> list[Any] | None:
-    """Return how the terminal is set; None where there is none."""
-    try:
-        import termios  # noqa: PLC0415 - Unix only
-
-        return termios.tcgetattr(sys.__stdin__)  # type: ignore[arg-type] # anything else raises
-    except Exception:
-        return None
-
-
-def _is_terminal(stream: Any) -> bool:
-    try:
-        return bool(stream.isatty())
-    except Exception:  # None, a closed one, or one of the program's own
-        return False
-
-
-def _capture_of_pytest() -> Any:
-    """Return what keeps the terminal from the tests that run, None for nothing."""
-    debugging = sys.modules.get("_pytest.debugging")
-    plugins = getattr(getattr(debugging, "pytestPDB", None), "_pluginmanager", None)
-    manager = None if plugins is None else plugins.getplugin("capturemanager")
-    return manager if hasattr(manager, "suspend") and hasattr(manager, "resume") else None
-
-
-def _is_replaced(pdb: Any) -> bool:
-    """Tell whether somebody has put another function in the place of `pdb.set_trace`."""
-    return pdb is not None and getattr(pdb.set_trace, "__globals__", None) is not vars(pdb)
-
-
 def _is_called_by(code: CodeType) -> bool:
     frame: FrameType | None = sys._getframe()  # noqa: SLF001 - there is no other way to it
     while frame is not None and frame.f_code is not code:
@@ -428,94 +390,6 @@ def _deliver_line(frame: FrameType) -> None:
     result = trace(frame, "line", None)
     if result is not None:
         frame.f_trace = result
-
-
-# Debuggers made of the standard library's bdb.
-
-
-def _debugger_of(frame: FrameType) -> Any:
-    """Return the debugger whose trace function `frame` has; None for none, or none of bdb's kind."""
-    bdb = sys.modules.get("bdb")
-    owner = getattr(frame.f_trace, "__self__", None)
-    return owner if bdb is not None and isinstance(owner, bdb.Bdb) else None
-
-
-def _is_monitoring(debugger: Any) -> bool:
-    """Tell whether a debugger gets its events by sys.monitoring, and gets some in this thread (3.14)."""
-    tracer = getattr(debugger, "monitoring_tracer", None)
-    if tracer is None or not getattr(tracer, "_enabled", False):
-        return False
-    thread = getattr(tracer, "_tracing_thread", None)
-    return thread is not None and thread.ident == get_ident()
-
-
-def _running_debugger(frame: FrameType) -> Any:
-    """Return the debugger that traces this thread just now; None for none, or none of bdb's kind."""
-    bdb = sys.modules.get("bdb")
-    if bdb is None:
-        return None
-    owner = getattr(sys.gettrace(), "__self__", None)
-    if isinstance(owner, bdb.Bdb):
-        return owner
-    outer: FrameType | None = frame
-    while outer is not None:
-        debugger = _debugger_of(outer)
-        if _is_monitoring(debugger):
-            return debugger
-        outer = outer.f_back
-    return None
-
-
-def _resume(debugger: Any, frame: FrameType) -> None:
-    """Have a debugger that is at work already stop in `frame`."""
-    bottom = debugger.botframe
-    debugger.set_trace(frame)
-    outer: FrameType | None = frame
-    while outer is not None:
-        if outer is bottom:
-            debugger.botframe = bottom
-        outer = outer.f_back
-
-
-def is_machinery(frame: FrameType) -> bool:
-    """Tell whether a frame is of a front end of ours, or one of pdb's and bdb's own: it runs the program."""
-    if location.is_front_end(frame.f_code.co_filename):
-        return True
-    modules = (sys.modules.get("pdb"), sys.modules.get("bdb"))
-    return any(frame.f_globals is vars(module) for module in modules if module is not None)
-
-
-def is_launcher(frame: FrameType) -> bool:
-    """Tell whether a frame runs the text by which bdb starts a script."""
-    if frame.f_code.co_filename != "<string>" or frame.f_code.co_name != "<module>" or frame.f_back is None:
-        return False
-    return is_machinery(frame.f_back)
-
-
-def hide_what_runs_the_program(debugger: Any, frame: FrameType) -> None:
-    """Let the stack that a debugger shows end where the program begins, and none of its steps enter stopwhen."""
-    bottom, outer = frame, frame.f_back
-    while outer is not None and not is_machinery(outer):
-        if not is_launcher(outer):
-            bottom = outer
-        outer = outer.f_back
-    if outer is not None:
-        debugger.botframe = bottom
-    while outer is not None:
-        outer.f_trace = None
-        outer = outer.f_back
-    debugger.skip = {*(debugger.skip or ()), "stopwhen", "stopwhen.*"}
-
-
-# What debuggers raise.
-
-
-def _is_quit(error: BaseException) -> bool:
-    """Tell whether an exception of a debugger is the user's wish to end the program, or the test."""
-    bdb = sys.modules.get("bdb")
-    if not isinstance(error, Exception) or (bdb is not None and isinstance(error, bdb.BdbQuit)):
-        return True
-    return type(error).__module__ == "_pytest.outcomes"
 
 
 def _words_of(error: BaseException) -> str:

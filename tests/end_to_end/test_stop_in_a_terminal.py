@@ -285,6 +285,72 @@ def test_control_c_interrupts_what_is_typed_and_what_runs(start):
     assert terminal.status == 1
 
 
+def test_control_c_in_pdb_with_watch_commands(start):
+    """At each kind of prompt the command is given up; while the program runs, the prompt comes where it is."""
+    program = """\
+    import time
+    x = 0
+    while True:
+        time.sleep(0.01)
+        print("tick")
+    """
+    terminal = start("-m", "stopwhen.pdb", "program.py", program=program)
+    terminal.wait()
+    terminal.ask("watch x, new > 5")
+    terminal.child.sendintr()
+    assert "--KeyboardInterrupt--" in terminal.wait()
+    terminal.child.sendline("unwatch")
+    terminal.wait("Delete all watchpoints")
+    terminal.child.sendintr()
+    terminal.wait()
+    terminal.child.sendline("commands w1")
+    terminal.wait(r"\(com\) ")
+    terminal.child.sendintr()
+    terminal.wait()
+    assert "changes x\n\tstop only if new > 5" in terminal.ask("watches")
+    terminal.child.sendline("continue")
+    terminal.wait("tick")
+    terminal.child.sendintr()
+    shown = terminal.wait()
+    assert "Program interrupted" in shown
+    assert re.search(r"program\.py\([345]\)<module>\(\)", shown)
+    ended = terminal.end("quit")
+    assert "Traceback" not in ended
+    assert terminal.status == 0
+
+
+def test_a_stop_while_locks_are_held(start):
+    """Who waits for a lock of the thread at the prompt gets it as that goes on, and then stops itself."""
+    program = """\
+    import threading
+    x = 0
+    lock = threading.Lock()
+    at_hit = threading.Event()
+    def holds():
+        global x
+        with lock:
+            at_hit.set()
+            x = 1
+            last = 1
+    def waits():
+        global x
+        at_hit.wait()
+        with lock:
+            x = 2
+            last = 2
+    threads = [threading.Thread(target=work) for work in (holds, waits)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    print("done", x)
+    """
+    terminal = start(*RUN, "program.py", program=program)
+    assert "program.py(10)holds()" in terminal.wait()
+    assert "True" in terminal.ask("p lock.locked()")
+    assert "program.py(16)waits()" in terminal.ask("continue")
+    assert "done 2" in terminal.end("continue")
+    assert terminal.status == 0
+
+
 def test_threads_come_to_the_prompt_one_by_one(start):
     """While one thread is at the prompt, and where it steps on, the others wait with their hits."""
     program = """\

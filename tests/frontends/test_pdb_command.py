@@ -391,6 +391,39 @@ def test_a_program_that_is_not_there_is_told_as_pdb_does(play):
     assert "does not exist" in play(words=("-m", "stopwhen.pdb", "nosuch.py")).text
 
 
+def sh(tmp_path, command):
+    """Run a shell's command line where the program is; `python` stands for this one."""
+    (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": os.fspath(SOURCE), "HOME": os.fspath(tmp_path), "PYTHON_COLORS": "0"}
+    command = command.replace("python", f'"{sys.executable}"', 1)
+    result = subprocess.run(
+        ["sh", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert "Traceback" not in result.stderr
+    return result
+
+
+needs_a_shell = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+
+
+@needs_a_shell
+@pytest.mark.parametrize("redirections", ["</dev/null", "<&-", "</dev/null >&-"])
+def test_without_anybody_who_types_it_quits(tmp_path, redirections):
+    """At the end of the input pdb quits; so it does where there is none, or no output."""
+    result = sh(tmp_path, f"python -m stopwhen.pdb program.py {redirections}")
+    assert result.returncode == 0
+    assert result.stderr == ""
+    assert "total" not in result.stdout.partition("(Pdb)")[2]
+
+
+@needs_a_shell
+def test_without_anybody_who_reads_it_quits(tmp_path):
+    """A closed pipe is no error of the program's: it is not told of one."""
+    result = sh(tmp_path, "yes 'watch total' | python -m stopwhen.pdb program.py | head -n 1")
+    assert result.stderr == ""
+    assert result.stdout.startswith("> ")
+
+
 # From a program.
 
 

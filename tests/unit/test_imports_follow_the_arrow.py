@@ -52,6 +52,8 @@ ORDER = (
     "stopwhen.waiting",
     "stopwhen.hits",
     "stopwhen.actions",
+    "stopwhen.terminals",
+    "stopwhen.debuggers",
     "stopwhen.stopping",
     "stopwhen.acting",
     "stopwhen.session",

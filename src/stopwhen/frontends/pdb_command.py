@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import pdb  # noqa: T100 - it is what this is made of
 import shutil
 import sys
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from stopwhen import env, location, stopping
 from stopwhen import session as sessions
+from stopwhen.debuggers import hide_what_runs_the_program, is_launcher, is_machinery
 from stopwhen.frontends.pdb_watching import WatchCommands
 from stopwhen.reports.text import format_hit, wants_color
-from stopwhen.stopping import hide_what_runs_the_program, is_launcher, is_machinery
 
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
@@ -129,7 +130,18 @@ class Pdb(WatchCommands, pdb.Pdb):
         """Have the user type commands; what these change is no hit."""
         with sessions.current().at_prompt(self._show):
             self._tell_ended()
-            super().interaction(*args, **options)
+            try:
+                super().interaction(*args, **options)
+            except BrokenPipeError:  # nobody reads what it says: as at the end of the input
+                self._user_requested_quit = True
+                self.set_quit()
+
+    def cmdloop(self, intro: Any = None) -> None:
+        """Have the user type commands; without standard input or output there is nobody who does: that is its end."""
+        if self.use_rawinput and None in (sys.stdin, sys.stdout):
+            self.onecmd("EOF")
+        else:
+            super().cmdloop(intro)
 
     # `python -m stopwhen.pdb`.
 
@@ -260,6 +272,11 @@ def main() -> None:
     stopping.in_use = stop_at
     with _ours_for_pdb():
         pdb.main()
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter fails at exit
 
 
 @contextlib.contextmanager
