@@ -180,6 +180,14 @@ void blame_release(Blame *blame);
 void blame_current(Blame *blame);
 void blame_caller(Blame *blame);
 
+/* calling.c */
+PyObject *calling_take_steps(PyObject *result);
+PyObject *calling_take_steps_here(PyObject *module, PyObject *result);
+PyObject *calling_deliver_line(PyObject *module, PyObject *frame);
+#if !HAS_MONITORING
+PyFrameObject *calling_take_told(void);
+#endif
+
 /* instrument.c */
 int instrument_code(CoreState *state, CodeInfo *info, int again);
 int instrument_all(CoreState *state, int again);
@@ -237,6 +245,7 @@ PyObject *recheck_on_raise(CoreState *state, PyObject *const *args, Py_ssize_t c
 PyObject *recheck_on_exit(CoreState *state, PyObject *const *args, Py_ssize_t count);
 PyObject *recheck_set_opcodes(PyObject *module, PyObject *args);
 PyObject *recheck_set_level(PyObject *module, PyObject *effects);
+PyObject *recheck_look_back(PyObject *module, PyObject *frame);
 PyObject *recheck_resync(PyObject *module, PyObject *unused);
 
 /* calls.c */
@@ -248,6 +257,7 @@ void calls_clear(CoreState *state);
 /* tracing.c (3.11) */
 PyObject *tracing_start(PyObject *module, PyObject *unused);
 PyObject *tracing_stop(PyObject *module, PyObject *unused);
+PyObject *tracing_begin_line(PyObject *module, PyObject *frame);
 void tracing_clear(CoreState *state);
 
 #endif
