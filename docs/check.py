@@ -3,8 +3,9 @@
 The sessions are of one version of Python; on others only the links are checked.
 
 A fenced block that starts with `# name.py` is a file. The commands of the `console` blocks run, in order, in a folder
-with the files of their document and a copy of demo/; what they print must be what stands there. The cells of the
-`ipython` blocks of a document are run as one notebook, where Jupyter's packages are there.
+with the files of their document and a copy of demo/; what they print must be what stands there. A `pdb` block is one
+command, in a terminal where somebody types at the debugger's prompts, if pexpect is there. The cells of the `ipython`
+blocks of a document are run as one notebook, if Jupyter's packages are there.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ FILE = re.compile(r"\A# (\w+\.py)\n")
 INPUT = re.compile(r"^In \[\d+\]: (.*(?:\n   \.\.\.: ?.*)*)", re.MULTILINE)
 # Others change what commands print: with CI, pytest no longer shortens what it says.
 KEPT_ENVIRONMENT = {"HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "USER"}
+PROMPT = re.compile(r"^(\((?:Pdb|com)\) |ipdb> |>>> )(.*)", re.MULTILINE)
+ESCAPES = re.compile(r"\x1b\[[0-9;?>]*[A-Za-z]")
 LINK = re.compile(r"\]\(([^)#]+)[^)]*\)", re.DOTALL)
 
 
@@ -36,19 +39,24 @@ def broken_links(path: Path) -> list[str]:
     return [target for target in targets if "://" not in target and not (path.parent / target).exists()]
 
 
-def output_of(command: str, folder: Path) -> str:
-    """Return what a command prints in `folder`, stderr included, less what differs from run to run."""
-    environment = {
+def environment() -> dict[str, str]:
+    """Return the environment in which commands run."""
+    return {
         **{name: value for name, value in os.environ.items() if name in KEPT_ENVIRONMENT},
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "NO_COLOR": "1",
         "COLUMNS": "100",
         "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",  # In the order of a terminal.
     }
+
+
+def output_of(command: str, folder: Path) -> str:
+    """Return what a command prints in `folder`, stderr included, less what differs from run to run."""
     finished = subprocess.run(
         ["bash", "-c", command],
         cwd=folder,
-        env=environment,
+        env=environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -78,6 +86,30 @@ def played(session: str, home: Path) -> str:
         output = output_of(command, folder).replace(str(home), "/home/you").replace(sys.prefix, "/home/you/.venv")
         lines.append(output if output.endswith("\n") or not output else output + "\n")
     return "".join(lines)
+
+
+def prompts_played(session: str, home: Path) -> str:
+    """Return a session at a debugger's prompts, what it types typed again, with what is printed now."""
+    import pexpect  # noqa: PLC0415 - of an extra
+
+    first, _, rest = session.partition("\n")
+    (home / ".home").mkdir(exist_ok=True)  # no configuration of who runs this
+    settings = {**environment(), "TERM": "dumb", "PYTHON_COLORS": "0", "HOME": str(home / ".home")}
+    words = ["-c", first.removeprefix("$ ")]
+    child = pexpect.spawn(
+        "bash", words, cwd=str(home), env=settings, encoding="utf-8", dimensions=(60, 100), timeout=20
+    )
+    shown = ""
+    for prompt, typed in PROMPT.findall(rest):
+        if child.expect_exact([prompt, pexpect.EOF, pexpect.TIMEOUT]) != 0:
+            break
+        shown += child.before + child.after
+        child.sendline(typed)
+    child.expect([pexpect.EOF, pexpect.TIMEOUT])
+    child.close(force=True)
+    shown = ESCAPES.sub("", shown + child.before).replace("\r", "")
+    shown = re.sub(r"[ \t]+$", "", shown, flags=re.MULTILINE)  # as in a document
+    return f"{first}\n{shown}".replace(str(home), "/home/you").replace(sys.prefix, "/home/you/.venv")
 
 
 def notebook_played(sessions: list[str], home: Path) -> list[str]:
@@ -111,6 +143,11 @@ def has_jupyter() -> bool:
     return all(importlib.util.find_spec(name) is not None for name in ("nbclient", "nbformat", "ipykernel"))
 
 
+def has_terminals() -> bool:
+    """Tell that somebody can type in a terminal."""
+    return sys.platform != "win32" and importlib.util.find_spec("pexpect") is not None
+
+
 def rewritten(path: Path) -> str:
     """Return a document with its sessions as they go now."""
     text = path.read_text(encoding="utf-8")
@@ -127,6 +164,8 @@ def rewritten(path: Path) -> str:
         def replay(match: re.Match[str]) -> str:
             if match[1] == "ipython":
                 return f"```ipython\n{next(notebook)}```"
+            if match[1] == "pdb" and has_terminals():
+                return f"```pdb\n{prompts_played(match[2], home)}```"
             if match[1] != "console":
                 return match[0]
             return f"```console\n{played(match[2], home)}```"

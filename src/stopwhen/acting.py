@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from _thread import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stopwhen import actions, conditions, env
 from stopwhen.missed import is_own_failure
+from stopwhen.stopping import Step, Stops, take_steps
 from stopwhen.texts import text_of
 from stopwhen.types import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from stopwhen.actions import Output
@@ -50,7 +52,8 @@ class Acting:
         self._absorb = absorb
         self._fail = fail
         self._due: dict[int, list[DueHit]] = {}
-        self._threads: set[int] = set()
+        self._stops = Stops(lambda: self.output)
+        self._depths: dict[int, int] = {}
 
     def __len__(self) -> int:
         """Return for how many threads actions wait."""
@@ -58,7 +61,7 @@ class Acting:
 
     def is_acting(self) -> bool:
         """Return whether this thread runs a condition or action."""
-        return get_ident() in self._threads
+        return get_ident() in self._depths
 
     def expression_holds(self, watchpoint: Watchpoint, old: Any, new: Any, frame: FrameType | None) -> bool:
         """Return whether a condition that is an expression is true; so is none, or one of another kind."""
@@ -82,12 +85,48 @@ class Acting:
         """Take what waits for this thread."""
         return self._due.pop(get_ident(), [])
 
+    @contextlib.contextmanager
+    def at_prompt(self, show: Callable[[Hit], object]) -> Iterator[None]:
+        """Return a context in which a debugger's user types what no hit comes of, while no other thread is at that.
+
+        `show` reports what is true already when a watchpoint is set there.
+        """
+        is_first = self._stops.enter(show)
+        try:
+            with Own(self):
+                yield
+        finally:
+            if is_first:
+                self._stops.leave()
+
+    def take_stops(self) -> list[Hit]:
+        """Take the hits for which this thread is to stop; what else waits for it goes on waiting."""
+        due = self.take()
+        stops = [one for one in due if _action_of(one.hit) is Action.STOP and self.output.owner_of(one.hit) is None]
+        others = [one for one in due if one not in stops]
+        if others:
+            self._due[get_ident()] = others
+        return [one.hit for one in stops]
+
     def run(self, due: list[DueHit]) -> Raise | None:
         """Run the actions of `due`; return the last exception that is meant for the program, when all have run."""
+        raised: Raise | None = take_steps(self.begin(due, by_event=False))
+        return raised
+
+    def begin(self, due: list[DueHit], *, by_event: bool) -> Step | Raise | None:
+        """Run the actions of `due`, but for what is to be called without a frame of ours in between.
+
+        `by_event`: the C module, called by an event, takes the steps that are returned; else the caller does.
+        """
         raised = None
-        for hit, frame in due:
+        stops = []
+        for one in due:
+            hit, frame = one
             try:
-                self._act(hit, frame)
+                if _action_of(hit) is Action.STOP:
+                    stops.append(one)
+                else:
+                    self._act(hit)
             except BaseException as error:
                 watchpoint: Any = hit.watchpoint
                 if watchpoint.rules.action is not Action.RAISE and is_own_failure(error):
@@ -95,32 +134,62 @@ class Acting:
                     continue
                 offset = hit.places[0][1] if hit.places else 0
                 raised = Raise(error.with_traceback(None), frame, offset)
-        return raised
+        return self._stop(stops, raised, by_event=by_event) if stops else raised
+
+    def _stop(self, stops: list[DueHit], raised: Raise | None, *, by_event: bool) -> Any:
+        """Stop once for all hits of this moment that concern the same terminal, and then go on to `raised`."""
+        waiting: dict[object, list[DueHit]] = {}
+        for stop in stops:
+            waiting.setdefault(self.output.owner_of(stop.hit), []).append(stop)
+
+        def go_on(error: BaseException | None) -> Any:
+            if error is not None or not waiting:
+                self.leave()
+                return raised if error is None else Raise(error, None, 0)
+            same = waiting.pop(next(iter(waiting)))
+            try:
+                return self._stops.at([hit for hit, _ in same], same[-1].frame, go_on, by_event=by_event)
+            except BaseException:
+                self.leave()
+                raise
+
+        self.enter()
+        return go_on(None)
+
+    def close(self) -> None:
+        """End what the process is about to leave behind."""
+        self._stops.close()
 
     def forget_threads(self) -> None:
         """Forget all threads but this one, in a forked child."""
+        me = get_ident()
         self._due.clear()
-        self._threads &= {get_ident()}
+        self._depths = {thread: depth for thread, depth in self._depths.items() if thread == me}
+        self._stops.forget_threads()
 
     def enter(self) -> None:
-        """Begin with code of the user's: what this thread changes now is its work, and no hit."""
+        """Begin with code of the user's: what this thread changes now is its work, and no hit. May be nested."""
         if env.core is not None:
             env.core.resync()  # what other threads have changed meanwhile is not its work
             env.core.own(True)
-        self._threads.add(get_ident())
+        me = get_ident()
+        self._depths[me] = self._depths.get(me, 0) + 1
 
     def leave(self) -> None:
         """End code of the user's."""
+        me = get_ident()
         try:
             self._absorb()
         finally:
-            self._threads.discard(get_ident())
+            self._depths[me] -= 1
+            if not self._depths[me]:
+                del self._depths[me]
             if env.core is not None:
                 env.core.own(False)
 
     def _ask(self, watchpoint: Watchpoint, condition: Callable[[], bool]) -> bool:
         """Return what a condition says; one that raises counts as true, which is said once."""
-        with _Own(self):
+        with Own(self):
             try:
                 return condition()
             except Exception as error:
@@ -132,15 +201,13 @@ class Acting:
                     )
                 return True
 
-    def _act(self, hit: Hit, frame: FrameType | None) -> None:
-        action = hit.watchpoint.rules.action  # type: ignore[attr-defined] # the hit's watchpoint is a Watchpoint
+    def _act(self, hit: Hit) -> None:
+        action = _action_of(hit)
         if action is Action.RAISE:
             actions.raise_changed(hit)
-        with _Own(self):
+        with Own(self):
             if action is Action.LOG:
                 actions.log(hit, self.output)
-            elif action is Action.STOP:
-                actions.stop(hit, frame, self.output)
             else:
                 self._call(action, hit)
 
@@ -154,7 +221,7 @@ class Acting:
             )
 
 
-class _Own:
+class Own:
     """While it is entered, what this thread changes is the work of a condition or action, and no hit."""
 
     def __init__(self, acting: Acting) -> None:
@@ -165,6 +232,10 @@ class _Own:
 
     def __exit__(self, *_error: object) -> None:
         self._acting.leave()
+
+
+def _action_of(hit: Hit) -> Any:
+    return hit.watchpoint.rules.action  # type: ignore[attr-defined] # the hit's watchpoint is a Watchpoint
 
 
 def _error_text(error: BaseException) -> str:

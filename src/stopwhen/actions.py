@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from stopwhen.errors import DataChanged
 from stopwhen.reports.text import error_text, format_hit, wants_color
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
     from stopwhen.hit import Hit
@@ -49,9 +49,13 @@ class Output:
             self._said.add(text)
             self.say(text)
 
-    def open_debugger(self, _hit: Hit, _frame: FrameType) -> bool:
-        """Stop in `frame` in a way of a front end's own; False leaves it to the user's debugger in the terminal."""
-        return False
+    def owner_of(self, _hit: Hit) -> object:
+        """Return whom a hit concerns, as far as there is more than one: each stops for itself."""
+        return None
+
+    def debugger_for(self, _hit: Hit, _frame: FrameType) -> Callable[[], object] | bool:
+        """Return what opens the debugger of a front end in a frame; True for the user's own one, False for none."""
+        return True
 
     def show(self, hit: Hit) -> None:
         """Write the report of a hit."""
@@ -74,56 +78,3 @@ def raise_changed(hit: Hit) -> None:
         DataChanged: always.
     """
     raise DataChanged(hit, error_text(hit))
-
-
-def stop(hit: Hit, frame: FrameType | None, output: Output) -> None:
-    """Report the hit and open the debugger in the frame that wrote; without a terminal, report only.
-
-    `PYTHONBREAKPOINT` chooses the debugger as for `breakpoint()`: unset for pdb, `0` for none, `module.function` for
-    another, which is called without arguments.
-    """
-    output.show(hit)
-    choice = os.environ.get("PYTHONBREAKPOINT", "")
-    if choice == "0" or frame is None or output.open_debugger(hit, frame):
-        return
-    if choice not in ("", "pdb.set_trace"):
-        sys.breakpointhook()  # noqa: T100 - opening the debugger is what a stop is
-        return
-    if not _has_terminal():
-        output.say_once("no terminal to stop at: hits are logged instead (--action log says so without this line)")
-        return
-    open_pdb(frame)
-
-
-def _has_terminal() -> bool:
-    try:
-        return sys.stdin.isatty() and sys.stdout.isatty()
-    except (AttributeError, ValueError):
-        return False
-
-
-def open_pdb(frame: FrameType, debugger: Any = None) -> None:
-    """Open pdb's prompt in `frame` at once, and leave it tracing where the user chose to step on.
-
-    Args:
-        frame: the frame that wrote.
-        debugger: a Pdb of another kind.
-    """
-    import pdb  # noqa: PLC0415, T100 - heavy, and needed only now
-
-    debugger = debugger or pdb.Pdb()
-    debugger.reset()
-    outer: FrameType | None = frame
-    while outer is not None:
-        outer.f_trace = debugger.trace_dispatch
-        debugger.botframe = outer
-        outer = outer.f_back
-    debugger.interaction(frame, None)
-    stepping = debugger.stoplineno != -1 or debugger.quitting
-    if stepping or debugger.breaks:
-        sys.settrace(debugger.trace_dispatch)
-        return
-    outer = frame
-    while outer is not None:
-        del outer.f_trace
-        outer = outer.f_back

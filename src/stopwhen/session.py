@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import dataclasses
-import itertools
 import os
 from _thread import RLock
 from types import FunctionType
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from stopwhen import accessing, actions, deltas, env, frames, hits, location, values
 from stopwhen.accessing import ArmedAccesses
-from stopwhen.acting import Acting, DueHit, Raise
+from stopwhen.acting import Acting, DueHit, Own, Raise
 from stopwhen.activation import Activation, Family, Seen, seen_of
 from stopwhen.arming import ArmedCells
 from stopwhen.cells import Frame, Local
@@ -33,6 +32,7 @@ from stopwhen.missed import Missed, is_own_failure
 from stopwhen.plan import Plan, cells_of, plan_for, plan_for_many
 from stopwhen.rules import HitCondition, Rules, action_of, condition_of, depth_of, patterns_of
 from stopwhen.scope import FrameScope, NoScope, Scope
+from stopwhen.stopping import Step
 from stopwhen.texts import text_of
 from stopwhen.types import ABSENT, AccessType, Action
 from stopwhen.waiting import Waiting
@@ -41,6 +41,7 @@ from stopwhen.wide import WideScope, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from contextlib import AbstractContextManager
     from types import FrameType
 
     from stopwhen.cells import Cell
@@ -52,7 +53,7 @@ class Session:
 
     def __init__(self) -> None:
         self._lock = RLock()
-        self._numbers = itertools.count(1)
+        self._next_number = 1
         self._watchpoints: dict[int, Watchpoint] = {}
         self._armed = ArmedCells()
         self._accesses = ArmedAccesses(self._armed)
@@ -132,7 +133,7 @@ class Session:
         self._steady()
         with self._lock, self._calls:
             watchpoint = Watchpoint(
-                next(self._numbers),
+                self._next_number,
                 expression,
                 access,
                 read_in,
@@ -145,6 +146,7 @@ class Session:
             try:
                 self._arm(watchpoint)
                 self._watchpoints[watchpoint.number] = watchpoint
+                self._next_number += 1
             except StopwhenError:
                 raise
             except BaseException:
@@ -169,7 +171,7 @@ class Session:
 
     def close(self) -> None:
         """Remove all watchpoints and let go of the interpreter. May be called twice."""
-        for step in (self.catch_up, self._steady, self.clear):
+        for step in (self.catch_up, self._steady, self.clear, self._acting.close):
             try:
                 step()
             except MemoryError:
@@ -236,6 +238,38 @@ class Session:
             self._watchpoints.pop(watchpoint.number, None)
             watchpoint.scope = _NO_SCOPE
             self._disarm_surely(watchpoint)
+
+    # What a debugger of ours asks for.
+
+    def as_own(self) -> Own:
+        """Return a context in which what this thread changes is the work of a debugger, and no hit."""
+        return Own(self._acting)
+
+    def at_prompt(self, show: Callable[[Hit], object]) -> AbstractContextManager[None]:
+        """Return a context for what is typed in a debugger: no hit comes of it, and no other thread is at that.
+
+        `show` reports what is true already when a watchpoint is set there.
+        """
+        return self._acting.at_prompt(show)
+
+    def settle(self, frame: FrameType) -> list[Hit]:
+        """Return the hits for which this thread is to stop in `frame`, which begins a line; the caller stops for them.
+
+        What the line before has changed may not have been told yet: events of trace functions come before ours.
+        """
+        if env.core is None:
+            return []
+        env.core.look_back(frame)
+        with self._lock:
+            self._take_records()
+            stops = self._acting.take_stops()
+            env.core.set_due(len(self._acting))
+        return stops
+
+    def go_on(self, frame: FrameType) -> None:
+        """Take note that this thread begins a line of `frame` now: it may have set watchpoints since it came there."""
+        if env.core is not None and not env.HAS_MONITORING:
+            env.core.begin_line(frame)
 
     # Arming.
 
@@ -388,17 +422,20 @@ class Session:
 
     # Events.
 
-    def _drain(self) -> Raise | bool:
+    def _drain(self) -> Step | Raise | bool:
         """Take what the C module has noted, until there is nothing left; then run the actions of this thread.
 
         Returns:
-            What the C module is to raise in the program, so that no frame of ours is in the traceback; else whether
-            it is to call again as soon as it can.
+            What the C module is to call, or to raise in the program, so that no frame of ours is in between; else
+            whether it is to call again as soon as it can.
         """
+        return self._handle_records(by_event=True)
+
+    def _handle_records(self, *, by_event: bool) -> Step | Raise | bool:
         try:
-            with self._lock:  # or threads would take records in one order, and process them in another
-                self._work_off()
-            return self._acting.run(self._take_due()) or self._unsettled
+            self._take_records()
+            due = self._take_due()
+            return (self._acting.begin(due, by_event=True) if by_event else self._acting.run(due)) or self._unsettled
         except BaseException as error:
             self._unsettled = True
             self._missed.because(error)
@@ -406,21 +443,24 @@ class Session:
                 raise
             return True
 
-    def _work_off(self) -> None:
+    def _take_records(self) -> None:
         """Process what the C module has noted, and see to what it could not note."""
-        if self._unsettled:
-            self._settle()
-        self._missed.any_may = True  # as long as that is not done: whatever ends it leaves this mark
-        while records := env.core.take():
-            self._process_all(events_of(records))
-        tokens, others = ((), False) if self._calls else env.core.take_missed()
-        if tokens or others:
-            self._unsettled = True
-            cells = [token.cell for token in tokens]
-            self._missed.add([one.watchpoint.expression.text for cell in cells for one in self._armed.readers(cell)])
-            self._missed.any_may = others
-            self._settle()
-        self._missed.any_may = False
+        with self._lock:  # or threads would take records in one order, and process them in another
+            if self._unsettled:
+                self._settle()
+            self._missed.any_may = True  # as long as that is not done: whatever ends it leaves this mark
+            while records := env.core.take():
+                self._process_all(events_of(records))
+            tokens, others = ((), False) if self._calls else env.core.take_missed()
+            if tokens or others:
+                self._unsettled = True
+                cells = [token.cell for token in tokens]
+                self._missed.add(
+                    [one.watchpoint.expression.text for cell in cells for one in self._armed.readers(cell)]
+                )
+                self._missed.any_may = others
+                self._settle()
+            self._missed.any_may = False
 
     def _handle(self, events: list[Event]) -> None:
         """Take events of a mechanism in Python."""
@@ -578,7 +618,7 @@ class Session:
         """Take in what has changed unseen: large contents are compared whole only now and then (_core/large.c)."""
         if env.core is not None and self._watchpoints and not self._acting.is_acting():
             env.core.resync()
-            raised = self._drain()
+            raised = self._handle_records(by_event=False)
             if isinstance(raised, Raise):
                 raise raised.error
 
@@ -586,9 +626,7 @@ class Session:
         """Take what an action or condition has changed as seen."""
         if env.core is not None:
             env.core.resync()
-            with self._lock:
-                while records := env.core.take():
-                    self._process_all(events_of(records))
+            self._take_records()
         for mechanism in self._mechanisms:
             if isinstance(mechanism, Recheck):
                 self._process_all(mechanism.resync(own=True))

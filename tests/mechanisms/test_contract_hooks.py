@@ -11,6 +11,7 @@ import textwrap
 import pytest
 
 from contract import Case, choose, hit, parametrized, run_case
+from helpers import run_python
 
 IMPORTS = """
 import collections, functools, operator, types, weakref
@@ -277,3 +278,28 @@ def test_hooks_come_and_go(case: Case, mechanism: str, tmp_path, monkeypatch: py
     """Lines are right with hooks to other data, and once hooks are gone."""
     choose(monkeypatch, mechanism)
     assert run_case(case, tmp_path) == case.hits
+
+
+def test_a_c_function_in_the_way_is_seen_when_there_is_no_time_to_look_for_it(tmp_path) -> None:
+    """Arming looks for such functions among all objects, but not at each of a thousand times."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        textwrap.dedent(
+            """
+            import stopwhen
+            heap = [[] for _ in range(200_000)]
+            L = []
+            for _ in range(1000):
+                stopwhen.changes("L", action="count").remove()
+            class C: __eq__ = L.append
+            hits = []
+            stopwhen.changes("L", action=hits.append)
+            C() == 1  # @here
+            L.append(2)  # @after
+            print([(found.location.lineno, found.exact) for found in hits])
+            """
+        )
+    )
+    lines = program.read_text().splitlines()
+    here, after = (next(number for number, line in enumerate(lines, 1) if mark in line) for mark in ("@here", "@after"))
+    assert run_python(str(program)).stdout == f"[({here}, True), ({after}, True)]\n"

@@ -54,12 +54,16 @@ ORDER = (
     "stopwhen.hits",
     "stopwhen.actions",
     "stopwhen.missed",
+    "stopwhen.terminals",
+    "stopwhen.debuggers",
+    "stopwhen.stopping",
     "stopwhen.acting",
     "stopwhen.session",
     "stopwhen.guard",
     "stopwhen.api",
     "stopwhen",
     "stopwhen.frontends",
+    "stopwhen.pdb",
     "stopwhen.__main__",
 )
 
@@ -117,7 +121,7 @@ def test_a_module_imports_only_what_stands_before_it(name):
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_nothing_imports_a_front_end(name):
     """Front ends come and go; only `python -m stopwhen` and other front ends know them."""
-    if place_of(name) in ("stopwhen.frontends", "stopwhen.__main__"):
+    if place_of(name) in ("stopwhen.frontends", "stopwhen.pdb", "stopwhen.__main__"):
         return
     assert {other for other in imports_of(name) if place_of(other) == "stopwhen.frontends"} == set()
 

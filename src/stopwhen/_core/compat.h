@@ -67,6 +67,48 @@ drop_pending_error(PendingError error)
 #endif
 }
 
+/* Return the pending exception, made whole and with its traceback, as a new reference; nothing is pending then. */
+static inline PyObject *
+compat_take_exception(void)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyErr_GetRaisedException();
+#else
+    PyObject *type, *value, *traceback; /* Owned. */
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (traceback != NULL) {
+        PyException_SetTraceback(value, traceback);
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    return value;
+#endif
+}
+
+/* Before 3.13 `frame.f_locals` is a copy of the locals: bring it up to date, and take what was stored there as theirs.
+ * The interpreter does so around each call of a trace function. */
+static inline int
+compat_refresh_locals(PyFrameObject *frame)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    (void)frame;
+    return 0;
+#else
+    return PyFrame_FastToLocalsWithError(frame);
+#endif
+}
+
+static inline void
+compat_store_locals(PyFrameObject *frame)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    (void)frame;
+#else
+    PyFrame_LocalsToFast(frame, 1);
+#endif
+}
+
 /* On 3.11 the garbage collector, and with it finalisers of the user's, may run in any allocation; later versions run it
  * between instructions only. What must not be interrupted pauses it. */
 static inline int

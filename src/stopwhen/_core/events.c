@@ -243,7 +243,7 @@ obey(CoreState *state, PyObject *result)
         return 0;
     }
     failures = 0;
-    if (result == Py_False) {
+    if (result == Py_False || result == Py_None) {
         return 0;
     }
     if (!PyArg_ParseTuple(result, "OOi", &exception, &frame, &offset)) {
@@ -285,6 +285,7 @@ events_drain(CoreState *state)
     compat_lend_stack(EXTRA_STACK);
     PyObject *result = PyObject_CallNoArgs(handler);
     compat_lend_stack(-EXTRA_STACK);
+    result = calling_take_steps(result);
     Py_DECREF(handler);
     PendingError error = take_pending_error();
     recheck_catch_up(state);

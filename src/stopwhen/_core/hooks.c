@@ -9,6 +9,8 @@
  * I2. Every object that a function has been bound to since the last survey has its bit in `bound_to`, as have others.
  *     Once it comes to be checked, a survey tells for certain.
  * I3. Some time after hooks have been found, and again later, a survey tells whether they are still there.
+ * I4. Surveys take at most half of the processor's time, however often something begins to be checked: until the next one
+ *     may be made, hooks count as found.
  */
 #include "codeinfo.h"
 #include "content.h"
@@ -16,6 +18,7 @@
 #define BITS ((size_t)8 * sizeof(((CoreState *)NULL)->bound_to))
 #define FIRST_PATIENCE 100000
 #define LONGEST_PATIENCE (1 << 26)
+#define FREE_SURVEYS (CLOCKS_PER_SEC / 4) /* The time that they may take besides, so that the first ones are made. */
 
 static size_t
 bit_of(const PyObject *object)
@@ -239,10 +242,9 @@ type_is_odd(CoreState *state, PyTypeObject *type)
 }
 
 /* Find out whether there are hooks, among all objects that there are. Runs no Python code. */
-void
-hooks_survey(CoreState *state)
+static int
+find_hooks(CoreState *state)
 {
-    assert(state->names != NULL);
     Search search = {.state = state, .survey = 1};
     memset(state->bound_to, 0, sizeof(state->bound_to));
     compat_visit_objects(visit_tracked, &search);
@@ -254,7 +256,22 @@ hooks_survey(CoreState *state)
         }
     }
     PyMem_Free(search.found);
+    return search.hooked;
+}
+
+/* Find out whether there are hooks, if there is time for it (I4). Runs no Python code. */
+void
+hooks_survey(CoreState *state)
+{
+    assert(state->names != NULL);
+    clock_t start = clock();
     state->unsurveyed = 0;
+    if (state->surveys > FREE_SURVEYS && state->surveys > start / 2) {
+        begin(state);
+        return;
+    }
+    int hooked = find_hooks(state);
+    state->surveys += clock() - start;
     if (!state->hooked || state->next_patience == 0) {
         state->next_patience = FIRST_PATIENCE;
     }
@@ -262,7 +279,7 @@ hooks_survey(CoreState *state)
         state->next_patience *= 2;
     }
     state->patience = state->next_patience;
-    set_hooked(state, search.hooked);
+    set_hooked(state, hooked);
 }
 
 /* `check` has begun: find out whether there are hooks that concern it. Runs no Python code. */

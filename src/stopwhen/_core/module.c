@@ -182,7 +182,10 @@ static PyMethodDef methods[] = {
     {"own", events_own, METH_O, NULL},
     {"set_due", events_set_due, METH_O, NULL},
     {"forget_threads", events_forget_threads, METH_NOARGS, NULL},
+    {"take_steps", calling_take_steps_here, METH_O, NULL},
+    {"deliver_line", calling_deliver_line, METH_O, NULL},
     {"set_opcodes", recheck_set_opcodes, METH_VARARGS, NULL},
+    {"look_back", recheck_look_back, METH_O, NULL},
     {"resync", recheck_resync, METH_NOARGS, NULL},
     {"set_sites", sites_set, METH_VARARGS, NULL},
     {"arm_access", access_arm, METH_VARARGS, NULL},
@@ -208,6 +211,7 @@ static PyMethodDef methods[] = {
     {"set_level", recheck_set_level, METH_O, NULL},
     {"start_tracing", tracing_start, METH_NOARGS, NULL},
     {"stop_tracing", tracing_stop, METH_NOARGS, NULL},
+    {"begin_line", tracing_begin_line, METH_O, NULL},
 #endif
     {NULL, NULL, 0, NULL},
 };

@@ -261,6 +261,15 @@ recheck_resync(PyObject *module, PyObject *Py_UNUSED(unused))
     Py_RETURN_NONE;
 }
 
+#if !HAS_MONITORING
+/* look_back(frame): nothing to do, as on 3.11 our look comes before the event of anybody's trace function. */
+PyObject *
+recheck_look_back(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(frame))
+{
+    Py_RETURN_NONE;
+}
+#endif
+
 #if HAS_MONITORING
 
 typedef enum { AFTER_INSTRUCTION, AT_START, AT_RAISE } Moment;
@@ -363,6 +372,49 @@ look(CoreState *state, CodeInfo *info, int offset, int begun, Moment moment)
     if (state->several_threads || state->last_thread == NULL) {
         state->last_thread = PyThreadState_Get();
     }
+}
+
+/* look_back(frame): note what the running `frame` has changed by the instruction before the one that it is about to
+ * begin, for whom an event of another tool has called before our own look. */
+PyObject *
+recheck_look_back(PyObject *module, PyObject *object)
+{
+    CoreState *state = PyModule_GetState(module);
+    if (!PyFrame_Check(object)) {
+        PyErr_SetString(PyExc_TypeError, "a frame is needed");
+        return NULL;
+    }
+    PyFrameObject *frame = (PyFrameObject *)object;
+    FrameRef *ref = state->frame_ref_count == 0 ? NULL : frames_find(state, frame);
+    if (state->check_count == 0 && ref == NULL) {
+        Py_RETURN_NONE; /* Nothing is known of code either as long as nothing was compared. */
+    }
+    PyCodeObject *code = PyFrame_GetCode(frame);
+    int unit = PyFrame_GetLasti(frame) / 2;
+    CodeInfo *info = code_info(state, code);
+    Py_DECREF(code); /* The frame keeps it. */
+    if (info == NULL) {
+        return NULL;
+    }
+    int interest = state->level | (code_has_locals(info) ? EFFECT_LOCAL : 0);
+    if (info->events == 0 || unit >= info->length || !(info->due[unit] & interest)) {
+        Py_RETURN_NONE;
+    }
+    int culprit = info->culprit[unit];
+    Blame blame = {
+        .thread = PyThreadState_Get(),
+        .frame = (PyFrameObject *)Py_NewRef(object),
+        .offset = 2 * culprit,
+        .one_of_several = info->merged[culprit],
+    };
+    if (ref != NULL && frames_find_change(state, ref)) {
+        frames_report_after(state, ref, &blame, info, culprit);
+    }
+    if (recheck_finds_change(state, LOOK_QUICK)) {
+        recheck_report_all(state, &blame, LOOK_QUICK);
+    }
+    blame_release(&blame);
+    Py_RETURN_NONE;
 }
 
 /* Let the handler take what waits for this thread. -1 with an exception for the program. */

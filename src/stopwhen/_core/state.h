@@ -4,6 +4,8 @@
 
 #include "compat.h"
 
+#include <time.h>
+
 /* What kind of delta a record carries; mechanisms/native.py turns each into its class of event.py. */
 typedef enum {
     DELTA_REBOUND = 0,  /* old, new */
@@ -112,6 +114,7 @@ typedef struct {
     unsigned char bound_to[4096]; /* Bits, by address: objects that a C function may be bound to. */
     int patience;                 /* Checks until the next survey. */
     int next_patience;
+    clock_t surveys;              /* The processor's time that they have taken. */
     PyTypeObject *partial_type;   /* Owned. functools.partial. */
     const void *latest_frame; /* Never followed: frame of the instruction that had the last event while hooked, */
     const PyCodeObject *latest_code; /* its code, */
@@ -221,6 +224,14 @@ void blame_release(Blame *blame);
 void blame_current(Blame *blame);
 void blame_caller(Blame *blame);
 
+/* calling.c */
+PyObject *calling_take_steps(PyObject *result);
+PyObject *calling_take_steps_here(PyObject *module, PyObject *result);
+PyObject *calling_deliver_line(PyObject *module, PyObject *frame);
+#if !HAS_MONITORING
+PyFrameObject *calling_take_told(void);
+#endif
+
 /* instrument.c */
 int instrument_code(CoreState *state, CodeInfo *info, int again);
 int instrument_all(CoreState *state, int again);
@@ -279,6 +290,7 @@ PyObject *recheck_on_raise(CoreState *state, PyObject *const *args, Py_ssize_t c
 PyObject *recheck_on_exit(CoreState *state, PyObject *const *args, Py_ssize_t count);
 PyObject *recheck_set_opcodes(PyObject *module, PyObject *args);
 PyObject *recheck_set_level(PyObject *module, PyObject *effects);
+PyObject *recheck_look_back(PyObject *module, PyObject *frame);
 PyObject *recheck_resync(PyObject *module, PyObject *unused);
 
 /* calls.c */
@@ -308,6 +320,7 @@ void access_saw_change(CoreState *state, PyObject *token, const PyThreadState *t
 /* tracing.c (3.11) */
 PyObject *tracing_start(PyObject *module, PyObject *unused);
 PyObject *tracing_stop(PyObject *module, PyObject *unused);
+PyObject *tracing_begin_line(PyObject *module, PyObject *frame);
 void tracing_clear(CoreState *state);
 
 #endif

@@ -552,11 +552,21 @@ tracer(PyObject *object, PyFrameObject *frame, int what, PyObject *argument)
     if (is_ours(state, frame)) {
         return 0;
     }
+    (void)calling_take_told();
     traced->uses++;
     int failed = look(state, traced, frame, what, argument) < 0;
     traced->uses--;
     if (traced->dropped && traced->uses == 0) {
         PyMem_Free(traced);
+    }
+    /* A debugger that an action has opened in this frame knows already where it stands. */
+    int is_told = calling_take_told() == frame && what == PyTrace_LINE;
+    if (state->tracing && me->c_tracefunc != tracer) { /* The debugger has put its own in the place of ours. */
+        PendingError error = take_pending_error();
+        if (trace_all(state) < 0) {
+            PyErr_Clear();
+        }
+        put_back_pending_error(error);
     }
     if (failed) {
         if (what == PyTrace_RETURN) {
@@ -565,10 +575,13 @@ tracer(PyObject *object, PyFrameObject *frame, int what, PyObject *argument)
         return -1;
     }
     traced = state->tracing ? traced_of(state, me) : NULL; /* The handler may have disarmed everything. */
-    if (traced == NULL || traced->previous == NULL || for_us_alone) {
+    if (traced == NULL || traced->previous == NULL || for_us_alone || is_told) {
         return 0;
     }
-    return traced->previous(object, frame, what, argument);
+    object = Py_XNewRef(me->c_traceobj); /* I2 */
+    int result = traced->previous(object, frame, what, argument);
+    Py_XDECREF(object);
+    return result;
 }
 
 PyObject *
@@ -583,6 +596,24 @@ tracing_start(PyObject *module, PyObject *Py_UNUSED(unused))
     }
     state->tracing = 1;
     return trace_all(state) < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+/* begin_line(frame): know where this thread stands, if no event has told: at the start of a line, in `frame`. A debugger
+ * at whose prompt the tracing began says so. */
+PyObject *
+tracing_begin_line(PyObject *module, PyObject *frame)
+{
+    CoreState *state = PyModule_GetState(module);
+    if (!PyFrame_Check(frame)) {
+        PyErr_SetString(PyExc_TypeError, "a frame is needed");
+        return NULL;
+    }
+    Traced *traced = state->tracing ? traced_of(state, PyThreadState_Get()) : NULL;
+    if (traced != NULL && traced->code == NULL) {
+        set_position(traced, ((PyFrameObject *)frame)->f_frame, 0);
+        choose_grain(state, traced, (PyFrameObject *)frame);
+    }
+    Py_RETURN_NONE;
 }
 
 /* Turn the opcode events off that are on for our sake, in all frames that run. */

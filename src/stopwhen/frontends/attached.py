@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import _socket
 import atexit
+import functools
 import os
 import select
 from _thread import RLock
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import stopwhen
 from stopwhen import session
-from stopwhen.actions import Output, open_pdb
+from stopwhen.actions import Output
 from stopwhen.errors import StopwhenError, UsageError
 from stopwhen.frontends import wire
 from stopwhen.plan import Plan
@@ -228,10 +229,10 @@ class Attachment:
         """Send the report of a hit."""
         self.send(wire.HIT, format_hit(hit, color=self._request.color, width=self._request.width))
 
-    def stop(self, frame: FrameType) -> None:
+    def open_debugger(self, frame: FrameType) -> None:
         """Let the terminal's user look around in `frame`, in pdb."""
         if self._socket is not None:
-            open_pdb(frame, _debugger(self, self._request.color))
+            _debugger(self, self._request.color).set_trace(frame)
 
 
 class _Pipe:
@@ -267,6 +268,11 @@ def _debugger(attachment: Attachment, colorize: bool) -> Any:
     import pdb  # noqa: PLC0415, T100 - heavy, and needed only now
 
     class Debugger(pdb._PdbServer):  # type: ignore[misc,name-defined] # noqa: SLF001 - what pdb has for this
+        def set_trace(self, frame: FrameType | None = None, **options: Any) -> None:
+            latest = pdb.Pdb._last_pdb_instance  # type: ignore[attr-defined] # noqa: SLF001
+            super().set_trace(frame, **options)
+            pdb.Pdb._last_pdb_instance = latest  # type: ignore[attr-defined] # noqa: SLF001 - what breakpoint() opens
+
         def cmdloop(self, intro: Any = None) -> None:
             with attachment.prompting:  # one prompt at a time, whichever threads stop
                 super().cmdloop(intro)
@@ -324,12 +330,16 @@ class _Relay(Output):
         elif self._before is not None:
             self._before.show(hit)
 
-    def open_debugger(self, hit: Hit, frame: FrameType) -> bool:
+    def owner_of(self, hit: Hit) -> object:
+        """Return the terminal that has asked for a hit; None for one of the program's own."""
+        return self._owner(hit)
+
+    def debugger_for(self, hit: Hit, frame: FrameType) -> Callable[[], object] | bool:
+        """Return what opens the prompt in the terminal that has asked for a hit."""
         attachment = self._owner(hit)
         if attachment is None:
-            return self._before is not None and self._before.open_debugger(hit, frame)
-        attachment.stop(frame)
-        return True
+            return self._before is None or self._before.debugger_for(hit, frame)
+        return functools.partial(attachment.open_debugger, frame)
 
     def _owner(self, hit: Hit) -> Attachment | None:
         for attachment in self.attachments:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import html
 import sys
 import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from stopwhen.actions import Output, open_pdb
+from stopwhen.actions import Output
 from stopwhen.reports.html import html_of
 from stopwhen.reports.text import format_hit
 
@@ -158,17 +159,23 @@ class CellOutput(Output):
 
     # The debugger.
 
-    def open_debugger(self, _hit: Hit, frame: FrameType) -> bool:
-        """In a kernel, open IPython's debugger where one can type into it; elsewhere leave it to the usual one."""
+    def debugger_for(self, _hit: Hit, frame: FrameType) -> Callable[[], object] | bool:
+        """In a kernel, return IPython's debugger where one can type into it; elsewhere leave it to the usual one."""
         if not self.is_kernel:
-            return False
+            return True
         if threading.current_thread() is not threading.main_thread():
             self.say_once("a notebook cannot stop in another thread than the main one: hits are shown instead")
         elif not getattr(self._shell.kernel, "_allow_stdin", False):
             self.say_once("this notebook takes no input, so it cannot stop: hits are shown instead (--action log)")
         else:
-            open_pdb(frame)  # ipykernel has put IPython's in the place of pdb's
-        return True
+            return functools.partial(_open_debugger, frame)
+        return False
+
+
+def _open_debugger(frame: FrameType) -> None:
+    import pdb  # noqa: PLC0415, T100 - heavy, and needed only now
+
+    pdb.Pdb().set_trace(frame)  # ipykernel has put IPython's in the place of pdb's
 
 
 def _task_name() -> str | None:

@@ -60,6 +60,7 @@ examples:
   stopwhen explain 'os.environ["TZ"]'                        how would that be watched?
 
 `python -m stopwhen` is the same command; flags of Python go before it: python -O -m stopwhen run ...
+`python -m stopwhen.pdb app.py` is pdb with watch commands.
 """
 
 RUN_HELP = """\

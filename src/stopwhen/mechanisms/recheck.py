@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from stopwhen.types import AccessType
 
     Report = Callable[[list[Event]], None]
+    TraceFunction = Callable[[FrameType, str, Any], Any]
 
 
 MOST_PLACES = 500
@@ -369,12 +370,16 @@ class MonitoringSource:
 
 
 class TraceSource:
-    """Calls `look` before each instruction, by a trace function that asks for opcode events (3.11)."""
+    """Calls `look` before each instruction, by a trace function that asks for opcode events (3.11).
+
+    A debugger that a stop opens sets a trace function of its own. Ours goes on in its place, and passes its events on.
+    """
 
     def __init__(self, recheck: Recheck) -> None:
         self._recheck = recheck
         self._threading: Any = None
         self._failing: dict[int, FrameType] = {}
+        self._others: dict[int, TraceFunction] = {}
 
     def reason(self) -> str | None:
         """Return why there is none here."""
@@ -385,11 +390,7 @@ class TraceSource:
         import threading  # noqa: PLC0415 - it is the only way to reach threads to come
 
         self._threading = threading
-        frame: FrameType | None = sys._getframe(1)  # noqa: SLF001
-        while frame is not None:
-            frame.f_trace = self._trace
-            frame.f_trace_opcodes = True
-            frame = frame.f_back
+        self._trace_frames(sys._getframe(1))  # noqa: SLF001
         threading.settrace(self._trace)
         sys.settrace(self._trace)
 
@@ -397,23 +398,26 @@ class TraceSource:
         """Call no more."""
         if self._threading is None:
             return
-        sys.settrace(None)
+        other = self._others.get(get_ident())
+        sys.settrace(other)
         self._failing.clear()
+        self._others.clear()
         self._threading.settrace(None)
         self._threading = None
         for innermost in sys._current_frames().values():  # noqa: SLF001 - there is no other way to it
             frame: FrameType | None = innermost
             while frame is not None:
-                if type(frame.f_trace) is MethodType and frame.f_trace.__self__ is self:
-                    frame.f_trace = None
+                if self._is_ours(frame.f_trace):
+                    frame.f_trace = other
                     frame.f_trace_opcodes = False
                 frame = frame.f_back
 
-    def _trace(self, frame: FrameType, kind: str, _argument: object) -> Any:
+    def _trace(self, frame: FrameType, kind: str, argument: object) -> Any:
         if self._threading is None or location.is_ours(frame.f_code.co_filename):
             return None
         frame.f_trace_opcodes = True
         self._recheck.look(frame, frame.f_lasti if kind in ("line", "opcode") else -1)
+        is_told = self._take_place(frame)
         # None is returned both by `yield None` and by an error, which has an event of its own just before.
         fails = self._failing.pop(get_ident(), None) is frame
         if kind == "return":
@@ -428,7 +432,37 @@ class TraceSource:
             self._recheck.look_ahead(frame, frame.f_lasti)
         if kind == "exception":
             self._failing[get_ident()] = frame
-        return self._trace
+        other = self._others.get(get_ident())
+        if other is not None and kind != "opcode" and not (kind == "line" and is_told):
+            other(frame, kind, argument)
+            self._take_place(frame)
+        return self._trace if self._threading is not None else None
+
+    def _take_place(self, frame: FrameType) -> bool:
+        """Take the place of a trace function that was set meanwhile; return whether one was, or ours was taken off.
+
+        A debugger of bdb's kind decides itself where it stops: it may get the events of every frame.
+        """
+        other: Any = sys.gettrace()
+        if self._threading is None or self._is_ours(other):
+            return False
+        if other is None:
+            self._others.pop(get_ident(), None)
+        else:
+            self._others[get_ident()] = other
+        self._trace_frames(frame)
+        sys.settrace(self._trace)
+        return True
+
+    def _trace_frames(self, innermost: FrameType) -> None:
+        frame: FrameType | None = innermost
+        while frame is not None:
+            frame.f_trace = self._trace
+            frame.f_trace_opcodes = True
+            frame = frame.f_back
+
+    def _is_ours(self, function: Any) -> bool:
+        return type(function) is MethodType and function.__self__ is self
 
 
 _RESUME = opcode.opmap["RESUME"]

@@ -51,12 +51,12 @@ def wants_color(stream: TextIO | None) -> bool:
         return False
 
 
-def format_hit(hit: Hit, *, color: bool, width: int) -> str:
-    """Return the lines that tell of `hit`, each ended by a line end.
+def format_hit(hit: Hit, *, color: bool, width: int, reporter: str = "stopwhen") -> str:
+    """Return the lines that tell of `hit`, each ended by a line end; the first begins with the name of the reporter.
 
     Nothing of the program's text reaches the terminal but as printable characters; source lines are cut to `width`.
     """
-    writer = _Writer(color, width)
+    writer = _Writer(color, width, reporter)
     lines = [writer.head(hit), *writer.place(hit), *writer.values(hit)]
     chain = callers(hit)
     if chain:
@@ -148,6 +148,9 @@ def callers(hit: Hit) -> list[Place]:
     del chain[:1]
     starters = (n for n, (code, _) in enumerate(chain) if is_front_end(filename_of(code)))
     del chain[next(starters, len(chain)) :]
+    bdb = next((n for n, (code, _) in enumerate(chain) if short_name(filename_of(code)) == "bdb.py"), None)
+    if bdb is not None:  # It runs a script by a text of its own.
+        del chain[bdb - (bdb > 0 and filename_of(chain[bdb - 1][0]) == "<string>") :]
     chain = [place for place in chain if not is_ours(filename_of(place[0]))]  # of a guarded function
     own = [n for n, (code, _) in enumerate(chain) if is_own_code(filename_of(code))]
     if own:
@@ -167,9 +170,10 @@ def spot(location: Location, function: str | None = None) -> str:
 class _Writer:
     """Writes the parts of one hit's text, for one width, in colour or not."""
 
-    def __init__(self, color: bool, width: int) -> None:
+    def __init__(self, color: bool, width: int, reporter: str) -> None:
         self._color = color
         self._width = width
+        self._reporter = reporter
 
     def paint(self, part: str, text: str) -> str:
         return f"\x1b[{_COLOURS[part]}m{text}\x1b[0m" if self._color else text
@@ -177,8 +181,8 @@ class _Writer:
     def head(self, hit: Hit) -> str:
         """Return what was hit, and at the right end which hit it is."""
         what, count = head(hit)
-        gap = max(self._width - len("stopwhen: ") - len(what) - len(count), 2)
-        return f"stopwhen: {self.paint('what', what)}{' ' * gap}{self.paint('count', count)}"
+        gap = max(self._width - len(f"{self._reporter}: ") - len(what) - len(count), 2)
+        return f"{self._reporter}: {self.paint('what', what)}{' ' * gap}{self.paint('count', count)}"
 
     def place(self, hit: Hit) -> list[str]:
         """Return where it happened and who did it, and the source."""
