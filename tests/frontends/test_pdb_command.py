@@ -87,6 +87,7 @@ def play(tmp_path):
         )
         assert process.stderr.count("Traceback") == fails, process.stderr
         assert "stopwhen/" not in process.stderr
+        assert "unknown debugging event" not in process.stdout
         return Session(process.stdout, process.stderr, process.returncode, commands)
 
     return run
@@ -320,6 +321,28 @@ def test_stepping_over_a_write_stops_once(play):
     assert f"\n  program.py:{LINES['total']} in count\n" in session.list[3]
     assert f"({LINES['rows']})count()" in session.list[3]
     assert " changed" not in session.list[4]
+
+
+def test_the_line_at_which_they_are_set_is_watched(play):
+    """With each of its writes, also on 3.11, where stops amid a line begin with the next one."""
+    program = """\
+    stock = {"pear": 1, "plum": 2}
+    sold = {}
+    def sell(name):
+        sold[name] = stock.pop(name)
+        return name
+    sell("pear")
+    sell("plum")
+    """
+    session = play(
+        "break 4", "continue", "clear 1", "watch stock", "watch sold", *["continue", "p stock, sold"] * 4, "q",
+        program=program,
+    )  # fmt: skip
+    answers = "".join(session.list[5:])
+    for hit in (1, 2):
+        assert re.search(rf"w1: stock changed +hit {hit}\n  program\.py:4 in sell", answers)
+        assert re.search(rf"w2: sold changed +hit {hit}\n  program\.py:4 in sell", answers)
+    assert "({}, {'pear': 1})" in answers  # amid the line of the second call
 
 
 def test_what_is_typed_is_no_hit(play):

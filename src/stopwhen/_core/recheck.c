@@ -396,19 +396,14 @@ recheck_look_back(PyObject *module, PyObject *object)
     if (info == NULL) {
         return NULL;
     }
-    int interest = state->level | (code_has_locals(info) ? EFFECT_LOCAL : 0);
+    int interest = state->interest | (code_has_locals(info) ? EFFECT_LOCAL : 0);
     if (info->events == 0 || unit >= info->length || !(info->due[unit] & interest)) {
         Py_RETURN_NONE;
     }
-    int culprit = info->culprit[unit];
-    Blame blame = {
-        .thread = PyThreadState_Get(),
-        .frame = (PyFrameObject *)Py_NewRef(object),
-        .offset = 2 * culprit,
-        .one_of_several = info->merged[culprit],
-    };
-    if (ref != NULL && frames_find_change(state, ref)) {
-        frames_report_after(state, ref, &blame, info, culprit);
+    Blame blame = {.thread = PyThreadState_Get(), .frame = (PyFrameObject *)Py_NewRef(object)};
+    blame_before(state, info, 2 * unit, -1, &blame);
+    if (ref != NULL && info->culprit[unit] >= 0 && frames_find_change(state, ref)) {
+        frames_report_after(state, ref, &blame, info, info->culprit[unit]);
     }
     if (recheck_finds_change(state, LOOK_QUICK)) {
         recheck_report_all(state, &blame, LOOK_QUICK);

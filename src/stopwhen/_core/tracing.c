@@ -27,6 +27,7 @@ struct Traced {
     const PyCodeObject *code;      /* Never followed: position (I1); NULL when unknown. */
     int offset;                    /* In bytes. */
     int exact;                     /* The position is one instruction. */
+    const PyCodeObject *begun;     /* Never followed: whose line has events of lines only, see tracing_begin_line. */
     int uses;                      /* Running calls of the trace function in that thread. */
     int dropped;                   /* Off the list: the last of these calls frees it. */
 };
@@ -290,8 +291,9 @@ settle_blame(CoreState *state, Traced *traced, PyFrameObject *frame, int what, B
         CodeInfo *info = code_info(state, code);
         int unit = traced->exact || info == NULL ? -1 : checked_on_line(state, info, traced->offset / 2);
         blame->offset = unit >= 0 ? 2 * unit : traced->offset;
-        blame->one_of_several = info != NULL && (info->merged[blame->offset / 2] ||
-                                                 info->grain[traced->offset / 2] == GRAIN_LINE_OF_SEVERAL);
+        blame->one_of_several =
+            info != NULL && (info->merged[blame->offset / 2] ||
+                             info->grain[traced->offset / 2] == GRAIN_LINE_OF_SEVERAL || traced->begun == code);
         blame->unknown = info == NULL;
         PyErr_Clear();
     }
@@ -496,6 +498,9 @@ look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject 
     }
     else {
         set_position(traced, frame->f_frame, what != PyTrace_LINE);
+        if (what == PyTrace_LINE && traced->begun == traced->code) {
+            traced->begun = NULL;
+        }
         if (what == PyTrace_CALL) {
             note_call(state, frame);
         }
@@ -599,7 +604,8 @@ tracing_start(PyObject *module, PyObject *Py_UNUSED(unused))
 }
 
 /* begin_line(frame): know where this thread stands, if no event has told: at the start of a line, in `frame`. A debugger
- * at whose prompt the tracing began says so. */
+ * at whose prompt the tracing began says so. There are no opcode events on that line: the interpreter would give the
+ * first one to the debugger's trace function, which it is calling just now. */
 PyObject *
 tracing_begin_line(PyObject *module, PyObject *frame)
 {
@@ -611,7 +617,7 @@ tracing_begin_line(PyObject *module, PyObject *frame)
     Traced *traced = state->tracing ? traced_of(state, PyThreadState_Get()) : NULL;
     if (traced != NULL && traced->code == NULL) {
         set_position(traced, ((PyFrameObject *)frame)->f_frame, 0);
-        choose_grain(state, traced, (PyFrameObject *)frame);
+        traced->begun = traced->code;
     }
     Py_RETURN_NONE;
 }
