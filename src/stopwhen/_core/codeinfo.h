@@ -105,7 +105,7 @@ int code_what_names(const CoreState *state, PyObject *name);
 
 /* callees.c: true when the call at `unit`, of `count` arguments, may leave a C function bound to some object. */
 int makers_may_make_function(const CoreState *state, const CodeInfo *info, const unsigned char *bytes, Py_ssize_t unit,
-                              int count);
+                             int count);
 
 /* depths.c: fill `info->depth` and `info->depth_after`. */
 void depths_find(CoreState *state, CodeInfo *info, PyCodeObject *code, const unsigned char *bytes);

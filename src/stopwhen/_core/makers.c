@@ -35,7 +35,7 @@ find_callee(const CoreState *state, const CodeInfo *info, const unsigned char *b
  * takes an event more, only if it calls one that does by its own name. */
 int
 makers_may_make_function(const CoreState *state, const CodeInfo *info, const unsigned char *bytes, Py_ssize_t unit,
-                          int count)
+                         int count)
 {
     Py_ssize_t callee = find_callee(state, info, bytes, unit, count);
     if (callee < 0) {
