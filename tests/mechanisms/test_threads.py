@@ -27,10 +27,10 @@ def switching():
     sys.setswitchinterval(before)
 
 
-def program(write: str) -> str:
+def program(write: str, first: str = "barrier.wait()") -> str:
     """Return a program in which each thread has a function of its own, with a line of its own that writes."""
     functions = [
-        f"def work_{n}():\n    barrier.wait()\n    for i in range({WRITES}):\n        item = ({n}, i)\n        {write.replace('N', str(n))}  # @line_{n}\n"
+        f"def work_{n}():\n    {first}\n    for i in range({WRITES}):\n        item = ({n}, i)\n        {write.replace('N', str(n))}  # @line_{n}\n"
         f"        other = [i]\n        other.append(item)\n"
         for n in range(THREADS)
     ]
@@ -38,7 +38,7 @@ def program(write: str) -> str:
 
 
 def run_threads(module: Module) -> None:
-    """Run all the functions at once, when all threads are there: on 3.11 a thread is seen from somebody's next event on."""
+    """Run all the functions at once."""
     threads = [threading.Thread(target=getattr(module, f"work_{n}"), name=f"thread {n}") for n in range(THREADS)]
     for thread in threads:
         thread.start()
@@ -80,6 +80,23 @@ def test_appending_threads(write, mechanism, tmp_path, monkeypatch, switching):
         run_threads(module)
     assert sorted(written_by(hits, module)) == EVERY_WRITE
     assert watchpoint.count == THREADS * WRITES
+
+
+@pytest.mark.parametrize("mechanism", [name for name in NATIVE if name != "dictwatch"])
+@pytest.mark.parametrize("number", range(20))
+def test_threads_that_write_as_soon_as_they_run(number, mechanism, tmp_path, monkeypatch, switching):
+    """Before whoever started them goes on."""
+    choose(monkeypatch, mechanism)
+    module = Module(tmp_path)
+    module.run("L = []\n" + program("L.append(item)", first="pass").replace(f"range({WRITES})", "range(3)"))
+    threads = [threading.Thread(target=getattr(module, f"work_{n}"), name=f"thread {n}") for n in range(THREADS)]
+    with Recorder() as hits:
+        hits.changes("L", scope=module)
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sorted(written_by(hits, module)) == [(n, i) for n in range(THREADS) for i in range(3)]
 
 
 @pytest.mark.parametrize("mechanism", NATIVE)

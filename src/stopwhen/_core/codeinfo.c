@@ -142,6 +142,7 @@ find_effects(CoreState *state, CodeInfo *info, const unsigned char *bytes, PyObj
         unsigned char shift = state->name_shift[opcode];
         if (shift != NO_NAME && (Py_ssize_t)(argument >> shift) < PyTuple_GET_SIZE(names)) {
             info->names[unit] = (unsigned char)code_what_names(state, PyTuple_GET_ITEM(names, argument >> shift));
+            info->starts_threads |= (info->names[unit] & NAMES_STARTER) != 0;
         }
         info->effect[unit] = effect;
         if (effect & EFFECT_PLAIN) {
@@ -161,17 +162,16 @@ is_effect(const CodeInfo *info, Py_ssize_t unit)
     return (info->effect[unit] & EFFECT_ANY) != 0 && !(info->effect[unit] & EFFECT_CACHE);
 }
 
-/* True when the line of `unit` names a function that changes data. */
 int
-code_line_names_mutator(const CodeInfo *info, Py_ssize_t unit)
+code_line_names(const CodeInfo *info, Py_ssize_t unit, int what)
 {
     for (Py_ssize_t i = unit; i >= 0 && info->line[i] == info->line[unit]; i--) {
-        if (info->names[i] & NAMES_MUTATOR) {
+        if (info->names[i] & what) {
             return 1;
         }
     }
     for (Py_ssize_t i = unit + 1; i < info->length && info->line[i] == info->line[unit]; i++) {
-        if (info->names[i] & NAMES_MUTATOR) {
+        if (info->names[i] & what) {
             return 1;
         }
     }
@@ -193,7 +193,7 @@ can_wait_for(const CodeInfo *info, Py_ssize_t unit)
             return -1;
         }
         if (info->effect[i] & EFFECT_CALL) {
-            return code_line_names_mutator(info, unit) ? -1 : i;
+            return code_line_names(info, unit, NAMES_MUTATOR) ? -1 : i;
         }
         if ((info->effect[unit] & EFFECT_INPLACE) && !(info->effect[i] & EFFECT_SHUFFLES)) {
             return -1; /* Only for the store of the same statement, as in `a[0] += 1`. */

@@ -43,6 +43,7 @@
 #define NAMES_MUTATOR 1 /* changes data, as `append` does, or makes such a function */
 #define NAMES_MAKER 2   /* makes a function that is bound to data */
 #define NAMES_PLAIN 4   /* is builtin, and neither */
+#define NAMES_STARTER 8 /* starts a thread */
 
 #define NO_NAME 255 /* in the table of name shifts: the argument is no index of co_names */
 
@@ -64,6 +65,7 @@ struct CodeInfo {
     int *loop; /* loops.c */
     int *depth; /* depths.c: of the stack before a unit; STACK_UNKNOWN where nothing tells. */
     int *depth_after; /* depths.c: of the stack after the unit's instruction, where it does not jump. */
+    int starts_threads; /* Some instruction has NAMES_STARTER. */
     int is_ours; /* Code of stopwhen itself, where nothing is looked at. */
     int loop_era; /* loops.c: `state->era` for which `loop` holds. */
     int *line; /* Of a unit; -1 for none. */
@@ -133,7 +135,7 @@ code_has_locals(const CodeInfo *info)
     return info->local_checks > 0 || info->calls > 0;
 }
 
-/* True when the line of `unit` names a function that changes data. */
-int code_line_names_mutator(const CodeInfo *info, Py_ssize_t unit);
+/* True when the line of `unit` names a function of which its name tells `what`: one of NAMES_... */
+int code_line_names(const CodeInfo *info, Py_ssize_t unit, int what);
 
 #endif

@@ -201,6 +201,11 @@ typedef struct {
     PyThreadState *thread_head; /* Never followed: head of the thread list when last looked at. */
     Traced **traced;
     Py_ssize_t traced_count;
+#if !HAS_MONITORING
+    /* Threads to come (threads.c). */
+    uint64_t awaited_thread;
+    _PyFrameEvalFunction run_frame; /* Who ran frames before us; NULL while we are not asked to. */
+#endif
 } CoreState;
 
 /* module.c: the state of the one interpreter that the callbacks without a user pointer serve. */
@@ -321,6 +326,14 @@ void access_saw_change(CoreState *state, PyObject *token, const PyThreadState *t
 PyObject *tracing_start(PyObject *module, PyObject *unused);
 PyObject *tracing_stop(PyObject *module, PyObject *unused);
 PyObject *tracing_begin_line(PyObject *module, PyObject *frame);
+int tracing_see_thread(CoreState *state, const PyThreadState *thread);
 void tracing_clear(CoreState *state);
+
+/* threads.c (3.11) */
+#if !HAS_MONITORING
+void threads_expect(CoreState *state);
+void threads_see_all(CoreState *state);
+void threads_clear(CoreState *state);
+#endif
 
 #endif

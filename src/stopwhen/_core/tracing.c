@@ -9,6 +9,7 @@
  *     are such (hooks.c).
  * I2. A thread's trace object stays the program's own, so sys.gettrace() answers as without us.
  * I3. New threads stand at the head of the interpreter's list: when the head changes, some thread is not traced yet.
+ *     Those that Python code starts by name are traced before they run (threads.c).
  */
 #define Py_BUILD_CORE 1
 #include "codeinfo.h"
@@ -23,6 +24,7 @@
 
 struct Traced {
     PyThreadState *thread;         /* Borrowed; compared with the living ones before it is followed. */
+    uint64_t id;                   /* Its id: another one may come to lie at the same address. */
     Py_tracefunc previous;         /* The program's own trace function, NULL for none. */
     const PyCodeObject *code;      /* Never followed: position (I1); NULL when unknown. */
     int offset;                    /* In bytes. */
@@ -41,7 +43,7 @@ static Traced *
 traced_of(CoreState *state, PyThreadState *thread)
 {
     for (Py_ssize_t i = 0; i < state->traced_count; i++) {
-        if (state->traced[i]->thread == thread) {
+        if (state->traced[i]->thread == thread && state->traced[i]->id == thread->id) {
             return state->traced[i];
         }
     }
@@ -71,18 +73,19 @@ add_traced(CoreState *state, PyThreadState *thread)
         return NULL;
     }
     traced->thread = thread;
+    traced->id = thread->id;
     list[state->traced_count++] = traced;
     return traced;
 }
 
 static int
-is_alive(PyThreadState *thread)
+is_alive(const Traced *traced)
 {
     PyThreadState *living = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
-    while (living != NULL && living != thread) {
+    while (living != NULL && living != traced->thread) {
         living = PyThreadState_Next(living);
     }
-    return living != NULL;
+    return living != NULL && living->id == traced->id;
 }
 
 static void
@@ -100,7 +103,7 @@ static void
 drop_dead(CoreState *state)
 {
     for (Py_ssize_t i = state->traced_count; i-- > 0;) {
-        if (!is_alive(state->traced[i]->thread)) {
+        if (!is_alive(state->traced[i])) {
             drop_traced(state, i);
         }
     }
@@ -130,8 +133,18 @@ trace_all(CoreState *state)
         result = set_trace(thread, tracer);
     }
     state->thread_head = result < 0 ? NULL : head; /* I3; NULL: try again. */
+    if (result == 0) {
+        threads_see_all(state);
+    }
     state->installing = 0;
     return result;
+}
+
+/* `thread` is about to run a frame: have it traced, if it is not. -1 with an exception set. */
+int
+tracing_see_thread(CoreState *state, const PyThreadState *thread)
+{
+    return thread->c_tracefunc == tracer ? 0 : trace_all(state);
 }
 
 static int
@@ -253,7 +266,7 @@ grain_of(CoreState *state, CodeInfo *info, Py_ssize_t unit)
             returns |= _Py_OPCODE(_PyCode_CODE(info->code)[i]) == RETURN_VALUE;
         }
         int fine = sites || (state->large_count > 0 && checked > 0) || direct > 1 || makes ||
-                   (checked > 1 && (state->hooked || code_line_names_mutator(info, unit)));
+                   (checked > 1 && (state->hooked || code_line_names(info, unit, NAMES_MUTATOR)));
         /* What an action raises at the event of the return, no `try` of this frame would catch. */
         fine |= returns && checked > 0 && PyBytes_GET_SIZE(info->code->co_exceptiontable) > 0;
         info->grain[unit] = fine ? GRAIN_OPCODE : checked > 1 ? GRAIN_LINE_OF_SEVERAL : GRAIN_LINE;
@@ -358,6 +371,12 @@ choose_grain(CoreState *state, Traced *traced, PyFrameObject *frame)
     }
     else if (!traced->exact) {
         end_opcodes(frame);
+    }
+    if (info->starts_threads && code_line_names(info, unit, NAMES_STARTER)) {
+        threads_expect(state);
+    }
+    else if (info->starts_threads) {
+        threads_clear(state); /* What was to start one has failed. */
     }
 }
 
@@ -638,6 +657,7 @@ void
 tracing_clear(CoreState *state)
 {
     state->tracing = 0;
+    threads_clear(state);
     drop_dead(state);
     state->installing = 1;
     while (state->traced_count > 0) {

@@ -35,6 +35,7 @@ INPLACE = 4096
 NAMES_MUTATOR = 1
 NAMES_MAKER = 2
 NAMES_PLAIN = 4
+NAMES_STARTER = 8
 NO_NAME = 255
 
 EFFECTS = {
@@ -206,6 +207,7 @@ def names() -> dict[str, int]:
         **dict.fromkeys(PLAIN, NAMES_PLAIN),
         **dict.fromkeys(MUTATORS, NAMES_MUTATOR),
         **dict.fromkeys(MAKING, NAMES_MUTATOR | NAMES_MAKER),
+        **dict.fromkeys(("start_new_thread", "_start_new_thread", "start_new"), NAMES_STARTER),
     }
 
 
