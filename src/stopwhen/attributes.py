@@ -135,6 +135,7 @@ def _is_generic(base: type) -> bool:
 def _of_instance(record: Record, owner: Any, name: str, text: str) -> Any:
     """As PyObject_GenericGetAttr: data descriptor of the class, instance dict, anything else of the class."""
     kind = type(owner)
+    record.layout(owner, text.rpartition(".")[0])
     found = _in_class(record, kind, name, text)
     if found is None or not _is_data_descriptor(found.value):
         attributes = static.instance_dict(owner)
@@ -184,6 +185,7 @@ def _missing(record: Record, owner: Any, kind: type, name: str, text: str) -> An
 def _of_class(record: Record, owner: type, name: str, text: str) -> Any:
     """As type.__getattribute__: data descriptor of the metaclass, the class, anything else of the metaclass."""
     meta = type(owner)
+    record.layout(owner, text.rpartition(".")[0])
     above = _in_class(record, meta, name, text)
     if above is None or not _is_data_descriptor(above.value):
         found = _in_class(record, owner, name, text)

@@ -78,6 +78,15 @@ def of_memories(owner: Any, old: bytes, new: bytes) -> Delta | None:
     )
 
 
+def layouts(old: tuple[Any, ...], new: tuple[Any, ...]) -> Delta:
+    """Return what it means for the attributes of an object that its (class, bases, dict, own bases) are others."""
+    before, after = old[2], new[2]
+    if type(before) is dict and type(after) is dict and before is not after and old[0] is new[0]:
+        found = items(list(before.items()), list(after.items()), attributes=True)
+        return Rebound(after, after) if found is None or not found.changes else found
+    return Rebound(old[0], new[0])
+
+
 def members(old: Sequence[Any], new: Sequence[Any]) -> Members | None:
     """Return which members a set lost and gained, by identity; None for none."""
     before = {id(member): member for member in old}

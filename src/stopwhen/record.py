@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, NoReturn
 
 from stopwhen import frames, static
-from stopwhen.cells import Cell, Closure, Content, DictItem, ListItem, Local, Opaque, Slot
+from stopwhen.cells import Cell, Closure, Content, DictItem, Layout, ListItem, Local, Opaque, Slot
 from stopwhen.errors import Refused
 from stopwhen.static import TypeSet, class_name, slot_value
 from stopwhen.types import ABSENT
@@ -69,6 +69,11 @@ class Record:
                 if stand_in is not _NOT_PAST:
                     return item_of(cell, stand_in)
         return present(cell)
+
+    def layout(self, owner: Any, name: str) -> None:
+        """Take note of where attributes of `owner`, called `name`, are looked up, where that can change."""
+        if static.is_mutable(type(owner)) or (static.is_a(owner, type) and static.is_mutable(owner)):
+            self.cells.setdefault(Layout(name, owner))
 
     def content(self, owner: Any, name: str) -> Any:
         """Take note of the content of `owner`; return the container to read it from, by rule `owner` itself.

@@ -18,7 +18,7 @@ from stopwhen import actions, deltas, env, frames, hits, location, values
 from stopwhen.acting import Acting, DueHit, Own, Raise
 from stopwhen.activation import Activation, Family, Seen, seen_of
 from stopwhen.arming import ArmedCells
-from stopwhen.cells import Frame, Local
+from stopwhen.cells import Frame, Layout, Local
 from stopwhen.dependencies import Reading, read
 from stopwhen.errors import Refused, StopwhenError
 from stopwhen.event import Called, Ended, Event, Rebound
@@ -401,6 +401,7 @@ class Session:
         """Return the state of `activation` after `event`, and whether that is what its access type asks for."""
         watchpoint, seen = activation.watchpoint, activation.seen
         is_flat = watchpoint.depth == 1 and not values.is_wrapper(seen.reading.value)
+        is_flat = is_flat and not isinstance(event.cell, Layout)
         if event.cell not in seen.reading.cells and is_flat and watchpoint.access is AccessType.CHANGE:
             # Content of the value alone: neither the value nor what it depends on is another.
             if not deltas.is_change(event.delta):

@@ -1,6 +1,7 @@
 /* Builds the module stopwhen._core. What it offers is declared for Python in _core.pyi. */
 #include "codeinfo.h"
 #include "content.h"
+#include "layout.h"
 #include "frames.h"
 
 /* The one static: dict watchers, pending calls, trace functions and audit hooks get no pointer of ours. It names the
@@ -119,6 +120,7 @@ disarm_all(CoreState *state)
     calls_clear(state);
 #if HAS_DICT_WATCHERS
     dictwatch_clear(state);
+    layout_clear(state);
 #endif
 #if HAS_MONITORING
     instrument_clear(state);
@@ -193,6 +195,8 @@ static PyMethodDef methods[] = {
 #if HAS_DICT_WATCHERS
     {"arm_dict", dictwatch_arm, METH_VARARGS, NULL},
     {"disarm_dict", dictwatch_disarm, METH_VARARGS, NULL},
+    {"arm_layout", layout_arm, METH_VARARGS, NULL},
+    {"disarm_layout", layout_disarm, METH_O, NULL},
     {"dict_watcher_is_free", dictwatch_is_usable, METH_NOARGS, NULL},
     {"detach_dict", dictwatch_detach, METH_O, NULL},
 #endif
@@ -225,7 +229,8 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
         Py_VISIT(state->queue[i].tuple);
     }
 #if HAS_DICT_WATCHERS
-    return dictwatch_traverse(state, visit, arg);
+    int result = layout_traverse(state, visit, arg);
+    return result != 0 ? result : dictwatch_traverse(state, visit, arg);
 #else
     return 0;
 #endif

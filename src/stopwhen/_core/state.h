@@ -41,6 +41,7 @@ typedef struct Check Check;
 typedef struct CodeInfo CodeInfo;
 typedef struct WatchedDict WatchedDict;
 typedef struct Traced Traced;
+typedef struct Relay Relay;
 typedef struct FrameRef FrameRef;
 typedef struct WatchedFunction WatchedFunction;
 
@@ -107,6 +108,10 @@ typedef struct {
     /* Functions whose calls are noted (calls.c). */
     WatchedFunction *functions;
     Py_ssize_t function_count;
+
+    /* Layouts (layout.c). */
+    PyObject *layouts; /* Owned; NULL when none was ever watched. */
+    Relay *relays;     /* Owned. */
 
     /* Recheck (recheck.c). */
     Check **checks; /* Borrowed; a check takes itself off before it dies. */

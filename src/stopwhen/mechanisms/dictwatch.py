@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections import OrderedDict
+from types import GetSetDescriptorType
 from typing import TYPE_CHECKING, Any
 
-from stopwhen import env
-from stopwhen.cells import Cell, Content, DictItem
+from stopwhen import env, static
+from stopwhen.cells import Cell, Content, DictItem, Layout
 from stopwhen.errors import Unavailable
 from stopwhen.mechanisms.native import Token
 
@@ -39,7 +40,7 @@ class DictWatch:
 
     def claims(self, cell: Cell) -> bool:
         """Return whether changes of `cell` can be seen."""
-        if isinstance(cell, DictItem):
+        if isinstance(cell, DictItem | Layout):
             return True
         # An OrderedDict changes its order without telling.
         owner: Any = cell.owner if isinstance(cell, Content) else None
@@ -54,6 +55,10 @@ class DictWatch:
         """
         if not self._armed:
             self._want_events()
+        if isinstance(cell, Layout):
+            env.core.arm_layout(cell.owner, _setters(cell.owner), Token(cell, self.name))
+            self._armed.add(cell)
+            return
         if env.SHARED_VALUES_GO_UNREPORTED:
             env.core.detach_dict(cell.owner)  # type: ignore[attr-defined] # claimed cells have an owner
         try:
@@ -70,6 +75,8 @@ class DictWatch:
     def disarm(self, cell: Cell) -> None:
         """Report changes of `cell` no more."""
         match cell:
+            case Layout():
+                env.core.disarm_layout(cell.owner)
             case DictItem():
                 env.core.disarm_dict(cell.owner, cell.key)
             case Content():
@@ -89,3 +96,12 @@ class DictWatch:
     def _drop_events(self) -> None:
         if not self._armed:
             self._tool.want(self.name, 0)
+
+
+_CLASS_SETTERS = (static.type_dict(object)["__class__"], static.type_dict(type)["__bases__"])
+
+
+def _setters(owner: Any) -> tuple[Any, ...]:
+    """Return the descriptors in C by which the class of `owner`, bases of classes, and its attribute dict are set."""
+    own = (static.entry(base, "__dict__") for base in static.mro(type(owner)))
+    return (*_CLASS_SETTERS, *(one for one in own if type(one) is GetSetDescriptorType))
