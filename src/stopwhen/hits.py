@@ -9,8 +9,8 @@ from _thread import get_ident
 from typing import TYPE_CHECKING, Any
 
 from stopwhen import change, location
-from stopwhen.cells import Layout, ListItem
-from stopwhen.event import Event, Rebound, Spliced, Unknown
+from stopwhen.cells import ListItem
+from stopwhen.event import Event, Rebound, Relaid, Spliced, Unknown
 from stopwhen.hit import Hit
 from stopwhen.texts import text_of
 from stopwhen.types import ABSENT, AccessType
@@ -129,5 +129,7 @@ def _change_of(event: Event, old_text: str, new_text: str) -> Change:
         items = list.__getitem__(cell.owner, slice(2))
         if len(items) > 1 and items[0] is delta.new and items[1] is delta.old:
             return change.describe(Spliced(0, (), (delta.new,), list.__len__(cell.owner)), cell.name[: -len("[0]")])
-    is_class = isinstance(cell, Layout) and isinstance(delta, Rebound)
-    return change.describe(delta, f"type({cell.name})" if is_class else cell.name)
+    if isinstance(delta, Relaid):
+        is_class = isinstance(delta.shown, Rebound)
+        return change.describe(delta.shown, f"type({cell.name})" if is_class else cell.name)
+    return change.describe(delta, cell.name)

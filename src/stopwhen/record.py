@@ -70,10 +70,15 @@ class Record:
                     return item_of(cell, stand_in)
         return present(cell)
 
-    def layout(self, owner: Any, name: str) -> None:
-        """Take note of where attributes of `owner`, called `name`, are looked up, where that can change."""
-        if static.is_mutable(type(owner)) or (static.is_a(owner, type) and static.is_mutable(owner)):
-            self.cells.setdefault(Layout(name, owner))
+    def layout(self, owner: Any, name: str) -> tuple[type, dict[str, Any] | None]:
+        """Take note of where attributes of `owner`, called `name`, are looked up; return its class and its own dict."""
+        found = type(owner), static.instance_dict(owner)
+        if static.has_fixed_layout(owner):
+            return found
+        cell = Layout(name, owner)
+        self.cells.setdefault(cell)
+        past = self._past.get(cell) if self._past else None
+        return found if past is None else (past[0], past[2] if found[1] is not None else None)
 
     def content(self, owner: Any, name: str) -> Any:
         """Take note of the content of `owner`; return the container to read it from, by rule `owner` itself.

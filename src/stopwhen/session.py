@@ -21,7 +21,7 @@ from stopwhen.arming import ArmedCells
 from stopwhen.cells import Frame, Layout, Local
 from stopwhen.dependencies import Reading, read
 from stopwhen.errors import Refused, StopwhenError
-from stopwhen.event import Called, Ended, Event, Rebound
+from stopwhen.event import Called, Ended, Event, Rebound, Relaid
 from stopwhen.expression import parse
 from stopwhen.hit import Hit
 from stopwhen.mechanisms import all_mechanisms, chosen
@@ -422,7 +422,7 @@ class Session:
     def _past(self, event: Event | None = None) -> dict[Cell, Any]:
         """Return what cells held before the events that wait, and right after `event`."""
         past = self._waiting.past()
-        if event is not None and isinstance(event.delta, Rebound):
+        if event is not None and isinstance(event.delta, Rebound | Relaid):
             past[event.cell] = event.delta.new
         return past
 

@@ -272,7 +272,7 @@ def _own_cells(value: Any, name: str) -> Iterator[Cell]:
     if content.source_of(value) is not None:
         yield Content(name, value)
     attributes = static.instance_dict(value)
-    if static.is_mutable(kind) and (attributes is not None or any(static.slots(kind))):
+    if not static.has_fixed_layout(value) and (attributes is not None or any(static.slots(kind))):
         yield Layout(name, value)
     if attributes is not None:
         yield Attributes(name, attributes)

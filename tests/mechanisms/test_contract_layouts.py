@@ -46,6 +46,15 @@ DICTS = [
         [("o.__dict__ = {'v': 2}", "2", None)],
         dicts=True,
     ),
+    *table("attribute of a function, dict replaced", "def o(): pass\no.v = 1", "o.v", [("o.__dict__ = {'v': 2}", "2", None)], dicts=True),
+    *table("attribute of an error, dict replaced", "o = ValueError(); o.v = 1", "o.v", [("o.__dict__ = {'v': 2}", "2", None)], dicts=True),
+    *table(
+        "attribute of a partial, dict replaced",
+        "import functools\no = functools.partial(int); o.v = 1",
+        "o.v",
+        [("o.__dict__ = {'v': 2}", "2", None)],
+        dicts=True,
+    ),
     Case(
         "the new dict is watched, the old one no more",
         "class A: pass\no = A(); o.v = 1; old = o.__dict__; new = {'v': 1}",
@@ -116,6 +125,47 @@ CLASS_CHANGES = [
         dicts=True,
     ),
     Case(
+        "the dict is replaced after the class",
+        "class Bare: __slots__ = ()\nclass A(Bare): pass\nclass B(Bare): pass\no = A(); o.v = 1",
+        "o.v",
+        "o.__class__ = B\no.__dict__ = {'v': 2}  # @a\no.__dict__ = {'v': 3}  # @b\no.__class__ = A\ndel o.__dict__  # @c\n",
+        [hit("a", "1", "2"), hit("b", "2", "3"), hit("c", "3", "absent")],
+        dicts=True,
+    ),
+    Case(
+        "the same class and bases again",
+        CLASSES,
+        ["o.v", "o", "D.v", "type(o)"],
+        "o.__class__ = D\nC.__bases__ = (A,)\nC.__bases__ = C.__bases__\n",
+        dicts=True,
+    ),
+    Case(
+        "other bases with the same value",
+        CLASSES + "B.v = 1\n",
+        ["o.v", "o", "D.v"],
+        "C.__bases__ = (B,)\nA.v = 3\nB.v = 4  # @a\n",
+        [hit("a", "1", "4", expression="o.v"), hit("a", "1", "4", expression="D.v")],
+        dicts=True,
+    ),
+    Case(
+        "other bases that are refused",
+        "class M(type):\n  def mro(self):\n    if bad: 1 / 0\n    return type.mro(self)\n"
+        "bad = False\nclass A: v = 1\nclass B: v = 7\nclass C(A, metaclass=M): pass\nclass D(C): pass\no = D()\n",
+        "o.v",
+        "bad = True\nC.__bases__ = (B,)\n",
+        raises=ZeroDivisionError,
+        dicts=True,
+    ),
+    Case(
+        "a class of one's own making that fails after storing",
+        "class A:\n  @property\n  def __class__(self): return A\n  @__class__.setter\n  def __class__(self, new):\n"
+        "    object.__dict__['__class__'].__set__(self, new)\n    1 / 0\nclass B: v = 7\nA.v = 1\no = A()\n",
+        "o.v",
+        "try:\n  o.__class__ = B\nexcept ZeroDivisionError: pass\n",
+        [hit("<setup>", "1", "7", None)],
+        dicts=True,
+    ),
+    Case(
         "the new bases are watched, the old ones no more",
         CLASSES,
         "o.v",
@@ -179,6 +229,10 @@ def test_nothing_can_be_seen_of_a_watched_layout():
         with pytest.raises(TypeError, match="can only assign non-empty tuple"):
             A.__bases__ = ()
         assert watchpoint.count == 0
+        assert one.__class__ is A
+        one.__dict__ = {"v": 1}
+        one.__class__, A.__bases__ = A, A.__bases__
+        assert watchpoint.count == 1
     assert look() == before
     assert (sys.getrefcount(A), sys.getrefcount(one)) == references
 

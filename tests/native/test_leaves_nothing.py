@@ -71,6 +71,10 @@ def set_value(owner):
     owner.value = object()
 
 
+def set_dict(owner):
+    owner.__dict__ = {"value": object()}
+
+
 CASES = {
     "list": (lambda: List([object()]), "x", lambda x: x.append(1)),
     "list item": (lambda: List([object()]), "x[0]", lambda x: x.__setitem__(0, object())),
@@ -84,11 +88,12 @@ CASES = {
     "array": (lambda: Array("i", [1]), "x", lambda x: x.append(2)),
     "instance": (lambda: plain(object()), "x", set_value),
     "attribute": (lambda: plain(object()), "x.value", set_value),
+    "attribute dict": (lambda: plain(object()), "x.value", set_dict),
     "slot": (lambda: slots(object()), "x.value", set_value),
     "nested": (lambda: plain(List([Dict(a=slots(1))])), "x.value[0]['a'].value", lambda x: set_value(x.value[0]["a"])),
     "call": (lambda: plain(object()), "identity(x)", set_value),
 }
-LEAKING_WOULD_SHOW = ("list", "dict item", "instance", "slot", "nested", "call")
+LEAKING_WOULD_SHOW = ("list", "dict item", "instance", "attribute dict", "slot", "nested", "call")
 """Enough for every mechanism and every way it notes and lets go."""
 
 
@@ -159,6 +164,21 @@ def test_values_replaced_or_removed_are_freed_while_watched(mechanism):
         assert old() is None
         now = weakref.ref(owner.value)
         del owner.value
+        gc.collect()
+        assert now() is None
+        assert watchpoint.count == 2
+
+
+def test_an_attribute_dict_that_is_replaced_is_freed_while_watched(mechanism):
+    """The layout last seen holds only what the object has now."""
+    owner = plain(Plain())
+    old = weakref.ref(owner.value)
+    with watch("x", owner) as watchpoint:
+        owner.__dict__ = {"value": Plain()}
+        gc.collect()
+        assert old() is None
+        now = weakref.ref(owner.value)
+        del owner.__dict__
         gc.collect()
         assert now() is None
         assert watchpoint.count == 2

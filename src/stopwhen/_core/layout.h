@@ -8,12 +8,13 @@
  * an object as a new tuple; NULL with an exception set. Runs no Python code. */
 PyObject *layout_of(PyObject *object);
 
-/* 1 when the layout of `object` is other than the tuple `seen`, else 0. */
+/* 1 when the layout of `object` is other than the tuple `seen`, else 0. Sets no exception. */
 int layout_differs(PyObject *object, PyObject *seen);
 
 #if HAS_MONITORING
 PyObject *layout_arm(PyObject *module, PyObject *args);
 PyObject *layout_disarm(PyObject *module, PyObject *owner);
+Py_ssize_t layout_armed(const CoreState *state);
 int layout_traverse(CoreState *state, visitproc visit, void *arg);
 void layout_clear(CoreState *state);
 #endif

@@ -1,8 +1,8 @@
 /* Builds the module stopwhen._core. What it offers is declared for Python in _core.pyi. */
 #include "codeinfo.h"
 #include "content.h"
-#include "layout.h"
 #include "frames.h"
+#include "layout.h"
 
 /* The one static: dict watchers, pending calls, trace functions and audit hooks get no pointer of ours. It names the
  * module of the main interpreter; the module refuses to load in any other (Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED). */
@@ -138,12 +138,16 @@ core_close(PyObject *module, PyObject *Py_UNUSED(unused))
     Py_RETURN_NONE;
 }
 
-/* armed(): number of dicts, checks, functions, code objects and threads that anything of ours is armed on. */
+/* armed(): number of dicts, layouts, checks, functions, code objects and threads that anything of ours is armed on. */
 static PyObject *
 core_armed(PyObject *module, PyObject *Py_UNUSED(unused))
 {
     CoreState *state = PyModule_GetState(module);
-    return PyLong_FromSsize_t(state->dict_count + state->check_count + state->frame_check_count +
+    Py_ssize_t layouts = 0;
+#if HAS_DICT_WATCHERS
+    layouts = layout_armed(state);
+#endif
+    return PyLong_FromSsize_t(layouts + state->dict_count + state->check_count + state->frame_check_count +
                               state->function_count + state->instrumented_count + state->traced_count);
 }
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections import OrderedDict
-from types import GetSetDescriptorType
 from typing import TYPE_CHECKING, Any
 
-from stopwhen import env, static
+from stopwhen import env
 from stopwhen.cells import Cell, Content, DictItem, Layout
 from stopwhen.errors import Unavailable
 from stopwhen.mechanisms.native import Token
@@ -55,14 +54,12 @@ class DictWatch:
         """
         if not self._armed:
             self._want_events()
-        if isinstance(cell, Layout):
-            env.core.arm_layout(cell.owner, _setters(cell.owner), Token(cell, self.name))
-            self._armed.add(cell)
-            return
-        if env.SHARED_VALUES_GO_UNREPORTED:
+        if env.SHARED_VALUES_GO_UNREPORTED and not isinstance(cell, Layout):
             env.core.detach_dict(cell.owner)  # type: ignore[attr-defined] # claimed cells have an owner
         try:
             match cell:
+                case Layout():
+                    env.core.arm_layout(cell.owner, Token(cell, self.name))
                 case DictItem():
                     env.core.arm_dict(cell.owner, cell.key, Token(cell, self.name))
                 case Content():
@@ -96,12 +93,3 @@ class DictWatch:
     def _drop_events(self) -> None:
         if not self._armed:
             self._tool.want(self.name, 0)
-
-
-_CLASS_SETTERS = (static.type_dict(object)["__class__"], static.type_dict(type)["__bases__"])
-
-
-def _setters(owner: Any) -> tuple[Any, ...]:
-    """Return the descriptors in C by which the class of `owner`, bases of classes, and its attribute dict are set."""
-    own = (static.entry(base, "__dict__") for base in static.mro(type(owner)))
-    return (*_CLASS_SETTERS, *(one for one in own if type(one) is GetSetDescriptorType))

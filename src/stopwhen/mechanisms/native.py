@@ -71,7 +71,7 @@ def events_of(records: list[tuple[Any, ...]]) -> list[Event]:
 def delta_of(cell: Cell, kind: int, data: Any) -> Delta | None:
     """Return the delta that a record of `kind` carries in `data`; None where there is no difference after all."""
     if kind == REBOUND:
-        return deltas.layouts(*data) if isinstance(cell, Layout) else Rebound(*data)
+        return deltas.relaid(*data) if isinstance(cell, Layout) else Rebound(*data)
     if kind == SPLICED:
         owner = cell.owner  # type: ignore[attr-defined] # only Content cells come with items
         is_memory = type(data[1]) is bytes and not static.is_a(owner, bytearray)

@@ -181,7 +181,7 @@ def difference(cell: Cell, seen: Any, now: Any) -> Delta | None:
     if isinstance(cell, Opaque):
         return Unknown()
     if isinstance(cell, Layout):
-        return deltas.layouts(seen, now)
+        return deltas.relaid(seen, now)
     if not isinstance(cell, Content):
         return Rebound(seen, now)
     kind = type(cell.owner)
