@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import itertools
 import os
-import sys
-import threading
 
 import pytest
 
 import stopwhen
-from contract import Module, choose, mechanism_sets
-from helpers import marked_lines, run_program
+from helpers import run_program
 from recorder import Recorder
 from stopwhen import env
 
@@ -45,24 +41,28 @@ def test_descriptors_are_put_back_with_the_last_watchpoint_that_needs_them():
 
     everything = descriptors(A, B)
     before = [functions_of(one) for one in everything]
+    of_a, of_b = A.__dict__["__dict__"], B.__dict__["__dict__"]  # the same for all classes from 3.15 on
 
     def replaced():
-        return [functions_of(one) != old for one, old in zip(everything, before, strict=True)]
+        return [one for one, old in zip(everything, before, strict=True) if functions_of(one) != old]
+
+    def needed(own):
+        return [*everything[:2], *(one for one in everything[2:] if one is own)]
 
     one, other = A(), A()
     first = stopwhen.changes("one", scope={"one": one}, action="count")
-    assert replaced() == [True, True, True, False]
+    assert replaced() == needed(of_a)
     second = stopwhen.changes("other.v", scope={"other": other}, action="count")
     first.remove()
-    assert replaced() == [True, True, True, False]
+    assert replaced() == needed(of_a)
     other.__class__ = B
-    assert replaced() == [True, True, False, True]
+    assert replaced() == needed(of_b)
     other.__dict__ = {"v": 1}
     assert second.count == 1
     second.disable()
-    assert replaced() == [False] * 4
+    assert replaced() == []
     second.enable()
-    assert replaced() == [True, True, False, True]
+    assert replaced() == needed(of_b)
     second.remove()
     assert [functions_of(one) for one in everything] == before
     assert env.core.armed() == 0
@@ -126,56 +126,6 @@ def test_each_of_several_stores_in_one_call_is_seen_with_its_own_value():
     assert [hits.texts[1], hits.texts[3]] == [("{}", "{'v': 1}"), ("{'v': 1}", "{'v': 2}")]
     names = repr(first), repr(second)
     assert hits.texts[4:] == [("True", "False"), names, ("False", "True"), names[::-1]]
-
-
-NATIVE = [name for name in mechanism_sets() if name != "recheck"]
-THREADS = 4
-STORES = 300
-WORK = """
-def work_{n}():
-    barrier.wait()
-    for i in range({stores}):
-        item = ({n}, i)
-        {store}  # @line_{n}
-"""
-
-
-@pytest.fixture
-def switching():
-    """Let threads take turns as often as possible."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(before)
-
-
-@pytest.mark.usefixtures("switching")
-@pytest.mark.parametrize("mechanism", NATIVE)
-@pytest.mark.parametrize("store", ["one.__dict__ = {'v': item}", "setattr(one, '__dict__', {'v': item})"])
-def test_each_of_many_threads_is_named_for_the_dict_that_it_stores(mechanism, store, tmp_path, monkeypatch):
-    """Whatever other threads store before the hit is handled."""
-    choose(monkeypatch, mechanism)
-    module = Module(tmp_path)
-    functions = [WORK.format(n=n, stores=STORES, store=store) for n in range(THREADS)]
-    module.barrier = threading.Barrier(THREADS)
-    module.run("class A: pass\none = A()\n" + "\n".join(functions))
-    lines = marked_lines(module.path)
-    threads = [threading.Thread(target=getattr(module, f"work_{n}"), name=f"thread {n}") for n in range(THREADS)]
-    with Recorder() as hits:
-        hits.changes("one.v", scope=module)
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    # Not sorted: the action runs in the thread that wrote, hence not always in the order of the counts.
-    in_order = sorted(hits.hits, key=lambda one: one.count)
-    assert sorted(one.new for one in in_order) == [(n, i) for n in range(THREADS) for i in range(STORES)]
-    for one in in_order:
-        number = one.new[0]
-        assert (one.location.lineno, one.thread) == (lines[f"line_{number}"], f"thread {number}")
-        assert one.exact
-    for earlier, later in itertools.pairwise(in_order):
-        assert later.old is earlier.new
 
 
 def test_a_program_may_end_while_layouts_are_watched():

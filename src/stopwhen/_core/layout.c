@@ -287,8 +287,7 @@ relay_set(PyObject *object, PyObject *value, void *closure)
 {
     const PyGetSetDef *original = ((Relay *)closure)->original;
     int result = original->set(object, value, original->closure); /* I2. The relay may be gone after this. */
-    note_store(
-        object); /* After a failure too: it may have come late, or after a store that user code made on the way. */
+    note_store(object); /* Also after a failure, before which something may have been stored. */
     return result;
 }
 
