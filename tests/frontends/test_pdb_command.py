@@ -547,6 +547,27 @@ def test_threads_step_for_themselves(play):
     assert "(12)<module>()" in session.list[6]
 
 
+def test_a_thread_in_which_one_has_stepped_is_watched_on(play):
+    """`continue` takes the debugger's tracing off; each later write of the thread is a hit at its own line."""
+    program = """\
+    import threading, time
+    x = 0
+    def work():
+        global x
+        for i in range(3):
+            x += 1
+            time.sleep(0)
+    thread = threading.Thread(target=work, name="worker")
+    thread.start()
+    thread.join()
+    print("end", x)
+    """
+    session = play("watch x", *["continue"] * 2, *["n", "n", "continue"] * 2, "n", "continue", "q", program=program)
+    assert len(re.findall(r"w1: x changed +hit \d\n  program\.py:6 in work   in thread worker\n", session.text)) == 3
+    assert session.text.count("x changed") == 4
+    assert "end 3\n" in session.text
+
+
 if hasattr(sys, "monitoring") and sys.version_info >= (3, 14):
 
     @pytest.mark.parametrize("backend", ["settrace", "monitoring"])
