@@ -289,7 +289,13 @@ class _Stop:
             hide_what_runs_the_program(debugger, frame)
         if sys.gettrace() is None and not is_monitoring(debugger):
             return self._closed(None)
-        return Step(functools.partial(_deliver_line, frame), self._left)
+        return Step(functools.partial(_deliver_line, frame), self._stopped)
+
+    def _stopped(self, error: BaseException | None) -> Result:
+        """Let a debugger that goes on from there know when the frame's next instruction leaves it."""
+        if error is None and env.core is not None:
+            return Step(functools.partial(env.core.deliver_return, self._frame), self._left)
+        return self._left(error)
 
     def _left(self, error: BaseException | None) -> Result:
         """End the tracing where the debugger raised something, as the interpreter does."""

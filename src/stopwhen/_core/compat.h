@@ -137,6 +137,13 @@ PyObject *compat_frame_function(PyFrameObject *frame);
  * not tell; negative when it is not known. */
 PyObject *compat_stack_item(int depth);
 
+/* True while an INSTRUCTION event of this thread is handled. */
+int compat_is_at_instruction(void);
+
+/* True when the interpreter has other events than INSTRUCTION and LINE for the instruction at `unit` of `code`, which
+ * has INSTRUCTION events: it asks only once that event is done which tools want them. */
+int compat_has_events(PyCodeObject *code, int unit);
+
 /* Let `code`, whose INSTRUCTION events the tool `tool` has just turned on, keep a table of the tools that want them.
  * -1 with an exception set.
  *

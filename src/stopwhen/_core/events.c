@@ -185,7 +185,7 @@ events_drain(CoreState *state)
     PyObject *handler = Py_NewRef(state->handler);
     /* This thread has compared what it did; until it goes on, whatever changes is another thread's work. */
     state->last_thread = NULL;
-    PyObject *result = calling_take_steps(PyObject_CallNoArgs(handler));
+    PyObject *result = calling_take_steps(state, PyObject_CallNoArgs(handler));
     Py_DECREF(handler);
     recheck_catch_up(state);
     set_collecting(1);

@@ -187,6 +187,7 @@ static PyMethodDef methods[] = {
     {"forget_threads", events_forget_threads, METH_NOARGS, NULL},
     {"take_steps", calling_take_steps_here, METH_O, NULL},
     {"deliver_line", calling_deliver_line, METH_O, NULL},
+    {"deliver_return", calling_deliver_return, METH_O, NULL},
     {"set_opcodes", recheck_set_opcodes, METH_VARARGS, NULL},
     {"look_back", recheck_look_back, METH_O, NULL},
     {"resync", recheck_resync, METH_NOARGS, NULL},

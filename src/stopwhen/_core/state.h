@@ -156,9 +156,10 @@ void blame_release(Blame *blame);
 void blame_current(Blame *blame);
 
 /* calling.c */
-PyObject *calling_take_steps(PyObject *result);
+PyObject *calling_take_steps(CoreState *state, PyObject *result);
 PyObject *calling_take_steps_here(PyObject *module, PyObject *result);
 PyObject *calling_deliver_line(PyObject *module, PyObject *frame);
+PyObject *calling_deliver_return(PyObject *module, PyObject *frame);
 #if !HAS_MONITORING
 PyFrameObject *calling_take_told(void);
 #endif
