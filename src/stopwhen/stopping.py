@@ -265,7 +265,12 @@ class _Stop:
 
     def begin(self, *, in_place: bool) -> Result:
         """Open the debugger as the frame itself would; `in_place`: what is called finds the frame."""
-        self._stops.enter()
+        try:
+            self._stops.enter()
+        except BaseException as error:  # Ctrl-C while it waited for another thread's prompt
+            if self._debugger.shows_hits:
+                self._stops.show(self._hits)
+            return self._end(error.with_traceback(None))
         if in_place:
             return Step(self._debugger.open, self._opened)
         return Step(functools.partial(_call_in_place_of, self._frame), self._opened_elsewhere)

@@ -74,6 +74,17 @@ compat_take_exception(void)
 #endif
 }
 
+/* Make `exception`, of which this takes the reference, the pending one. */
+static inline void
+compat_put_back_exception(PyObject *exception)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    PyErr_SetRaisedException(exception);
+#else
+    PyErr_Restore(Py_NewRef(Py_TYPE(exception)), exception, PyException_GetTraceback(exception));
+#endif
+}
+
 /* Before 3.13 `frame.f_locals` is a copy of the locals: bring it up to date, and take what was stored there as theirs.
  * The interpreter does so around each call of a trace function. */
 static inline int

@@ -190,6 +190,11 @@ events_drain(CoreState *state)
     recheck_catch_up(state);
     set_collecting(1);
     draining = 0;
+    if (result == NULL) { /* Ctrl-C has come to the handler; none of the program's frames was left by it. */
+        PyObject *error = compat_take_exception();
+        (void)PyException_SetTraceback(error, Py_None);
+        compat_put_back_exception(error);
+    }
     int outcome = result == NULL ? -1 : raise_result(state, result);
     Py_XDECREF(result);
     return outcome;
