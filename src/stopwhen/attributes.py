@@ -134,15 +134,13 @@ def _is_generic(base: type) -> bool:
 
 def _of_instance(record: Record, owner: Any, name: str, text: str) -> Any:
     """As PyObject_GenericGetAttr: data descriptor of the class, instance dict, anything else of the class."""
-    kind = type(owner)
+    kind, attributes = record.layout(owner, text.rpartition(".")[0])
     found = _in_class(record, kind, name, text)
-    if found is None or not _is_data_descriptor(found.value):
-        attributes = static.instance_dict(owner)
-        if attributes is not None:
-            value = record.look(DictItem(text, attributes, name))
-            if value is not ABSENT:
-                record.fresh = False
-                return value
+    if attributes is not None and (found is None or not _is_data_descriptor(found.value)):
+        value = record.look(DictItem(text, attributes, name))
+        if value is not ABSENT:
+            record.fresh = False
+            return value
     value = ABSENT if found is None else _bind(record, found, owner, name, text)
     if value is not ABSENT:
         return value
@@ -183,7 +181,7 @@ def _missing(record: Record, owner: Any, kind: type, name: str, text: str) -> An
 
 def _of_class(record: Record, owner: type, name: str, text: str) -> Any:
     """As type.__getattribute__: data descriptor of the metaclass, the class, anything else of the metaclass."""
-    meta = type(owner)
+    meta, _ = record.layout(owner, text.rpartition(".")[0])
     above = _in_class(record, meta, name, text)
     if above is None or not _is_data_descriptor(above.value):
         found = _in_class(record, owner, name, text)
@@ -316,10 +314,10 @@ def _of_getter(record: Record, found: Found, owner: Any, name: str, text: str) -
 
     base = found.base
     if name == "__class__" and base is object:
-        return type(owner)
+        return record.layout(owner, text.rpartition(".")[0])[0]
     if name == "__dict__" and not static.is_a(owner, type):
         record.fresh = False
-        attributes = static.instance_dict(owner)
+        _, attributes = record.layout(owner, text.rpartition(".")[0])
         return ABSENT if attributes is None else attributes
     if name in ("value", "raw") and memory.is_ctypes(type(owner), "_SimpleCData", "Array"):
         if memory.follows_pointer(type(owner)):

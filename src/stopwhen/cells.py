@@ -65,6 +65,17 @@ class Attributes(Content):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class Layout(Cell):
+    """Where attributes of `owner` are looked up: its class, the bases of that, and the dict that it keeps."""
+
+    owner: Any
+
+    @property
+    def place(self) -> tuple[Hashable, ...]:
+        return (Layout, id(self.owner))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class ListItem(Cell):
     """The item at `index` of a list; a negative index counts from the end as the list is at that time."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from stopwhen import memory, values
-from stopwhen.event import Delta, Ended, Items, Members, Rebound, Spliced, Unknown
+from stopwhen.event import Delta, Ended, Items, Members, Rebound, Relaid, Spliced, Unknown
 from stopwhen.static import TypeSet
 from stopwhen.types import ABSENT
 
@@ -78,6 +78,15 @@ def of_memories(owner: Any, old: bytes, new: bytes) -> Delta | None:
     )
 
 
+def relaid(old: tuple[Any, ...], new: tuple[Any, ...]) -> Relaid:
+    """Return the difference between two layouts of an object, which are not the same."""
+    before, after = old[2], new[2]
+    if type(before) is dict and type(after) is dict and before is not after and old[0] is new[0]:
+        found = items(list(before.items()), list(after.items()), attributes=True)
+        return Relaid(old, new, Rebound(after, after) if found is None or not found.changes else found)
+    return Relaid(old, new, Rebound(old[0], new[0]))
+
+
 def members(old: Sequence[Any], new: Sequence[Any]) -> Members | None:
     """Return which members a set lost and gained, by identity; None for none."""
     before = {id(member): member for member in old}
@@ -112,6 +121,8 @@ def _key_of(key: Any) -> Any:
 def is_change(delta: Delta) -> bool:
     """Return whether `delta` is more than equal immutables in place of each other; an unknown one is taken for it."""
     match delta:
+        case Relaid():
+            return is_change(delta.shown)
         case Rebound():
             return not values.same(delta.old, delta.new)
         case Spliced():

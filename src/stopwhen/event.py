@@ -77,7 +77,19 @@ class Called:
     """The function that the cell is about has been called: the event's frame is that call's."""
 
 
-Delta: TypeAlias = Rebound | Spliced | Members | Items | Written | Read | Unknown | Ended | Called
+@dataclass(frozen=True, slots=True)
+class Relaid:
+    """Attributes of an object are looked up elsewhere: each of `old` and `new` is (class, bases, dict, own bases).
+
+    `shown` is what that means to whoever looks at the attributes.
+    """
+
+    old: tuple[Any, ...]
+    new: tuple[Any, ...]
+    shown: Rebound | Items
+
+
+Delta: TypeAlias = Relaid | Rebound | Spliced | Members | Items | Written | Read | Unknown | Ended | Called
 
 Place: TypeAlias = tuple[CodeType, int]
 """A code object and the offset in bytes of an instruction in it."""

@@ -213,7 +213,7 @@ def hash_of(call: Call) -> Any:
 def is_instance(call: Call) -> Any:
     """Call `isinstance`; what the object says of its class does not count."""
     value, classes = call.arguments
-    kind = type(value)
+    kind, _ = call.record.layout(value, call.names[0])
     if static.definer(kind, "__class__") is not object and not static.has_base(kind, type):
         return call.foreign(f"{class_name(kind)}.__class__")
     return _is_subclass_of(call, kind, classes)
@@ -244,7 +244,7 @@ def _is_subclass_of(call: Call, kind: type, classes: Any) -> Any:
 def type_of(call: Call) -> Any:
     """Call `type` with one argument."""
     call.record.fresh = False
-    return type(call.arguments[0])
+    return call.record.layout(call.arguments[0], call.names[0])[0]
 
 
 def as_builtin(call: Call) -> Any:
@@ -396,9 +396,9 @@ def attributes_of(call: Call) -> Any:
     """Call `vars` with one argument."""
     owner = call.arguments[0]
     call.record.fresh = False
+    _, found = call.record.layout(owner, call.names[0])
     if static.is_a(owner, type):
         return types.MappingProxyType(static.type_dict(owner))
-    found = static.instance_dict(owner)
     if found is None:
         raise Absence(TypeError, "vars() argument must have __dict__ attribute")
     return found

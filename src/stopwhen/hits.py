@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from stopwhen import change, location
 from stopwhen.cells import Content, ListItem
-from stopwhen.event import Event, Read, Rebound, Spliced, Unknown, Written
+from stopwhen.event import Event, Read, Rebound, Relaid, Spliced, Unknown, Written
 from stopwhen.hit import Hit
 from stopwhen.record import present
 from stopwhen.texts import text_of
@@ -135,4 +135,7 @@ def _change_of(event: Event, seen: Seen, old_text: str, new_text: str) -> Change
         items = list.__getitem__(cell.owner, slice(2))
         if len(items) > 1 and items[0] is delta.new and items[1] is delta.old:
             return change.describe(Spliced(0, (), (delta.new,), list.__len__(cell.owner)), cell.name[: -len("[0]")])
+    if isinstance(delta, Relaid):
+        is_class = isinstance(delta.shown, Rebound)
+        return change.describe(delta.shown, f"type({cell.name})" if is_class else cell.name)
     return change.describe(delta, cell.name)

@@ -8,7 +8,20 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from stopwhen import static
-from stopwhen.cells import Attributes, Calls, Cell, Closure, Content, DictItem, Frame, ListItem, Local, Opaque, Slot
+from stopwhen.cells import (
+    Attributes,
+    Calls,
+    Cell,
+    Closure,
+    Content,
+    DictItem,
+    Frame,
+    Layout,
+    ListItem,
+    Local,
+    Opaque,
+    Slot,
+)
 from stopwhen.dependencies import read
 from stopwhen.errors import Refused
 from stopwhen.record import present
@@ -66,6 +79,8 @@ def describe(cell: Cell) -> str:
     match cell:
         case DictItem():
             return f"{cell.name}: {_item_words(cell)}"
+        case Layout():
+            return f"{cell.name}: class and attribute dict of a {short_class_name(type(cell.owner))}"
         case Attributes():
             return f"{cell.name}: {_attributes_words(cell)}"
         case Content():

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, NoReturn
 
 from stopwhen import frames, static
-from stopwhen.cells import Cell, Closure, Content, DictItem, ListItem, Local, Opaque, Slot
+from stopwhen.cells import Cell, Closure, Content, DictItem, Layout, ListItem, Local, Opaque, Slot
 from stopwhen.errors import Refused
 from stopwhen.static import TypeSet, class_name, slot_value
 from stopwhen.types import ABSENT
@@ -81,6 +81,16 @@ class Record:
                 if stand_in is not _NOT_PAST:
                     return item_of(cell, stand_in)
         return present(cell)
+
+    def layout(self, owner: Any, name: str) -> tuple[type, dict[str, Any] | None]:
+        """Take note of where attributes of `owner`, called `name`, are looked up; return its class and its own dict."""
+        found = type(owner), static.instance_dict(owner)
+        if static.has_fixed_layout(owner):
+            return found
+        cell = Layout(name, owner)
+        self.cells.setdefault(cell)
+        past = self._past.get(cell) if self._past else None
+        return found if past is None else (past[0], past[2] if found[1] is not None else None)
 
     def content(self, owner: Any, name: str) -> Any:
         """Take note of the content of `owner`; return the container to read it from, by rule `owner` itself.

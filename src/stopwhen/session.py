@@ -19,10 +19,10 @@ from stopwhen.accessing import ArmedAccesses
 from stopwhen.acting import Acting, DueHit, Own, Raise
 from stopwhen.activation import Activation, Family, Seen, seen_of
 from stopwhen.arming import ArmedCells
-from stopwhen.cells import Frame, Local
+from stopwhen.cells import Frame, Layout, Local
 from stopwhen.dependencies import Reading, read
 from stopwhen.errors import StopwhenError
-from stopwhen.event import Called, Ended, Event, Rebound
+from stopwhen.event import Called, Ended, Event, Rebound, Relaid
 from stopwhen.expression import parse
 from stopwhen.hit import Hit
 from stopwhen.mechanisms import all_mechanisms, chosen
@@ -526,6 +526,7 @@ class Session:
         if accessing.is_access(event):
             return seen, self._accesses.is_hit(activation, event)
         is_flat = watchpoint.depth == 1 and not values.is_wrapper(seen.reading.value)
+        is_flat = is_flat and not isinstance(event.cell, Layout)
         counts_content = access in (AccessType.CHANGE, AccessType.WRITE)
         if event.cell not in seen.reading.cells and is_flat and counts_content:
             # Content of the value alone: neither the value nor what it depends on is another.
@@ -552,7 +553,7 @@ class Session:
     def _past(self, event: Event | None = None) -> dict[Cell, Any]:
         """Return what cells held before the events that wait, and right after `event`."""
         past = self._waiting.past()
-        if event is not None and isinstance(event.delta, Rebound):
+        if event is not None and isinstance(event.delta, Rebound | Relaid):
             past[event.cell] = event.delta.new
         return past
 

@@ -150,6 +150,16 @@ def instance_dict(owner: Any) -> dict[str, Any] | None:
     return None
 
 
+def has_fixed_layout(owner: Any) -> bool:
+    """Tell whether `owner` can get no other class, bases or attribute dict; of a plain module that is assumed."""
+    kind = type(owner)
+    if is_mutable(kind):
+        return False
+    if has_base(kind, type):
+        return not is_mutable(owner)
+    return kind is types.ModuleType or instance_dict(owner) is None
+
+
 def hides_dict(kind: type) -> bool:
     """Tell whether instances of `kind` have a dict out of reach, since the class has a `__dict__` of its own."""
     if not _dictoffset_of(kind):

@@ -265,7 +265,12 @@ class _Stop:
 
     def begin(self, *, in_place: bool) -> Result:
         """Open the debugger as the frame itself would; `in_place`: what is called finds the frame."""
-        self._stops.enter()
+        try:
+            self._stops.enter()
+        except BaseException as error:  # Ctrl-C while it waited for another thread's prompt
+            if self._debugger.shows_hits:
+                self._stops.show(self._hits)
+            return self._end(error.with_traceback(None))
         if in_place:
             return Step(self._debugger.open, self._opened)
         return Step(functools.partial(_call_in_place_of, self._frame), self._opened_elsewhere)
@@ -289,7 +294,13 @@ class _Stop:
             hide_what_runs_the_program(debugger, frame)
         if sys.gettrace() is None and not is_monitoring(debugger):
             return self._closed(None)
-        return Step(functools.partial(_deliver_line, frame), self._left)
+        return Step(functools.partial(_deliver_line, frame), self._stopped)
+
+    def _stopped(self, error: BaseException | None) -> Result:
+        """Let a debugger that goes on from there know when the frame's next instruction leaves it."""
+        if error is None and env.core is not None:
+            return Step(functools.partial(env.core.deliver_return, self._frame), self._left)
+        return self._left(error)
 
     def _left(self, error: BaseException | None) -> Result:
         """End the tracing where the debugger raised something, as the interpreter does."""

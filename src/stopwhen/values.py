@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from stopwhen import content, static
-from stopwhen.cells import Attributes, Cell, Closure, Content, Slot
+from stopwhen.cells import Attributes, Cell, Closure, Content, Layout, Slot
 from stopwhen.errors import Refused
 from stopwhen.memory import is_array
 from stopwhen.static import TypeSet
@@ -272,6 +272,8 @@ def _own_cells(value: Any, name: str) -> Iterator[Cell]:
     if content.source_of(value) is not None:
         yield Content(name, value)
     attributes = static.instance_dict(value)
+    if not static.has_fixed_layout(value) and (attributes is not None or any(static.slots(kind))):
+        yield Layout(name, value)
     if attributes is not None:
         yield Attributes(name, attributes)
     for attribute, descriptor in static.slots(kind):

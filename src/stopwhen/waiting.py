@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from stopwhen.event import Event, Rebound
+from stopwhen.event import Event, Rebound, Relaid
 
 if TYPE_CHECKING:
     from stopwhen.cells import Cell
@@ -25,7 +25,7 @@ class Waiting:
         """Add `events`, which happened after all that wait."""
         for event in events:
             self._events.append(event)
-            if isinstance(event.delta, Rebound):
+            if isinstance(event.delta, Rebound | Relaid):
                 self._replaced.setdefault(event.cell, deque()).append(event.delta.old)
 
     def clear(self) -> None:
@@ -36,7 +36,7 @@ class Waiting:
     def pop(self) -> Event:
         """Take the first."""
         event = self._events.popleft()
-        if isinstance(event.delta, Rebound):
+        if isinstance(event.delta, Rebound | Relaid):
             replaced = self._replaced[event.cell]
             replaced.popleft()
             if not replaced:

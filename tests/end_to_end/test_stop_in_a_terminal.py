@@ -319,6 +319,46 @@ def test_control_c_in_pdb_with_watch_commands(start):
     assert terminal.status == 0
 
 
+def test_control_c_while_another_thread_is_at_the_prompt(start):
+    """Who waits for its turn is interrupted where it is; its hit is told, and the prompt stays."""
+    program = """\
+    import threading
+    x = 0
+    go_on = threading.Event()
+    def work():
+        global x
+        x = 1
+        last = 1
+    thread = threading.Thread(target=work)
+    thread.start()
+    go_on.wait()
+    def wait():
+        global x
+        x = 2
+        print("not", "reached")
+    wait()
+    """
+    terminal = start(*RUN, "program.py", program=program)
+    assert "program.py(7)work()" in terminal.wait()
+    terminal.ask("!go_on.set()")
+    _repeat(terminal, "p x", lambda answer: answer.splitlines()[-1] == "2")
+    terminal.child.sendintr()
+    shown = terminal.wait("KeyboardInterrupt\r\n")
+    assert "Traceback" in shown
+    assert "line 14, in wait" in shown
+    assert "not reached" not in shown
+    assert "stopwhen/" not in shown
+    assert "x  1 -> 2" in shown
+    terminal.ask("p x")
+    terminal.end("continue")
+    assert terminal.status == 1
+
+
+def _repeat(terminal, command, is_answer):
+    """Type a command until the answer is what is waited for."""
+    assert any(is_answer(terminal.ask(command)) for _ in range(1000))
+
+
 def test_a_stop_while_locks_are_held(start):
     """Who waits for a lock of the thread at the prompt gets it as that goes on, and then stops itself."""
     program = """\

@@ -323,6 +323,31 @@ def test_stepping_over_a_write_stops_once(play):
     assert " changed" not in session.list[4]
 
 
+@pytest.mark.parametrize(
+    ("body", "commands"),
+    [
+        ("global x; x = 1", ("next", "step", "return")),
+        ("return rows.pop()", ("next", "step", "return")),
+        ("for y in (1, 2): return rows.pop()", ("next", "step", "return")),
+        ("yield rows.pop()", ("step",)),  # pdb stops at what a generator yields by `step` only
+        ("rows.append((yield rows.pop()))", ("step",)),
+    ],
+)
+def test_a_step_from_a_frames_last_write_ends_at_its_return(play, body, commands):
+    """And the next one in its caller, also where the instruction after the write is the one that returns or yields."""
+    call = "next(f)" if "yield" in body else "f()"
+    made = "f = f()" if "yield" in body else "pass"
+    program = f"rows = ['here']\nx = 0\ndef f():\n    {body}\n{made}\ngot = {call}\nlast = 2\n"
+    for command in commands:
+        session = play(
+            "n", "n", "watch x", "watch rows", "continue", command, "p __return__", "next", "q", program=program
+        )
+        assert "changed" in session.list[4]
+        assert session.list[5].startswith("--Return--\n")
+        assert session.list[6] == ("None\n" if "x = 1" in body else "'here'\n")
+        assert "program.py(7)<module>()\n" in session.list[7]
+
+
 def test_the_line_at_which_they_are_set_is_watched(play):
     """With each of its writes, also on 3.11, where stops amid a line begin with the next one."""
     program = """\
@@ -545,6 +570,27 @@ def test_threads_step_for_themselves(play):
     )
     assert session.list[5] == "'worker'\n"
     assert "(12)<module>()" in session.list[6]
+
+
+def test_a_thread_in_which_one_has_stepped_is_watched_on(play):
+    """`continue` takes the debugger's tracing off; each later write of the thread is a hit at its own line."""
+    program = """\
+    import threading, time
+    x = 0
+    def work():
+        global x
+        for i in range(3):
+            x += 1
+            time.sleep(0)
+    thread = threading.Thread(target=work, name="worker")
+    thread.start()
+    thread.join()
+    print("end", x)
+    """
+    session = play("watch x", *["continue"] * 2, *["n", "n", "continue"] * 2, "n", "continue", "q", program=program)
+    assert len(re.findall(r"w1: x changed +hit \d\n  program\.py:6 in work   in thread worker\n", session.text)) == 3
+    assert session.text.count("x changed") == 4
+    assert "end 3\n" in session.text
 
 
 if hasattr(sys, "monitoring") and sys.version_info >= (3, 14):

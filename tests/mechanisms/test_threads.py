@@ -145,6 +145,22 @@ def test_threads_that_set_an_attribute(mechanism, tmp_path, monkeypatch, switchi
 
 
 @pytest.mark.parametrize("mechanism", NATIVE)
+@pytest.mark.parametrize("write", ["o.__dict__ = {'v': item}", "setattr(o, '__dict__', {'v': item})"])
+def test_threads_that_replace_an_attribute_dict(write, mechanism, tmp_path, monkeypatch, switching):
+    """Each value is that of the dict which the named thread stored, whatever the others have stored since."""
+    choose(monkeypatch, mechanism)
+    module = Module(tmp_path)
+    module.barrier = threading.Barrier(THREADS + 1)
+    module.run("class C: pass\no = C(); o.v = None\n" + program(write))
+    with Recorder() as hits:
+        hits.changes("o.v", scope=module)
+        run_threads(module)
+    assert sorted(written_by(hits, module)) == EVERY_WRITE
+    in_order = sorted(hits.hits, key=lambda one: one.count)
+    assert [one.old for one in in_order[1:]] == [one.new for one in in_order[:-1]]
+
+
+@pytest.mark.parametrize("mechanism", NATIVE)
 def test_threads_that_do_not_write_have_no_hits(mechanism, tmp_path, monkeypatch, switching):
     """Busy bystanders are never blamed."""
     choose(monkeypatch, mechanism)

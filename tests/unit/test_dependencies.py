@@ -16,7 +16,7 @@ import pytest
 
 from hostile import bomb, hostile
 from stopwhen import static
-from stopwhen.cells import Closure, Content, DictItem, ListItem, Local, Opaque, Slot
+from stopwhen.cells import Closure, Content, DictItem, Layout, ListItem, Local, Opaque, Slot
 from stopwhen.dependencies import read
 from stopwhen.errors import Refused
 from stopwhen.expression import parse
@@ -163,9 +163,19 @@ class TestAttributes:
         thing = Thing(x=5)
         assert value("t.x", t=thing) == 5
         assert cells("t.x", t=thing) == [
+            Layout("t", thing),
             DictItem("t.x", static.type_dict(Thing), "x"),
             DictItem("t.x", thing.__dict__, "x"),
         ]
+
+    def test_what_cannot_get_another_class_or_dict_needs_no_cell_for_it(self):
+        for builtin in (1, "text", sys, 1j.real, [].append):
+            assert not any(isinstance(cell, Layout) for cell in cells("t.__class__", t=builtin))
+
+    def test_the_class_of_an_object_is_consulted(self):
+        thing = Thing()
+        for text in ("type(t)", "t.__class__", "isinstance(t, Thing)", "vars(t)", "t.__dict__"):
+            assert Layout("t", thing) in cells(text, t=thing, Thing=Thing)
 
     def test_the_owner_is_the_real_dict(self):
         class Own:
@@ -188,7 +198,7 @@ class TestAttributes:
             pass
 
         heir = Heir()
-        owners = [cell.owner for cell in cells("t.kind", t=heir)]
+        _, *owners = [cell.owner for cell in cells("t.kind", t=heir)]
         assert owners[0] is static.type_dict(Heir)
         assert owners[1] is static.type_dict(Thing)
 
@@ -930,7 +940,7 @@ class TestPast:
 def test_reading_a_slot_after_a_chain():
     rows = [Slotted()]
     found = reading("rows[0].x", {"rows": rows})
-    assert [cell.name for cell in found.cells] == ["rows", "rows[0]", "rows[0].x", "rows[0].x"]
+    assert [cell.name for cell in found.cells] == ["rows", "rows[0]", "rows[0]", "rows[0].x", "rows[0].x"]
 
 
 def test_cells_come_in_evaluation_order():

@@ -17,7 +17,7 @@ import pytest
 
 from hostile import bomb, hostile
 from stopwhen import static
-from stopwhen.cells import Content, Slot
+from stopwhen.cells import Content, Layout, Slot
 from stopwhen.errors import Refused
 from stopwhen.types import ABSENT
 from stopwhen.values import content_cells, is_simple, same, same_structure, truth
@@ -269,8 +269,13 @@ def test_truth_that_would_run_code_is_refused(value):
     assert "would run" in str(caught.value)
 
 
+def stored(value, depth=1, name="v"):
+    """Return the cells of the content itself, not those that tell whose it is."""
+    return [cell for cell in content_cells(value, depth, name) if not isinstance(cell, Layout)]
+
+
 def owners(value, depth=1, name="v"):
-    return [cell.owner for cell in content_cells(value, depth, name)]
+    return [cell.owner for cell in stored(value, depth, name)]
 
 
 @pytest.mark.parametrize(
@@ -314,7 +319,7 @@ def test_the_content_of_slots_is_a_cell_each():
         __slots__ = ("b",)
 
     thing = Slotted()
-    cells = content_cells(thing, 1, "v")
+    cells = stored(thing)
     assert {cell.name for cell in cells} == {"v.a", "v.b"}
     assert all(isinstance(cell, Slot) and cell.owner is thing for cell in cells)
 
@@ -324,6 +329,14 @@ def test_an_heir_of_list_with_attributes_has_both():
     thing.extra = 2
     assert owners(thing) == [thing, thing.__dict__]
     assert content_cells(thing, 1, "v")[0].owner is thing
+
+
+def test_an_object_that_may_get_another_class_or_dict_is_looked_at_for_that():
+    thing, slotted = Plain(), type("Slotted", (), {"__slots__": ("a",)})()
+    for one in (thing, slotted, ValueError(), bomb):
+        assert Layout("v", one) in content_cells(one, 1, "v")
+    for one in ([1], {}, sys, Plain, len):
+        assert not any(isinstance(cell, Layout) for cell in content_cells(one, 1, "v"))
 
 
 def test_the_content_of_modules_and_classes_is_their_real_dict():
@@ -373,7 +386,7 @@ def test_names_are_as_a_user_would_write_them():
     thing = Plain()
     thing.db = Plain()
     thing.db.pool = ({"k" * 60: []},)
-    names = [cell.name for cell in content_cells(thing, "all", "cfg")]
+    names = [cell.name for cell in stored(thing, "all", "cfg")]
     assert names[:2] == ["cfg", "cfg.db"]
     assert names[2].startswith("cfg.db.pool[0]")
     assert len(names[3]) < 80
@@ -395,7 +408,7 @@ def test_members_and_keys_are_reached():
 def test_modules_classes_and_functions_are_not_followed():
     thing = Plain()
     thing.module, thing.cls, thing.function = sys, Plain, bomb
-    assert len(content_cells(thing, "all", "v")) == 1
+    assert len(stored(thing, "all")) == 1
 
 
 def test_too_much_content_is_refused():

@@ -2,8 +2,11 @@
 #define Py_BUILD_CORE 1
 #include "compat.h"
 
-#if PY_VERSION_HEX >= 0x030E0000
+#if HAS_MONITORING
 #include <internal/pycore_instruments.h>
+#include <opcode.h>
+#endif
+#if PY_VERSION_HEX >= 0x030E0000
 #include <internal/pycore_interpframe.h>
 #endif
 #include <internal/pycore_dict.h>
@@ -142,6 +145,20 @@ compat_runs_python(PyThreadState *thread)
 }
 
 #if HAS_MONITORING
+int
+compat_is_at_instruction(void)
+{
+    return PyThreadState_Get()->what_event == PY_MONITORING_EVENT_INSTRUCTION;
+}
+
+int
+compat_has_events(PyCodeObject *code, int unit)
+{
+    _PyCoMonitoringData *data = code->_co_monitoring;
+    return data != NULL && data->per_instruction_opcodes != NULL &&
+           data->per_instruction_opcodes[unit] >= MIN_INSTRUMENTED_OPCODE;
+}
+
 int
 compat_keep_instruction_tool(PyCodeObject *code, long tool)
 {

@@ -86,6 +86,17 @@ compat_take_exception(void)
 #endif
 }
 
+/* Make `exception`, of which this takes the reference, the pending one. */
+static inline void
+compat_put_back_exception(PyObject *exception)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    PyErr_SetRaisedException(exception);
+#else
+    PyErr_Restore(Py_NewRef(Py_TYPE(exception)), exception, PyException_GetTraceback(exception));
+#endif
+}
+
 /* Before 3.13 `frame.f_locals` is a copy of the locals: bring it up to date, and take what was stored there as theirs.
  * The interpreter does so around each call of a trace function. */
 static inline int
@@ -161,6 +172,13 @@ void compat_forgive_stack(void);
 int compat_runs_python(PyThreadState *thread);
 
 #if HAS_MONITORING
+/* True while an INSTRUCTION event of this thread is handled. */
+int compat_is_at_instruction(void);
+
+/* True when the interpreter has other events than INSTRUCTION and LINE for the instruction at `unit` of `code`, which
+ * has INSTRUCTION events: it asks only once that event is done which tools want them. */
+int compat_has_events(PyCodeObject *code, int unit);
+
 /* Let `code`, whose INSTRUCTION events the tool `tool` has just turned on, keep a table of the tools that want them.
  * -1 with an exception set.
  *

@@ -13,6 +13,7 @@
 #include "frames.h"
 #include "keys.h"
 #include "large.h"
+#include "layout.h"
 #include "memory.h"
 
 /* ---- reading kinds that hold one object ---- */
@@ -293,6 +294,8 @@ check_changed(CoreState *Py_UNUSED(state), Check *check)
         return memory_objects_differ(check);
     case CHECK_RESULT:
         return result_differs(check);
+    case CHECK_LAYOUT:
+        return layout_differs(check->owner, check->seen);
     case CHECK_SEQUENCE:
         return sequence_differs(check);
     case CHECK_CALL:
@@ -531,6 +534,19 @@ report_result(CoreState *state, Check *check, const Blame *blame)
     return result;
 }
 
+static int
+report_layout(CoreState *state, Check *check, const Blame *blame)
+{
+    PyObject *now = layout_of(check->owner);
+    if (now == NULL) {
+        return -1;
+    }
+    PyObject *data = PyTuple_Pack(2, check->seen, now);
+    int result = events_note(state, check->token, DELTA_REBOUND, data, blame);
+    Py_SETREF(check->seen, now);
+    return result;
+}
+
 /* For sets and dicts: note old and new content as lists, in which Python finds the difference. */
 static int
 report_whole(CoreState *state, Check *check, const Blame *blame)
@@ -590,6 +606,8 @@ check_report(CoreState *state, Check *check, const Blame *blame)
         return memory_report_objects(state, check, blame);
     case CHECK_RESULT:
         return report_result(state, check, blame);
+    case CHECK_LAYOUT:
+        return report_layout(state, check, blame);
     case CHECK_CALL:
         check->found = 0;
         return events_note(state, check->token, DELTA_UNKNOWN, Py_NewRef(Py_None), blame);
@@ -619,6 +637,9 @@ take_snapshot(Check *check)
         return memory_keep_objects(check);
     case CHECK_RESULT:
         Py_XSETREF(check->seen, PyObject_CallOneArg(check->extra, owner));
+        return check->seen == NULL ? -1 : 0;
+    case CHECK_LAYOUT:
+        Py_XSETREF(check->seen, layout_of(owner));
         return check->seen == NULL ? -1 : 0;
     case CHECK_CALL:
     case CHECK_FRAME:
@@ -688,6 +709,8 @@ owner_fits(CoreState *state, CheckKind kind, PyObject *owner, PyObject *extra)
         return PyCell_Check(owner);
     case CHECK_CALL:
         return PyCallable_Check(owner);
+    case CHECK_LAYOUT:
+        return 1;
     case CHECK_FRAME:
         return Py_IS_TYPE(owner, state->frame_ref_type);
     }
@@ -718,7 +741,7 @@ check_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
         return NULL;
     }
     CoreState *state = PyType_GetModuleState(type);
-    if (kind < CHECK_LIST || kind > CHECK_OBJECTS || !owner_fits(state, (CheckKind)kind, owner, extra)) {
+    if (kind < CHECK_LIST || kind > CHECK_LAYOUT || !owner_fits(state, (CheckKind)kind, owner, extra)) {
         return PyErr_Format(PyExc_TypeError, "a check of kind %d cannot look at a %.100s", kind,
                             Py_TYPE(owner)->tp_name);
     }

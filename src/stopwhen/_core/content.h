@@ -21,6 +21,7 @@ typedef enum {
     CHECK_FRAME = 12,    /* owner: FrameRef; nothing but its end is noted */
     CHECK_RESULT = 13,   /* bytes or str that extra, a method in C, returns for the owner: BytesIO.getvalue */
     CHECK_OBJECTS = 14,  /* as CHECK_MEMORY, which holds references to objects: an array of numpy */
+    CHECK_LAYOUT = 15,   /* class, bases and attribute dict of any object */
 } CheckKind;
 
 struct Check {

@@ -262,6 +262,9 @@ let_through(CoreState *state)
     }
     call_again(state);
     if (!PyErr_ExceptionMatches(PyExc_MemoryError) && !PyErr_ExceptionMatches(PyExc_RecursionError)) {
+        PyObject *error = compat_take_exception();
+        (void)PyException_SetTraceback(error, Py_None); /* None of the program's frames was left by it. */
+        compat_put_back_exception(error);
         return -1;
     }
     PyErr_Clear();
@@ -285,7 +288,7 @@ events_drain(CoreState *state)
     compat_lend_stack(EXTRA_STACK);
     PyObject *result = PyObject_CallNoArgs(handler);
     compat_lend_stack(-EXTRA_STACK);
-    result = calling_take_steps(result);
+    result = calling_take_steps(state, result);
     Py_DECREF(handler);
     PendingError error = take_pending_error();
     recheck_catch_up(state);

@@ -2,6 +2,7 @@
 #include "codeinfo.h"
 #include "content.h"
 #include "frames.h"
+#include "layout.h"
 
 /* The one static: dict watchers, pending calls, trace functions and audit hooks get no pointer of ours. It names the
  * module of the main interpreter; the module refuses to load in any other (Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED). */
@@ -120,6 +121,7 @@ disarm_all(CoreState *state)
     access_clear(state);
 #if HAS_DICT_WATCHERS
     dictwatch_clear(state);
+    layout_clear(state);
 #endif
 #if HAS_MONITORING
     instrument_clear(state);
@@ -137,12 +139,16 @@ core_close(PyObject *module, PyObject *Py_UNUSED(unused))
     Py_RETURN_NONE;
 }
 
-/* armed(): number of dicts, checks, functions, code objects and threads that anything of ours is armed on. */
+/* armed(): number of dicts, layouts, checks, functions, code objects and threads that anything of ours is armed on. */
 static PyObject *
 core_armed(PyObject *module, PyObject *Py_UNUSED(unused))
 {
     CoreState *state = PyModule_GetState(module);
-    return PyLong_FromSsize_t(state->dict_count + state->check_count + state->frame_check_count +
+    Py_ssize_t layouts = 0;
+#if HAS_DICT_WATCHERS
+    layouts = layout_armed(state);
+#endif
+    return PyLong_FromSsize_t(layouts + state->dict_count + state->check_count + state->frame_check_count +
                               state->function_count + state->instrumented_count + state->traced_count +
                               state->access_count + state->begun_count);
 }
@@ -184,6 +190,7 @@ static PyMethodDef methods[] = {
     {"forget_threads", events_forget_threads, METH_NOARGS, NULL},
     {"take_steps", calling_take_steps_here, METH_O, NULL},
     {"deliver_line", calling_deliver_line, METH_O, NULL},
+    {"deliver_return", calling_deliver_return, METH_O, NULL},
     {"set_opcodes", recheck_set_opcodes, METH_VARARGS, NULL},
     {"look_back", recheck_look_back, METH_O, NULL},
     {"resync", recheck_resync, METH_NOARGS, NULL},
@@ -201,6 +208,8 @@ static PyMethodDef methods[] = {
 #if HAS_DICT_WATCHERS
     {"arm_dict", dictwatch_arm, METH_VARARGS, NULL},
     {"disarm_dict", dictwatch_disarm, METH_VARARGS, NULL},
+    {"arm_layout", layout_arm, METH_VARARGS, NULL},
+    {"disarm_layout", layout_disarm, METH_O, NULL},
     {"dict_watcher_is_free", dictwatch_is_usable, METH_NOARGS, NULL},
     {"detach_dict", dictwatch_detach, METH_O, NULL},
 #endif
@@ -241,7 +250,8 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
         return result;
     }
 #if HAS_DICT_WATCHERS
-    return dictwatch_traverse(state, visit, arg);
+    result = layout_traverse(state, visit, arg);
+    return result != 0 ? result : dictwatch_traverse(state, visit, arg);
 #else
     return 0;
 #endif

@@ -48,6 +48,7 @@ typedef struct Check Check;
 typedef struct CodeInfo CodeInfo;
 typedef struct WatchedDict WatchedDict;
 typedef struct Traced Traced;
+typedef struct Relay Relay;
 typedef struct FrameRef FrameRef;
 typedef struct WatchedFunction WatchedFunction;
 typedef struct Access Access;
@@ -178,6 +179,10 @@ typedef struct {
     WatchedFunction *functions;
     Py_ssize_t function_count;
 
+    /* Layouts (layout.c). */
+    PyObject *layouts; /* Owned; NULL when none was ever watched. */
+    Relay *relays; /* Owned. */
+
     /* Recheck (recheck.c). */
     Check **checks; /* Borrowed; a check takes itself off before it dies. */
     Py_ssize_t check_count;
@@ -230,9 +235,10 @@ void blame_current(Blame *blame);
 void blame_caller(Blame *blame);
 
 /* calling.c */
-PyObject *calling_take_steps(PyObject *result);
+PyObject *calling_take_steps(CoreState *state, PyObject *result);
 PyObject *calling_take_steps_here(PyObject *module, PyObject *result);
 PyObject *calling_deliver_line(PyObject *module, PyObject *frame);
+PyObject *calling_deliver_return(PyObject *module, PyObject *frame);
 #if !HAS_MONITORING
 PyFrameObject *calling_take_told(void);
 #endif

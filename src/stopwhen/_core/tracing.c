@@ -157,13 +157,15 @@ trace_all_later(void *Py_UNUSED(unused))
     return 0;
 }
 
-/* Somebody sets a trace function: once that is done, put ours before it again. */
+/* Somebody sets a trace function: once that is done, put ours before it again. The next event of any thread does, or the
+ * main thread. */
 static int
 on_audit(const char *event, PyObject *Py_UNUSED(args), void *Py_UNUSED(data))
 {
     if (event[0] == 's' && strcmp(event, "sys.settrace") == 0) {
         CoreState *state = state_for_callback();
         if (state != NULL && state->tracing && !state->installing) {
+            state->thread_head = NULL; /* I3 */
             (void)Py_AddPendingCall(trace_all_later, NULL);
         }
     }
@@ -560,6 +562,20 @@ add_traceback(CoreState *state, PyFrameObject *frame)
     PyErr_Restore(type, value, traceback);
 }
 
+/* A debugger that an event of ours has opened, or passed on to, may have put its own trace function in the place of ours,
+ * or taken it off: put ours before it again. */
+static void
+keep_tracing(CoreState *state, PyThreadState *me)
+{
+    if (state->tracing && me->c_tracefunc != tracer) {
+        PendingError error = take_pending_error();
+        if (trace_all(state) < 0) {
+            PyErr_Clear();
+        }
+        put_back_pending_error(error);
+    }
+}
+
 static int
 tracer(PyObject *object, PyFrameObject *frame, int what, PyObject *argument)
 {
@@ -585,13 +601,7 @@ tracer(PyObject *object, PyFrameObject *frame, int what, PyObject *argument)
     }
     /* A debugger that an action has opened in this frame knows already where it stands. */
     int is_told = calling_take_told() == frame && what == PyTrace_LINE;
-    if (state->tracing && me->c_tracefunc != tracer) { /* The debugger has put its own in the place of ours. */
-        PendingError error = take_pending_error();
-        if (trace_all(state) < 0) {
-            PyErr_Clear();
-        }
-        put_back_pending_error(error);
-    }
+    keep_tracing(state, me);
     if (failed) {
         if (what == PyTrace_RETURN) {
             add_traceback(state, frame);
@@ -605,6 +615,7 @@ tracer(PyObject *object, PyFrameObject *frame, int what, PyObject *argument)
     object = Py_XNewRef(me->c_traceobj); /* I2 */
     int result = traced->previous(object, frame, what, argument);
     Py_XDECREF(object);
+    keep_tracing(state, me);
     return result;
 }
 

@@ -6,7 +6,7 @@ from collections import Counter, deque
 from typing import Any
 
 from stopwhen import env
-from stopwhen.cells import Calls, Cell, Closure, Content, Frame, ListItem, Local, Slot
+from stopwhen.cells import Calls, Cell, Closure, Content, Frame, Layout, ListItem, Local, Slot
 from stopwhen.mechanisms import opcodes
 from stopwhen.mechanisms.native import Token, check_of, kind_of
 
@@ -67,7 +67,7 @@ def effects_on(cell: Cell) -> int:
             return opcodes.CALL | opcodes.SETS | opcodes.STORE
         case ListItem():
             return opcodes.CALL
-        case Slot() | Closure():
+        case Slot() | Closure() | Layout():
             return opcodes.CALL | opcodes.STORE
     return opcodes.CALL | opcodes.STORE | opcodes.SETS
 

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from stopwhen import env
-from stopwhen.cells import Cell, Content, DictItem
+from stopwhen.cells import Cell, Content, DictItem, Layout
 from stopwhen.errors import Unavailable
 from stopwhen.mechanisms.native import Token
 
@@ -41,7 +41,7 @@ class DictWatch:
 
     def claims(self, cell: Cell) -> bool:
         """Return whether changes of `cell` can be seen."""
-        if isinstance(cell, DictItem):
+        if isinstance(cell, DictItem | Layout):
             return True
         # An OrderedDict changes its order without telling.
         owner: Any = cell.owner if isinstance(cell, Content) else None
@@ -57,9 +57,11 @@ class DictWatch:
         try:
             if not self._armed:
                 self._want_events()
-            if env.SHARED_VALUES_GO_UNREPORTED:
+            if env.SHARED_VALUES_GO_UNREPORTED and not isinstance(cell, Layout):
                 env.core.detach_dict(cell.owner)  # type: ignore[attr-defined] # claimed cells have an owner
             match cell:
+                case Layout():
+                    env.core.arm_layout(cell.owner, Token(cell, self.name))
                 case DictItem():
                     env.core.arm_dict(cell.owner, cell.key, Token(cell, self.name))
                 case Content():
@@ -75,6 +77,8 @@ class DictWatch:
     def disarm(self, cell: Cell) -> None:
         """Report changes of `cell` no more."""
         match cell:
+            case Layout():
+                env.core.disarm_layout(cell.owner)
             case DictItem():
                 env.core.disarm_dict(cell.owner, cell.key)
             case Content():

@@ -7,7 +7,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stopwhen import deltas, env, static, values
-from stopwhen.cells import Attributes, Calls, Cell, Closure, Content, DictItem, Frame, ListItem, Local, Opaque, Slot
+from stopwhen.cells import (
+    Attributes,
+    Calls,
+    Cell,
+    Closure,
+    Content,
+    DictItem,
+    Frame,
+    Layout,
+    ListItem,
+    Local,
+    Opaque,
+    Slot,
+)
 from stopwhen.content import Kind, source_of
 from stopwhen.event import Called, Delta, Ended, Event, Items, Read, Rebound, Spliced, Unknown, Written
 from stopwhen.mechanisms.comprehensions import borrowed_ranges
@@ -21,7 +34,8 @@ REBOUND, SPLICED, WHOLE, ITEM, UNKNOWN, ENDED, CALLED, WRITTEN, READ = range(9)
 (
     CHECK_LIST, CHECK_SET, CHECK_DICT, CHECK_DICT_ITEM, CHECK_BYTES, CHECK_MEMORY, CHECK_SEQUENCE, CHECK_LIST_ITEM,
     CHECK_SLOT, CHECK_LOCAL, CHECK_CLOSURE, CHECK_CALL, CHECK_FRAME, CHECK_RESULT, CHECK_OBJECTS,
-) = range(15)  # fmt: skip
+    CHECK_LAYOUT,
+) = range(16)  # fmt: skip
 
 _CHECKS_OF_CONTENT = {
     Kind.ITEMS: CHECK_LIST,
@@ -58,7 +72,7 @@ def events_of(records: list[tuple[Any, ...]]) -> list[Event]:
 def delta_of(cell: Cell, kind: int, data: Any) -> Delta | None:
     """Return the delta that a record of `kind` carries in `data`; None where there is no difference after all."""
     if kind == REBOUND:
-        return Rebound(*data)
+        return deltas.relaid(*data) if isinstance(cell, Layout) else Rebound(*data)
     if kind == SPLICED:
         owner = cell.owner  # type: ignore[attr-defined] # only Content cells come with items
         is_memory = type(data[1]) is bytes and not static.is_a(owner, bytearray)
@@ -140,6 +154,8 @@ def kind_of(cell: Cell) -> tuple[int, Any, Any] | None:
             return CHECK_LOCAL, cell.owner, (cell.variable, *borrowed_ranges(cell.owner.code, cell.variable))
         case Frame():
             return CHECK_FRAME, cell.owner, None
+        case Layout():
+            return CHECK_LAYOUT, cell.owner, None
         case Closure():
             return CHECK_CLOSURE, cell.owner, None
         case Opaque():

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from stopwhen import deltas, frames, memory, static, values
-from stopwhen.cells import Attributes, Cell, Closure, Content, DictItem, ListItem, Local, Opaque, Slot
+from stopwhen.cells import Attributes, Cell, Closure, Content, DictItem, Layout, ListItem, Local, Opaque, Slot
 from stopwhen.comparing import is_plain
 from stopwhen.content import MOST_KEPT
 from stopwhen.event import Delta, Rebound, Unknown
@@ -28,11 +28,13 @@ def snapshot(cell: Cell) -> Any:
             index = cell.index if cell.index >= 0 else cell.index + list.__len__(cell.owner)
             return list.__getitem__(cell.owner, index) if 0 <= index < list.__len__(cell.owner) else ABSENT
         case Slot():
-            return slot_of(cell)
+            return static.slot_value(cell.owner, cell.descriptor)
         case Local():
             return frames.local(cell.owner.frame, cell.variable)
         case Closure():
             return closure_of(cell)
+        case Layout():
+            return layout_of(cell.owner)
     assert isinstance(cell, Opaque)
     return _Comparison(cell.owner)
 
@@ -120,12 +122,11 @@ def _memory(shape: tuple[int, ...], raw: bytes) -> Memory:
     return Memory(shape, raw) if len(raw) <= MOST_KEPT else Memory((*shape, len(raw)), print=hash(raw))
 
 
-def slot_of(cell: Slot) -> Any:
-    """Return what a member descriptor holds."""
-    try:
-        return cell.descriptor.__get__(cell.owner, type(cell.owner))
-    except AttributeError:
-        return ABSENT
+def layout_of(owner: Any) -> tuple[Any, ...]:
+    """Return class, its bases, attribute dict and, of a class, own bases."""
+    kind = type(owner)
+    own = static.mro(owner) if issubclass(kind, type) else None
+    return kind, static.mro(kind), static.instance_dict(owner), own
 
 
 def closure_of(cell: Closure) -> Any:
@@ -155,6 +156,8 @@ def has_changed(cell: Cell, seen: Any) -> bool:
     if isinstance(cell, Local) and _is_borrowed(cell):
         return False
     now = snapshot(cell)
+    if isinstance(cell, Layout):
+        return any(one is not other for one, other in zip(now, seen, strict=True))
     if not isinstance(cell, Content):
         return now is not seen
     if isinstance(now, Memory):
@@ -177,6 +180,8 @@ def difference(cell: Cell, seen: Any, now: Any) -> Delta | None:
     """Return how the snapshot `now` of `cell` differs from `seen`; None when it does not after all."""
     if isinstance(cell, Opaque):
         return Unknown()
+    if isinstance(cell, Layout):
+        return deltas.relaid(seen, now)
     if not isinstance(cell, Content):
         return Rebound(seen, now)
     kind = type(cell.owner)

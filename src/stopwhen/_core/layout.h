@@ -1,0 +1,22 @@
+/* Where the attributes of an object are looked up: its class, the bases of that, and the dict that it keeps. */
+#ifndef STOPWHEN_LAYOUT_H
+#define STOPWHEN_LAYOUT_H
+
+#include "state.h"
+
+/* Return (class, its method resolution order, attribute dict or None, own method resolution order or None of a class) of
+ * an object as a new tuple; NULL with an exception set. Runs no Python code. */
+PyObject *layout_of(PyObject *object);
+
+/* 1 when the layout of `object` is other than the tuple `seen`, else 0. Sets no exception. */
+int layout_differs(PyObject *object, PyObject *seen);
+
+#if HAS_MONITORING
+PyObject *layout_arm(PyObject *module, PyObject *args);
+PyObject *layout_disarm(PyObject *module, PyObject *owner);
+Py_ssize_t layout_armed(const CoreState *state);
+int layout_traverse(CoreState *state, visitproc visit, void *arg);
+void layout_clear(CoreState *state);
+#endif
+
+#endif
