@@ -8,7 +8,7 @@ import time
 from _thread import get_ident
 from typing import TYPE_CHECKING, Any
 
-from stopwhen import change, location
+from stopwhen import change, location, tables
 from stopwhen.cells import ListItem
 from stopwhen.event import Event, Rebound, Relaid, Spliced, Unknown
 from stopwhen.hit import Hit
@@ -123,6 +123,8 @@ def _writer_of(event: Event) -> str | None:
 def _change_of(event: Event, old_text: str, new_text: str) -> Change:
     """Return what happened in words: for the first item of a list, what happened to the list, where that shows."""
     cell, delta = event.cell, event.delta
+    if isinstance(delta, Rebound) and tables.is_manager(delta.new):
+        delta = Unknown()  # Nobody knows managers: the table has changed.
     if isinstance(delta, Unknown) and old_text != new_text:
         return change.Change("changed", cell.name, f"{old_text} -> {new_text}")
     if isinstance(cell, ListItem) and isinstance(delta, Rebound) and cell.index == 0 and cell.name.endswith("[0]"):
