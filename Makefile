@@ -6,6 +6,7 @@
 PYTHON ?= python3
 VENV   ?= $(if $(filter python3,$(PYTHON)),.venv,.venvs/$(subst /,-,$(PYTHON)))
 TESTS  ?=
+EXTRAS ?= test
 BIN    := $(abspath $(VENV))/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 BUILD  := pyproject.toml setup.py $(wildcard src/stopwhen/_core/*.[ch])
@@ -80,7 +81,7 @@ $(VENV)/.demo: $(VENV)/.made $(BUILD)
 
 $(VENV)/.test: $(VENV)/.made $(BUILD)
 	@$(forget_module)
-	@$(PIP) -e '.[test]'
+	@$(PIP) -e '.[$(EXTRAS)]'
 	@$(call say_whether_compiled)
 	@touch $@
 

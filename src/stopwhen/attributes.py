@@ -10,7 +10,7 @@ from collections import deque, namedtuple
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from stopwhen import env, memory, static
+from stopwhen import arrays, env, memory, static
 from stopwhen.cells import Closure, DictItem, Slot
 from stopwhen.record import Absence, Record, attempt
 from stopwhen.static import TypeSet, class_name
@@ -313,6 +313,9 @@ def _of_getter(record: Record, found: Found, owner: Any, name: str, text: str) -
         return types.GetSetDescriptorType.__get__(found.value, owner, type(owner))
 
     base = found.base
+    value = arrays.attribute(record, owner, name, text)
+    if value is not None:
+        return value
     if name == "__class__" and base is object:
         return record.layout(owner, text.rpartition(".")[0])[0]
     if name == "__dict__" and not static.is_a(owner, type):

@@ -8,7 +8,7 @@ import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from stopwhen import functions, methods, static
+from stopwhen import arrays, functions, methods, static
 from stopwhen.operations import BINARY, COMPARING, UNARY, as_list
 from stopwhen.record import MOST_STEPS, Absence, Record
 
@@ -52,6 +52,9 @@ def apply(
     kind = type(function)
     if kind is types.BuiltinFunctionType and _is_of_math(function):
         return record.made(functions.on_containers(call))
+    value = arrays.call(record, function, tuple(map(as_list, arguments)), options, name)
+    if value is not None:
+        return record.made(value)
     value = methods.apply(record, function, name, tuple(map(as_list, arguments)), options)
     if value is not methods.UNKNOWN:
         return record.made(value) if record.fresh else value

@@ -76,6 +76,19 @@ class Layout(Cell):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class Blocks(Cell):
+    """Which arrays make up a table of pandas, whose manager of them is `owner`, and which labels it has."""
+
+    owner: Any
+    structure: Any
+    """A `tables.Structure`: the cell is about these objects; with others it is another."""
+
+    @property
+    def place(self) -> tuple[Hashable, ...]:
+        return (Blocks, id(self.owner), *map(id, self.structure.held))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class ListItem(Cell):
     """The item at `index` of a list; a negative index counts from the end as the list is at that time."""
 

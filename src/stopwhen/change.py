@@ -116,7 +116,8 @@ def _spliced(delta: Spliced, name: str) -> Change:
     if not edits:
         return _change("written", name, f"set to {_listed(inserted)} again", removed, inserted, start=delta.start)
     first = edits[0] if len(edits) == 1 else _Edit(edits[0].start, removed, inserted)
-    return _change(_kind_of(edits), name, _words_of(edits), first.removed, first.inserted, start=first.start)
+    words = _words_of(edits, delta.shape)
+    return _change(_kind_of(edits), name, words, first.removed, first.inserted, start=first.start)
 
 
 def _kind_of(edits: Sequence[_Edit]) -> str:
@@ -127,18 +128,30 @@ def _kind_of(edits: Sequence[_Edit]) -> str:
     return "replaced" if any(edit.inserted for edit in edits) else "removed"
 
 
-def _words_of(edits: Sequence[_Edit]) -> str:
-    return "; ".join(_edit_words(edit) for edit in edits)
+def _words_of(edits: Sequence[_Edit], shape: tuple[int, ...] = ()) -> str:
+    return "; ".join(_edit_words(edit, shape) for edit in edits)
 
 
-def _edit_words(edit: _Edit) -> str:
+def _edit_words(edit: _Edit, shape: tuple[int, ...] = ()) -> str:
+    place = _index_in(edit.start, shape)
     if _is_reordered(edit):
-        return f"reordered {len(edit.removed)} items at {edit.start}, now {_listed(edit.inserted)}"
+        return f"reordered {len(edit.removed)} items at {place}, now {_listed(edit.inserted)}"
     if not edit.removed:
-        return f"inserted {_listed(edit.inserted)} at {edit.start}"
+        return f"inserted {_listed(edit.inserted)} at {place}"
     if not edit.inserted:
-        return f"removed {_listed(edit.removed)} at {edit.start}"
-    return f"replaced {_listed(edit.removed)} at {edit.start} by {_listed(edit.inserted)}"
+        return f"removed {_listed(edit.removed)} at {place}"
+    return f"replaced {_listed(edit.removed)} at {place} by {_listed(edit.inserted)}"
+
+
+def _index_in(start: int, shape: tuple[int, ...]) -> int | tuple[int, ...]:
+    """Return where the item is that is the one number `start` of an array, counted row after row."""
+    if not shape:
+        return start
+    place: list[int] = []
+    for length in reversed(shape):
+        start, index = divmod(start, max(length, 1))
+        place.insert(0, index)
+    return tuple(place)
 
 
 def _is_reordered(edit: _Edit) -> bool:

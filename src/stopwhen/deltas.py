@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from stopwhen import memory, values
+from stopwhen import memory, tables, values
 from stopwhen.event import Delta, Ended, Items, Members, Rebound, Relaid, Spliced, Unknown
 from stopwhen.static import TypeSet
 from stopwhen.types import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from stopwhen.cells import Blocks
 
 
 def spliced(old: Sequence[Any], new: Sequence[Any]) -> Spliced:
@@ -56,7 +58,7 @@ def of_memory(owner: Any, start: int, old: bytes, new: bytes, length: int) -> De
             if not _same_field(value, other)
         ]
         return Items(tuple(changes), len(after), attributes=True) if changes else Unknown()
-    return Spliced(start, memory.items_in(owner, old), memory.items_in(owner, new), length)
+    return Spliced(start, memory.items_in(owner, old), memory.items_in(owner, new), length, memory.shape_of(owner))
 
 
 def _same_field(old: Any, new: Any) -> bool:
@@ -85,6 +87,12 @@ def relaid(old: tuple[Any, ...], new: tuple[Any, ...]) -> Relaid:
         found = items(list(before.items()), list(after.items()), attributes=True)
         return Relaid(old, new, Rebound(after, after) if found is None or not found.changes else found)
     return Relaid(old, new, Rebound(old[0], new[0]))
+
+
+def restructured(cell: Blocks) -> Delta:
+    """Return what it means that a table is made of other objects than those of `cell`, maybe with the same values."""
+    is_only_moved = cell.structure.has_content_of(tables.Structure(cell.owner))
+    return Rebound(cell.owner, cell.owner) if is_only_moved else Unknown()
 
 
 def members(old: Sequence[Any], new: Sequence[Any]) -> Members | None:
@@ -124,7 +132,7 @@ def is_change(delta: Delta) -> bool:
         case Relaid():
             return is_change(delta.shown)
         case Rebound():
-            return not values.same(delta.old, delta.new)
+            return not (values.same(delta.old, delta.new) or tables.are_alike(delta.old, delta.new))
         case Spliced():
             return len(delta.removed) != len(delta.inserted) or not all(map(values.same, delta.removed, delta.inserted))
         case Items():

@@ -22,13 +22,15 @@ class Rebound:
 class Spliced:
     """In a sequence, `removed` at `start` gave way to `inserted`; the rest stayed. `length` is the new length.
 
-    `removed` and `inserted` are tuples of items, or bytes for bytes-like owners.
+    `removed` and `inserted` are tuples of items, or bytes for bytes-like owners. Of an array of several dimensions
+    `shape` tells these; `start` counts its items one after the other.
     """
 
     start: int
     removed: Sequence[Any]
     inserted: Sequence[Any]
     length: int
+    shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import time
 from _thread import get_ident
 from typing import TYPE_CHECKING, Any
 
-from stopwhen import change, location
+from stopwhen import change, location, tables
 from stopwhen.cells import Content, ListItem
 from stopwhen.event import Event, Read, Rebound, Relaid, Spliced, Unknown, Written
 from stopwhen.hit import Hit
@@ -129,6 +129,8 @@ def _change_of(event: Event, seen: Seen, old_text: str, new_text: str) -> Change
     if isinstance(delta, Written) and not isinstance(cell, Content):
         value = seen.reading.value if cell == seen.reading.source else present(cell)
         return change.describe(Rebound(value, value), cell.name)
+    if isinstance(delta, Rebound) and tables.is_manager(delta.new):
+        delta = Unknown()  # Nobody knows managers: the table has changed.
     if isinstance(delta, Unknown) and old_text != new_text:
         return change.Change("changed", cell.name, f"{old_text} -> {new_text}")
     if isinstance(cell, ListItem) and isinstance(delta, Rebound) and cell.index == 0 and cell.name.endswith("[0]"):

@@ -10,7 +10,7 @@ from collections import ChainMap, Counter, deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from stopwhen import memory, static
+from stopwhen import arrays, memory, static
 from stopwhen.attributes import attribute, pointed_to
 from stopwhen.cells import DictItem, ListItem
 from stopwhen.comparing import comparing_method, is_plain, note_content, obstacle
@@ -63,6 +63,9 @@ def item(record: Record, owner: Any, key: Any, name: str, text: str) -> Any:
     for wrapper, holder in WRAPPERS:
         if static.inherits(kind, wrapper, "__getitem__"):
             return _wrapped_item(record, owner, holder, key, name, text=text)
+    found = arrays.item(record, owner, key, name)
+    if found is not None:
+        return found
     if is_ctypes_array(kind):
         return _ctypes_item(record, owner, key, name, text)
     if memory.is_ctypes(kind, "_Pointer") and type(key) in _INDEXES and key == 0:
@@ -284,7 +287,10 @@ def plain_container(record: Record, value: Any, name: str, *methods: str) -> Any
 
 def size(record: Record, value: Any, name: str) -> Any:
     """Return `len(value)`."""
-    container = plain_container(record, value, name, "__len__")
+    if arrays.is_array(value):
+        container = arrays.look(record, value, name)
+    else:
+        container = plain_container(record, value, name, "__len__")
     record.fresh = True
     if container is not ABSENT:
         return attempt(len, container)
@@ -300,6 +306,8 @@ def is_true(record: Record, value: Any, name: str) -> bool:
         return bool(value) if value is not ABSENT else False
     if type(value) is Lazy:
         return True
+    if memory.is_numpy_data(value):
+        return bool(arrays.operate(record, bool, (value,), (name,)))
     container = plain_container(record, value, name, "__len__", "__bool__")
     try:
         return truth(value if container is ABSENT else container)
@@ -315,7 +323,9 @@ def elements(record: Record, value: Any, name: str) -> Iterator[tuple[Any, str]]
             record.spend(1)
             yield one, name
         return
-    container = plain_container(record, value, name, "__iter__")
+    container = arrays.elements(record, value, name)
+    if container is None:
+        container = plain_container(record, value, name, "__iter__")
     if container is ABSENT:
         container = _foreign_elements(record, value, name)
     is_indexed = type(container) in _INDEXED

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any, Final, Protocol
 
-from stopwhen import memory, static
+from stopwhen import memory, static, tables
+from stopwhen.types import ABSENT
 
 _HEAD: Final = 10  # Items, in each direction, of an array that are shown.
 _BYTES: Final = 200  # Bytes of memory that are looked at.
@@ -192,6 +193,8 @@ def array(writer: Writer, value: Any, kind: Any, room: int, depth: int) -> str:
 
 
 def _corner(kind: Any, value: Any, dimensions: int) -> Any:
+    if dimensions == 0:
+        return kind.item(value)
     corner = kind.__getitem__(value, (slice(0, _HEAD),) * min(dimensions, 3) + (0,) * max(dimensions - 3, 0))
     return kind.tolist(corner) if static.is_a(corner, kind) else corner
 
@@ -202,9 +205,55 @@ def scalar(writer: Writer, value: Any, kind: Any, room: int, depth: int) -> str:
     return writer.text(held, room, depth) if type(held) is not type(value) else kind.__repr__(value)
 
 
+def dtype(_writer: Writer, value: Any, _kind: Any, _room: int, _depth: int) -> str:
+    """Return the name of a type of numpy's items."""
+    return repr(value.str if value.names else value.name)
+
+
 def address(_writer: Writer, value: Any, _kind: Any, _room: int, _depth: int) -> str:
     """Return where a pointer points."""
     return repr(value)
+
+
+def table(writer: Writer, value: Any, _kind: Any, room: int, depth: int) -> str:
+    """Return the text of a DataFrame or Series of pandas: the first values of its columns."""
+    rows = tables.length_of(value)
+    name = static.class_name(type(value))
+    columns = list(tables.columns_of(value, _HEAD + 1))
+
+    index = tables.index_of(value)
+    more = [] if index is None else [("index", tables.labels_in(index))]
+    title = dict.get(static.instance_dict(value) or {}, "_name")
+    more += [] if title is None else [("name", title)]
+
+    def show(item: tuple[Any, list[Any]], space: int, level: int) -> str:
+        label, values = item
+        if any(item is one for one in more):
+            return f"{label}={writer.text(values, space - 6, level)}"
+        title = "" if label is ABSENT else f"{writer.text(label, 40, level)}: "
+        return title + writer.nested(
+            *(values, "[", values, max(rows, len(values)), "]"),
+            show=writer.text,
+            room=space - len(title),
+            depth=level,
+        )
+
+    columns += more
+    return writer.nested(value, f"{name}(", columns, len(columns), ")", show=show, room=room, depth=depth)
+
+
+def labels(writer: Writer, value: Any, _kind: Any, room: int, depth: int) -> str:
+    """Return the text of an Index of pandas."""
+    name = static.class_name(type(value))
+    found = tables.labels_in(value)
+    return writer.nested(value, f"{name}([", found, len(found), "])", show=writer.text, room=room, depth=depth)
+
+
+def of_table(value: Any) -> Show | None:
+    """Return what makes the text of a table, or labels, of pandas; None for all else."""
+    if tables.is_table(value) and tables.manager_of(value) is not None:
+        return table
+    return labels if tables.is_labels(value) else None
 
 
 Show = Callable[[Any, Any, Any, int, int], str]
@@ -235,5 +284,6 @@ BY_NAME: Final[dict[str, Show]] = {
     "_ctypes.Array": ctypes_array,
     "numpy.ndarray": array,
     "numpy.generic": scalar,
+    "numpy.dtype": dtype,
 }
 """By the name of a class in C, of a module that the program may never import."""

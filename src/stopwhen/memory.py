@@ -60,6 +60,28 @@ def is_numpy_array(kind: type) -> bool:
     return array is not None and static.has_base(kind, array)
 
 
+def is_numpy(kind: type) -> bool:
+    """Tell whether `kind` is a type of arrays or numbers of numpy."""
+    number = static.loaded_class("numpy", "generic")
+    return is_numpy_array(kind) or (number is not None and static.has_base(kind, number))
+
+
+def is_numpy_data(value: Any) -> bool:
+    """Tell whether `value` is an array or number of numpy's own types, and refers to no objects."""
+    kind = type(value)
+    if not is_numpy(kind) or static.is_mutable(kind):
+        return False
+    base = static.loaded_class("numpy", "ndarray" if is_numpy_array(kind) else "generic")
+    return base.dtype.__get__(value).hasobject is False
+
+
+def same_numbers(left: Any, right: Any) -> bool:
+    """Compare two arrays or numbers of one type of numpy by shape and bytes."""
+    if not is_numpy_data(left) or not is_numpy_data(right):
+        return False
+    return bool(left.dtype == right.dtype and left.shape == right.shape and left.tobytes() == right.tobytes())
+
+
 def dtype_of(owner: Any) -> Any:
     """Return the dtype of a numpy array, whatever a subclass has under that name."""
     return static.loaded_class("numpy", "ndarray").dtype.__get__(owner)
@@ -79,8 +101,18 @@ def items_in(owner: Any, raw: bytes) -> Sequence[Any]:
     return items if type(items) is bytes else tuple(items)
 
 
+def shape_of(owner: Any) -> tuple[int, ...]:
+    """Return the dimensions of an array of numpy that has several; nothing for all else."""
+    if not is_numpy_array(type(owner)):
+        return ()
+    shape: tuple[int, ...] = static.loaded_class("numpy", "ndarray").shape.__get__(owner)
+    return shape if len(shape) > 1 else ()
+
+
 def item_size(owner: Any) -> int:
     """Return how many bytes an item in the memory of `owner` has: all of them, where it has fields."""
+    if is_numpy_array(type(owner)):
+        return int(dtype_of(owner).itemsize)
     with memoryview(owner) as memory:
         return memory.itemsize
 

@@ -10,7 +10,7 @@ from collections import UserString, deque
 from collections.abc import Callable
 from typing import Any
 
-from stopwhen import static
+from stopwhen import arrays, static
 from stopwhen.comparing import comparing_method, hashing_method, note_content, obstacle, showing_method
 from stopwhen.items import Lazy, contains, wrapped
 from stopwhen.record import MOST_STEPS, Record, attempt
@@ -81,6 +81,9 @@ def binary(record: Record, operation: type[ast.operator], operands: tuple[Any, A
     left, right = operands
     if operation is ast.BitOr and all(type(operand) in _UNITED or operand is None for operand in operands):
         return attempt(function, left, right)
+    value = arrays.operate(record, function, operands, names)
+    if value is not None:
+        return value
     for operand in operands:
         kind = type(operand)
         found = foreign_method(kind, f"__{method}__", f"__r{method}__", "__index__")
@@ -149,6 +152,9 @@ def _check_format(record: Record, pattern: Any, values: Any) -> None:
 def unary(record: Record, operation: type[ast.unaryop], operand: Any) -> Any:
     """Return what the operator, which is not `not`, makes of the operand."""
     function, symbol, method = UNARY[operation]
+    value = arrays.operate(record, function, (operand,), (symbol,))
+    if value is not None:
+        return value
     found = foreign_method(type(operand), method)
     if found is not None:
         return record.foreign(f"'{symbol}' would run {found}", lambda: function(operand))
@@ -166,6 +172,9 @@ def compare(record: Record, operation: type[ast.cmpop], operands: tuple[Any, Any
     function = COMPARING[operation]
     if type(left) in SCALARS and type(right) in SCALARS:
         return attempt(function, left, right)
+    value = arrays.operate(record, function, operands, names)
+    if value is not None:
+        return value
     for operand, name in zip(operands, names, strict=True):
         method = obstacle(record, operand, name, comparing_method)
         if method is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from stopwhen import static
 from stopwhen.cells import (
     Attributes,
+    Blocks,
     Calls,
     Cell,
     Closure,
@@ -79,6 +80,8 @@ def describe(cell: Cell) -> str:
     match cell:
         case DictItem():
             return f"{cell.name}: {_item_words(cell)}"
+        case Blocks():
+            return f"{cell.name}: columns and labels of a table"
         case Layout():
             return f"{cell.name}: class and attribute dict of a {short_class_name(type(cell.owner))}"
         case Attributes():

@@ -137,6 +137,9 @@ class _Writer:
         bases = mro(cls)
         if any(base is enum.Enum for base in bases):
             return self._enum_member(value, room, depth)
+        show = library_texts.of_table(value)
+        if show is not None:
+            return show(self, value, cls, room, depth)
         fields = _fields(value, cls)
         if fields is not None:
             name = short_class_name(cls)

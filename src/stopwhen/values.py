@@ -10,8 +10,8 @@ from collections import ChainMap, OrderedDict, UserDict, UserList, UserString, d
 from collections.abc import Iterator
 from typing import Any
 
-from stopwhen import content, static
-from stopwhen.cells import Attributes, Cell, Closure, Content, Layout, Slot
+from stopwhen import content, memory, static, tables
+from stopwhen.cells import Attributes, Blocks, Cell, Closure, Content, DictItem, Layout, Slot
 from stopwhen.errors import Refused
 from stopwhen.memory import is_array
 from stopwhen.static import TypeSet
@@ -177,6 +177,8 @@ def _same_opaque(left: Any, right: Any) -> bool:
         return _equal((left.start, left.stop, left.step), (right.start, right.stop, right.step), _pairs_of_computed)
     if kind is bytearray:
         return bool(left == right)
+    if memory.is_numpy(kind):
+        return memory.same_numbers(left, right)
     if is_array(kind):
         return bool(left.typecode == right.typecode and left.tobytes() == right.tobytes())
     return False
@@ -185,6 +187,8 @@ def _same_opaque(left: Any, right: Any) -> bool:
 def is_wrapper(value: Any) -> bool:
     """Tell whether the content of `value` is that of another object which it holds, and can replace."""
     kind = type(value)
+    if tables.is_table(value):
+        return True
     return any(static.has_base(kind, wrapper) for wrapper, _ in WRAPPERS) or static.has_base(kind, ChainMap)
 
 
@@ -199,6 +203,8 @@ def truth(value: Any) -> bool:
         return bool(value)
     if value is ABSENT:
         return False
+    if memory.is_numpy_data(value):
+        return _truth_of_numbers(value)
     for wrapper, attribute in WRAPPERS:
         if static.has_base(kind, wrapper) and static.inherits(kind, wrapper, "__bool__", "__len__"):
             return truth(dict.get(static.instance_dict(value) or {}, attribute, ABSENT))
@@ -215,6 +221,16 @@ def truth(value: Any) -> bool:
             hint="compare what it holds, such as 'x.count > 0'",
         )
     return True
+
+
+def _truth_of_numbers(value: Any) -> bool:
+    if value.size == 1:
+        return bool(value)
+    raise Refused(
+        f"cannot tell the truth of an array of {value.size:,} elements: it is true or false for each of them",
+        slug="ambiguous-truth",
+        hint="ask whether it is so for 'any()' or 'all()' of them, such as '(a > 0).any()'",
+    )
 
 
 def content_cells(value: Any, depth: int | str, name: str) -> tuple[Cell, ...]:
@@ -267,6 +283,14 @@ def _own_cells(value: Any, name: str) -> Iterator[Cell]:
     if static.is_a(value, types.ModuleType):
         yield Attributes(name, static.module_dict(value))
         return
+    if tables.is_table(value):
+        yield from _table_cells(value, name)
+        return
+    if tables.is_labels(value):
+        attributes = static.instance_dict(value)
+        if attributes is not None:
+            yield DictItem(f"{name}.name", attributes, "_name")
+        return
     if kind is types.CellType:
         yield Closure(f"{name}.cell_contents", value)
     if content.source_of(value) is not None:
@@ -278,6 +302,25 @@ def _own_cells(value: Any, name: str) -> Iterator[Cell]:
         yield Attributes(name, attributes)
     for attribute, descriptor in static.slots(kind):
         yield Slot(f"{name}.{attribute}", value, descriptor)
+
+
+def _table_cells(value: Any, name: str) -> Iterator[Cell]:
+    """Yield the cells of what a table of pandas holds; what it keeps besides to be quick is none of its content."""
+    manager = tables.manager_of(value)
+    attributes = static.instance_dict(value)
+    if manager is None or attributes is None:
+        raise Refused(
+            f"cannot watch the content of {name!r}: the values of this {static.class_name(type(value))} are kept in "
+            "a way that is not known here",
+            slug="unknown-table",
+            hint="watch it to depth 0, or what you need of it by an expression with calls allowed",
+        )
+    yield DictItem(name, attributes, "_mgr")
+    if "_name" in attributes:
+        yield DictItem(f"{name}.name", attributes, "_name")
+    yield Blocks(name, manager, tables.Structure(manager))
+    for array, title in tables.arrays_of(value, name):
+        yield Content(title, array)
 
 
 def _wrapped(value: Any) -> Iterator[Any]:

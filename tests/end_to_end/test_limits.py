@@ -3,8 +3,8 @@
 How to add one to the page: a heading that says what cannot be seen, a few sentences, and two fenced blocks. The first,
 `python`, is a whole program and begins with its name, as `# name.py`. The second, `text`, is all that it prints, on
 stdout and stderr, and the same on every version. Where the program needs something, its second line is `# needs: ` and
-an expression of `sys`, `os` and `env` (stopwhen.env), such as `# needs: env.core and sys.version_info >= (3, 12)`;
-elsewhere it is skipped.
+an expression of `sys`, `os`, `find_spec` and `env` (stopwhen.env), such as
+`# needs: env.core and sys.version_info >= (3, 12)`; elsewhere it is skipped.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import itertools
 import os
 import re
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def programs():
         for (language, program), (_, printed) in itertools.pairwise(blocks):
             if language == "python":
                 name, needs = NAME.match(program).groups()
-                is_met = needs is None or eval(needs, {"sys": sys, "os": os, "env": env})
+                is_met = needs is None or eval(needs, {"sys": sys, "os": os, "env": env, "find_spec": find_spec})
                 skip = [] if is_met else [pytest.mark.skip(reason=f"needs: {needs}")]
                 params.append(pytest.param(name, program, printed, id=f"{title}: {name}", marks=skip))
     return params

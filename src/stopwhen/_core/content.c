@@ -14,6 +14,7 @@
 #include "keys.h"
 #include "large.h"
 #include "layout.h"
+#include "links.h"
 #include "memory.h"
 
 /* ---- reading kinds that hold one object ---- */
@@ -296,6 +297,8 @@ check_changed(CoreState *Py_UNUSED(state), Check *check)
         return result_differs(check);
     case CHECK_LAYOUT:
         return layout_differs(check->owner, check->seen);
+    case CHECK_LINKS:
+        return links_differ(check->extra, check->seen);
     case CHECK_SEQUENCE:
         return sequence_differs(check);
     case CHECK_CALL:
@@ -547,6 +550,18 @@ report_layout(CoreState *state, Check *check, const Blame *blame)
     return result;
 }
 
+static int
+report_links(CoreState *state, Check *check, const Blame *blame)
+{
+    PyObject *now = links_held(check->extra);
+    if (now == NULL) {
+        return -1;
+    }
+    int result = events_note(state, check->token, DELTA_UNKNOWN, Py_NewRef(Py_None), blame);
+    Py_SETREF(check->seen, now);
+    return result;
+}
+
 /* For sets and dicts: note old and new content as lists, in which Python finds the difference. */
 static int
 report_whole(CoreState *state, Check *check, const Blame *blame)
@@ -608,6 +623,8 @@ check_report(CoreState *state, Check *check, const Blame *blame)
         return report_result(state, check, blame);
     case CHECK_LAYOUT:
         return report_layout(state, check, blame);
+    case CHECK_LINKS:
+        return report_links(state, check, blame);
     case CHECK_CALL:
         check->found = 0;
         return events_note(state, check->token, DELTA_UNKNOWN, Py_NewRef(Py_None), blame);
@@ -640,6 +657,9 @@ take_snapshot(Check *check)
         return check->seen == NULL ? -1 : 0;
     case CHECK_LAYOUT:
         Py_XSETREF(check->seen, layout_of(owner));
+        return check->seen == NULL ? -1 : 0;
+    case CHECK_LINKS:
+        Py_XSETREF(check->seen, links_held(check->extra));
         return check->seen == NULL ? -1 : 0;
     case CHECK_CALL:
     case CHECK_FRAME:
@@ -711,6 +731,8 @@ owner_fits(CoreState *state, CheckKind kind, PyObject *owner, PyObject *extra)
         return PyCallable_Check(owner);
     case CHECK_LAYOUT:
         return 1;
+    case CHECK_LINKS:
+        return links_fit(extra);
     case CHECK_FRAME:
         return Py_IS_TYPE(owner, state->frame_ref_type);
     }
@@ -741,7 +763,7 @@ check_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
         return NULL;
     }
     CoreState *state = PyType_GetModuleState(type);
-    if (kind < CHECK_LIST || kind > CHECK_LAYOUT || !owner_fits(state, (CheckKind)kind, owner, extra)) {
+    if (kind < CHECK_LIST || kind > CHECK_LINKS || !owner_fits(state, (CheckKind)kind, owner, extra)) {
         return PyErr_Format(PyExc_TypeError, "a check of kind %d cannot look at a %.100s", kind,
                             Py_TYPE(owner)->tp_name);
     }

@@ -22,6 +22,7 @@ typedef enum {
     CHECK_RESULT = 13,   /* bytes or str that extra, a method in C, returns for the owner: BytesIO.getvalue */
     CHECK_OBJECTS = 14,  /* as CHECK_MEMORY, which holds references to objects: an array of numpy */
     CHECK_LAYOUT = 15,   /* class, bases and attribute dict of any object */
+    CHECK_LINKS = 16,    /* extra: links (links.h), into the owner and what it is made of */
 } CheckKind;
 
 struct Check {

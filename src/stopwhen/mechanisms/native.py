@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from stopwhen import deltas, env, static, values
 from stopwhen.cells import (
     Attributes,
+    Blocks,
     Calls,
     Cell,
     Closure,
@@ -34,8 +35,8 @@ REBOUND, SPLICED, WHOLE, ITEM, UNKNOWN, ENDED, CALLED, WRITTEN, READ = range(9)
 (
     CHECK_LIST, CHECK_SET, CHECK_DICT, CHECK_DICT_ITEM, CHECK_BYTES, CHECK_MEMORY, CHECK_SEQUENCE, CHECK_LIST_ITEM,
     CHECK_SLOT, CHECK_LOCAL, CHECK_CLOSURE, CHECK_CALL, CHECK_FRAME, CHECK_RESULT, CHECK_OBJECTS,
-    CHECK_LAYOUT,
-) = range(16)  # fmt: skip
+    CHECK_LAYOUT, CHECK_LINKS,
+) = range(17)  # fmt: skip
 
 _CHECKS_OF_CONTENT = {
     Kind.ITEMS: CHECK_LIST,
@@ -82,6 +83,8 @@ def delta_of(cell: Cell, kind: int, data: Any) -> Delta | None:
         return Items(((key, old, new),), length, isinstance(cell, Attributes))
     if kind == WHOLE:
         return whole_delta(cell, *data)
+    if kind == UNKNOWN and isinstance(cell, Blocks):
+        return deltas.restructured(cell)
     return _PLAIN[kind]()
 
 
@@ -154,6 +157,8 @@ def kind_of(cell: Cell) -> tuple[int, Any, Any] | None:
             return CHECK_LOCAL, cell.owner, (cell.variable, *borrowed_ranges(cell.owner.code, cell.variable))
         case Frame():
             return CHECK_FRAME, cell.owner, None
+        case Blocks():
+            return CHECK_LINKS, cell.owner, cell.structure.links
         case Layout():
             return CHECK_LAYOUT, cell.owner, None
         case Closure():

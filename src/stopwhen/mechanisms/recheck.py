@@ -13,7 +13,7 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stopwhen import env, frames, location
-from stopwhen.cells import Calls, Cell, Closure, Content, DictItem, Frame, Layout, ListItem, Local, Opaque, Slot
+from stopwhen.cells import Blocks, Calls, Cell, Closure, Content, DictItem, Frame, Layout, ListItem, Local, Opaque, Slot
 from stopwhen.event import Called, Delta, Ended, Event, Place, Read, Written
 from stopwhen.mechanisms import opcodes, operands
 from stopwhen.mechanisms.accesses import Accesses
@@ -67,7 +67,7 @@ class Recheck:
     def claims(self, cell: Cell) -> bool:
         """Return whether changes of `cell` can be seen."""
         return isinstance(
-            cell, Content | DictItem | Layout | ListItem | Slot | Local | Frame | Calls | Closure | Opaque
+            cell, Blocks | Content | DictItem | Layout | ListItem | Slot | Local | Frame | Calls | Closure | Opaque
         )
 
     def arm(self, cell: Cell) -> None:

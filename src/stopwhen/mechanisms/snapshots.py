@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from stopwhen import deltas, frames, memory, static, values
-from stopwhen.cells import Attributes, Cell, Closure, Content, DictItem, Layout, ListItem, Local, Opaque, Slot
+from stopwhen.cells import Attributes, Blocks, Cell, Closure, Content, DictItem, Layout, ListItem, Local, Opaque, Slot
 from stopwhen.comparing import is_plain
 from stopwhen.content import MOST_KEPT
 from stopwhen.event import Delta, Rebound, Unknown
@@ -35,6 +35,8 @@ def snapshot(cell: Cell) -> Any:
             return closure_of(cell)
         case Layout():
             return layout_of(cell.owner)
+        case Blocks():
+            return cell.structure.held_now()
     assert isinstance(cell, Opaque)
     return _Comparison(cell.owner)
 
@@ -156,7 +158,7 @@ def has_changed(cell: Cell, seen: Any) -> bool:
     if isinstance(cell, Local) and _is_borrowed(cell):
         return False
     now = snapshot(cell)
-    if isinstance(cell, Layout):
+    if isinstance(cell, Layout | Blocks):
         return any(one is not other for one, other in zip(now, seen, strict=True))
     if not isinstance(cell, Content):
         return now is not seen
@@ -180,6 +182,8 @@ def difference(cell: Cell, seen: Any, now: Any) -> Delta | None:
     """Return how the snapshot `now` of `cell` differs from `seen`; None when it does not after all."""
     if isinstance(cell, Opaque):
         return Unknown()
+    if isinstance(cell, Blocks):
+        return deltas.restructured(cell)
     if isinstance(cell, Layout):
         return deltas.relaid(seen, now)
     if not isinstance(cell, Content):
