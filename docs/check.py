@@ -97,7 +97,7 @@ def prompts_played(session: str, home: Path) -> str:
     settings = {**environment(), "TERM": "dumb", "PYTHON_COLORS": "0", "HOME": str(home / ".home")}
     words = ["-c", first.removeprefix("$ ")]
     child = pexpect.spawn(
-        "bash", words, cwd=str(home), env=settings, encoding="utf-8", dimensions=(60, 100), timeout=20
+        "bash", words, cwd=str(home), env=settings, encoding="utf-8", dimensions=(60, 100), timeout=60
     )
     shown = ""
     for prompt, typed in PROMPT.findall(rest):

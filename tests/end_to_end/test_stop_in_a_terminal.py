@@ -181,8 +181,8 @@ def test_a_remote_debugger_stops_in_the_frame_that_wrote(start):
     """It needs no terminal of the program's: the prompt is at the other end of a socket."""
     env = {"PYTHONBREAKPOINT": "remote_pdb.set_trace", "REMOTE_PDB_PORT": "0", "REMOTE_PDB_HOST": "127.0.0.1"}
     terminal = start(*RUN, "--hits", "1", "program.py", **env)
-    terminal.wait(r"session open at 127\.0\.0\.1:(\d+)")
-    with socket.create_connection(("127.0.0.1", int(terminal.child.match[1])), timeout=60) as connection:
+    terminal.wait(r"session open at 127\.0\.0\.1:(\d+),")
+    with _connection_to(int(terminal.child.match[1])) as connection:
         answers = connection.makefile("rw", encoding="utf-8", newline="\r\n")
         shown = _until_prompt(answers)
         assert f"program.py({LINES['after']})change()" in shown
@@ -192,6 +192,17 @@ def test_a_remote_debugger_stops_in_the_frame_that_wrote(start):
         answers.write("continue\n")
         answers.flush()
         assert "difference 5 x 7" in terminal.end()
+
+
+def _connection_to(port):
+    """Connect to a debugger, which tells its port before it listens there."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=60)
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline
+            select.select([], [], [], 0.01)  # nothing tells when it listens
 
 
 def _until_prompt(answers):
