@@ -1,6 +1,7 @@
 # make demo   the story of the README: names the line of nose that put project/lib on sys.path
 # make test   the tests, on all processors; make test TESTS="tests/unit -k edges" for some of them
 # make sanitize   the tests of the C module, with the module built to check memory and undefined behaviour
+# make random PROGRAMS=5000   random programs against the oracle, another seed each time
 # Each sets up what it needs in a virtual environment, once. PYTHON=python3.13 chooses another interpreter.
 
 PYTHON ?= python3
@@ -20,7 +21,7 @@ CHECKED   := LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-f
   UBSAN_OPTIONS=print_stacktrace=1:log_path=$(abspath $(SANITIZED))/report \
   PYTHONMALLOC=malloc PYTHONPATH=$(abspath $(SANITIZED))/lib
 
-.PHONY: demo test sanitize bench lint format docs-check clean
+.PHONY: demo test random sanitize bench lint format docs-check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -28,6 +29,11 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(or $(TESTS),-n auto)
+
+PROGRAMS ?= 5000
+random: $(VENV)/.test
+	STOPWHEN_RANDOM_PROGRAMS=$(PROGRAMS) $(BIN)/python -m pytest -n auto -o faulthandler_timeout=0 \
+	  $(wildcard tests/*/test_random_*.py)
 
 sanitize: $(VENV)/.test
 	@$(PIP) 'setuptools>=77'

@@ -1,5 +1,6 @@
 """Declares the C module; every other setting is in pyproject.toml."""
 
+import sys
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -12,6 +13,8 @@ setup(
             "stopwhen._core",
             sources=sorted(map(str, CORE.glob("*.c"))),
             depends=sorted(map(str, CORE.glob("*.h"))),
+            # Calls between our own files need not go by way of the dynamic linker's table.
+            extra_compile_args=[] if sys.platform == "win32" else ["-fvisibility=hidden"],
             # Without a compiler the package installs all the same and works in pure Python: `stopwhen doctor` says so.
             optional=True,
         ),

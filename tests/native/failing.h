@@ -7,9 +7,9 @@
 #define STOPWHEN_TESTS_FAILING_H
 
 /* Allocations until one fails; negative: none does. One for all sources: weak symbols of the same name are one. */
-__attribute__((weak)) long stopwhen_allocations_left = -1;
+__attribute__((weak, visibility("default"))) long stopwhen_allocations_left = -1;
 /* All fail from then on, not only that one. */
-__attribute__((weak)) int stopwhen_goes_on_failing = 0;
+__attribute__((weak, visibility("default"))) int stopwhen_goes_on_failing = 0;
 
 static inline int
 fails_now(void)

@@ -441,9 +441,15 @@ def test_hits_leak_nothing(mechanism, repeated):
         assert watchpoint.count - hits >= rounds(mechanism)
 
 
-def test_a_leak_would_be_seen():
-    """Of blocks, and of references."""
+@pytest.mark.skipif(sys.getallocatedblocks() == 0, reason="only Python's own allocator counts blocks")
+def test_a_leak_of_blocks_would_be_seen():
+    """Of some more than caches take."""
     kept = []
     assert leaks(lambda: kept.extend([object() for _ in range(3 * MOST_BLOCKS)]))
+
+
+def test_a_leak_of_references_would_be_seen():
+    """Of one."""
+    kept = []
     assert leaks(lambda: kept.append(leaks), leaks)
     assert not leaks(lambda: None, leaks)
