@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from stopwhen import values
-from stopwhen.cells import Cell, Content, Opaque
+from stopwhen.cells import Blocks, Cell, Content, Layout, Opaque
 from stopwhen.errors import Refused, Unavailable
 from stopwhen.event import Read, Unknown, Written
 from stopwhen.mechanisms.sites import stores_result_in_place
@@ -126,7 +126,8 @@ def accessed(access: AccessType, text: str, reading: Reading, depth: int | str) 
         )
     if access is AccessType.WRITE:
         own = reading.cells if source is None else (source,)
-        return tuple(dict.fromkeys((*own, *reading.content)))
+        stored = dict.fromkeys((*own, *reading.content))
+        return tuple(cell for cell in stored if not isinstance(cell, Layout | Blocks))  # no values of the program's own
     if depth not in (0, 1):
         raise _refused(access, text, "what is read is the place that it names last, not content", "leave out the depth")
     if reading.value is ABSENT:
