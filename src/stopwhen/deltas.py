@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from stopwhen import memory, tables, values
+from stopwhen import memory, static, tables, values
+from stopwhen.cells import Content
 from stopwhen.event import Delta, Ended, Items, Members, Rebound, Relaid, Spliced, Unknown
 from stopwhen.static import TypeSet
 from stopwhen.types import ABSENT
@@ -12,7 +13,7 @@ from stopwhen.types import ABSENT
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from stopwhen.cells import Blocks
+    from stopwhen.cells import Blocks, Cell
 
 
 def spliced(old: Sequence[Any], new: Sequence[Any]) -> Spliced:
@@ -124,6 +125,14 @@ _KEYS = TypeSet(str, int, bytes)
 
 def _key_of(key: Any) -> Any:
     return (type(key), key) if type(key) in _KEYS else id(key)
+
+
+def is_change_of(value: Any, cell: Cell, delta: Delta) -> bool:
+    """Return whether `delta` of `cell`, content of `value`, is a change that shows there: keys show no values."""
+    shows_keys = type(value) in values.KEY_VIEWS and type(cell) is Content and cell.owner is static.referent(value)
+    if shows_keys and isinstance(delta, Items) and delta.changes:
+        return any(old is ABSENT or new is ABSENT for _, old, new in delta.changes)
+    return is_change(delta)
 
 
 def is_change(delta: Delta) -> bool:

@@ -130,11 +130,8 @@ def mapped(writer: Writer, value: Any, kind: Any, room: int, depth: int) -> str:
     if kind.closed.__get__(value):
         return "<closed mmap>"
     length = kind.__len__(value)
-    try:
-        if kind.size(value) < length:  # the file has become shorter: looking at its memory could kill the process
-            return "<mmap of a shorter file>"
-    except OSError:  # there is no file
-        pass
+    if memory.is_cut_short(value):
+        return "<mmap longer than what it maps>"
     return _named(value, kind, "mmap", _cut(writer, kind.__getitem__(value, slice(0, _BYTES)), length, room, depth))
 
 

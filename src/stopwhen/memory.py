@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +11,7 @@ from typing import Any, overload
 from stopwhen import static
 
 _MOST_AT_ONCE = 1_000
+_MADV_POPULATE_READ = 22
 
 
 class Packed(Sequence[Any]):
@@ -274,6 +276,31 @@ def _fields_of(kind: type) -> Iterator[tuple[str, Any, Any]]:
 def is_ctypes_field(kind: Any) -> bool:
     """Tell whether `kind` is the type, not always exported, of the fields of structures made with ctypes."""
     return not static.is_mutable(kind) and static.class_name(kind) == "CField" and "_ctypes" in sys.modules
+
+
+def is_cut_short(mapped: Any) -> bool:
+    """Tell whether there is less behind memory that is mapped, by `mmap`, than it has: to look there would be the end.
+
+    That is so where the file has become shorter, and on Linux, up to Python 3.13, where memory without a file has been
+    made longer.
+    """
+    base: Any = static.loaded_class("mmap", "mmap")
+    if base is None or not static.is_a(mapped, base):
+        return False
+    try:
+        if base.size(mapped) < base.__len__(mapped):
+            return True
+    except (OSError, ValueError):  # there is no file
+        pass
+    if sys.platform != "linux" or base.closed.__get__(mapped):
+        return False
+    page = static.loaded_class("mmap", "PAGESIZE")
+    try:
+        # To have the last page at hand: the system says no, where reading it would kill the process.
+        base.madvise(mapped, _MADV_POPULATE_READ, (base.__len__(mapped) - 1) // page * page, page)
+    except OSError as error:
+        return error.errno == errno.EFAULT  # else Linux is older than 5.14, and it cannot be known
+    return False
 
 
 def bytes_of(owner: Any) -> bytes:

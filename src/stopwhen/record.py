@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, NoReturn
 
-from stopwhen import frames, static
+from stopwhen import frames, memory, static
 from stopwhen.cells import Cell, Closure, Content, DictItem, Layout, ListItem, Local, Opaque, Slot
 from stopwhen.errors import Refused
 from stopwhen.static import TypeSet, class_name, slot_value
@@ -102,6 +102,8 @@ class Record:
         cell = Content(name, owner)
         self.cells.setdefault(cell)
         self.source, self.source_value = cell, owner
+        if memory.is_cut_short(owner):
+            raise Absence(BufferError, "there is nothing behind the memory any more")
         return self._past.get(cell, owner) if self._past else owner
 
     def made(self, value: Any) -> Any:

@@ -530,7 +530,7 @@ class Session:
         counts_content = access in (AccessType.CHANGE, AccessType.WRITE)
         if event.cell not in seen.reading.cells and is_flat and counts_content:
             # Content of the value alone: neither the value nor what it depends on is another.
-            if access is AccessType.CHANGE and not deltas.is_change(event.delta):
+            if access is AccessType.CHANGE and not deltas.is_change_of(seen.reading.value, event.cell, event.delta):
                 return seen, False
             return Seen(seen.reading, text=text_of(seen.reading.value)), True
         reading = self._read(watchpoint, activation.scope, event)
@@ -545,8 +545,8 @@ class Session:
             return new, False
         if access is AccessType.WRITE:
             return new, accessing.is_written(seen, new, event)
-        if event.cell in seen.reading.content and reading.value is seen.reading.value:
-            return new, deltas.is_change(event.delta)
+        if event.cell in seen.reading.content and values.is_one_object(seen.reading.value, reading.value):
+            return new, deltas.is_change_of(reading.value, event.cell, event.delta)
         equal = values.same_structure if reading.fresh and seen.reading.fresh else values.same
         return new, not equal(seen.reading.value, reading.value)
 

@@ -27,6 +27,9 @@ VIEWS = TypeSet(
 )
 """The types of the live views of a dict."""
 
+KEY_VIEWS = TypeSet(type({}.keys()), type(OrderedDict[int, int]().keys()))
+"""Those that show no values."""
+
 SIZED = TypeSet(
     *(str, bytes, bytearray, memoryview, range, tuple, list, set, frozenset, dict),
     *(deque, OrderedDict, defaultdict, *VIEWS.kinds),
@@ -65,6 +68,14 @@ def same(old: Any, new: Any) -> bool:
     Floats compare by their bits. Items of tuples and frozensets are compared in the same way.
     """
     return _equal(old, new, _pairs_of_immutables)
+
+
+def is_one_object(old: Any, new: Any) -> bool:
+    """Tell whether both are the same object, or views of one, which are made anew each time."""
+    kind = type(old)
+    if old is new or kind is not type(new) or (kind not in VIEWS and kind is not types.MappingProxyType):
+        return old is new
+    return static.referent(old) is static.referent(new)
 
 
 def same_structure(old: Any, new: Any) -> bool:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
+import subprocess
 import sys
 
 import pytest
 
-from helpers import run_program, run_python
+from helpers import SOURCE, run_program, run_python
 
 APP = """
     total = 0
@@ -17,6 +19,11 @@ APP = """
         total += number
     print("total", total)
 """
+
+
+def environment():
+    """Return an environment in which this source tree is importable."""
+    return {**os.environ, "PYTHONPATH": os.fspath(SOURCE), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def stopwhen(*words, **options):
@@ -31,6 +38,31 @@ def test_help_teaches(words):
     assert (found.status, found.stderr) == (0, "")
     assert found.stdout.startswith("usage: stopwhen")
     assert all(len(line) <= 120 for line in found.stdout.splitlines())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs pipes of POSIX")
+@pytest.mark.parametrize(
+    "words", ["--help", "--version", "run --help", "explain --help", "explain sys.path", "doctor", "doctor --json"]
+)
+def test_nothing_is_said_when_nobody_reads_on(words):
+    """As in `stopwhen doctor | head`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as nobody_reads:
+        command = [sys.executable, "-m", "stopwhen", *words.split()]
+        found = subprocess.run(command, stdout=nobody_reads, stderr=subprocess.PIPE, env=environment(), check=False)
+    assert (found.stderr, found.returncode) == (b"", 128 + signal.SIGPIPE)
+
+
+def test_a_program_is_told_that_nobody_reads_on():
+    """That is its own affair."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    program = "try: print(1, flush=True)\nexcept BrokenPipeError: raise SystemExit(3)\nx = 1"
+    with os.fdopen(writing, "w") as nobody_reads:
+        command = [sys.executable, "-m", "stopwhen", "run", "--action", "count", "--changes", "x", "-c", program]
+        found = subprocess.run(command, stdout=nobody_reads, stderr=subprocess.PIPE, env=environment(), check=False)
+    assert found.returncode == 3
 
 
 def test_the_version_is_told():

@@ -249,6 +249,23 @@ DICTS = table(
     declarations="global d",
 )
 
+VIEWS = [
+    Case(
+        f"a view of a dict: {text}",
+        f"d = {{'a': 1, 'b': 2}}; v = {text}",
+        ["v", text],
+        "d['a'] = 5  # @value\nd['c'] = 3  # @added\ndel d['b']  # @gone\nd['a'] = 5\nd.clear()  # @cleared\n",
+        [
+            hit(mark, expression=expression)
+            for mark in ("value", "added", "gone", "cleared")
+            if mark != "value" or text != "d.keys()"
+            for expression in ("v", text)
+        ],
+        dicts=True,
+    )
+    for text in ("d.keys()", "d.values()", "d.items()")
+]
+
 EMPTY_DICTS = table(
     "empty dict",
     "d = {}; e = {(1, 2): 2}",
@@ -693,6 +710,7 @@ LINKS = [
 ]
 
 CASES = [
+    *VIEWS,
     *NAMES, *MODULE_LEVEL, *ATTRIBUTES, *CLASS_ATTRIBUTES, *SLOTS, *DICT_ITEMS, *DICTS, *EMPTY_DICTS, *LISTS, *LIST_ITEMS, *SETS,
     *OTHERS, *COMPUTED, *LINKS,
 ]  # fmt: skip

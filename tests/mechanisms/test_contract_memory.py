@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from contract import ANY, Case, choose, hit, parametrized, run_case, table
 
 POINT = "import ctypes\nclass P(ctypes.Structure): _fields_ = [('x', ctypes.c_int), ('y', ctypes.c_int)]\n"
@@ -96,7 +98,7 @@ MAPPED = [
             ("m[0] = 65", "mmap(b'Abcd')", None),
             ("m.resize(6)", "mmap(b'abcd\\x00\\x00')", "mmap.resize"),
             ("m.move(0, 2, 2)", "mmap(b'cdcd')", ANY),
-            ("os.ftruncate(fd, 2)", "<mmap of a shorter file>", ANY),
+            ("os.ftruncate(fd, 2)", "<mmap longer than what it maps>", ANY),
         ],
     ),
     *table("mmap byte", "import mmap; m = mmap.mmap(-1, 4)", "m[0]", [("m[0] = 1", "1", None), ("m.write(b'b')", "98", "mmap.write")]),
@@ -231,6 +233,17 @@ SEVERAL = [
         "p.contents",
         "n.value = 2  # @a\np.contents = m  # @b\nn.value = 3\nm.value = 4  # @c\n",
         [hit("a", new="c_int(2)"), hit("b", new="c_int(7)"), hit("c", new="c_int(4)")],
+    ),
+    *(
+        Case(
+            f"anonymous memory that is made longer: {text}",
+            "import mmap; m = mmap.mmap(-1, mmap.PAGESIZE)",
+            text,
+            "m[0] = 1  # @a\nm.resize(2 * mmap.PAGESIZE)  # @b\nm[0] = 2\nm.resize(mmap.PAGESIZE)  # @c\nm[0] = 3  # @d\n",
+            [hit("a"), hit("b", new=gone, by="mmap.resize"), hit("c", old=gone, by="mmap.resize"), hit("d")],
+        )
+        for text, gone in (("m", "<mmap longer than what it maps>"), ("m[0]", "absent"), ("bytes(m)", "absent"))
+        if sys.platform == "linux" and sys.version_info < (3, 14)  # which refuses
     ),
     Case(
         "a file that is closed has nothing to change",

@@ -4,10 +4,17 @@
  *     given back before anything else runs, so the owner can be resized at any time but during a look.
  * I2. Of memory larger than MOST_KEPT only a fingerprint is kept: what changed in it cannot be told.
  * I3. Memory that cannot be had, since the owner is closed or released, has the size -1.
- * I4. The memory of a mapped file that has become shorter is not looked at, since that kills the process. Of such an owner
- *     `seen` is the method that tells the file's size, and `version` what it told first.
+ * I4. The memory of a mapped file that has become shorter is not looked at, since that kills the process, nor anonymous
+ *     memory that has been made longer, with nothing behind it. Of such an owner `seen` is the method that tells the file's
+ *     size, and `version` what it told first.
  */
 #include "memory.h"
+#ifdef __linux__
+#include <errno.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #define MOST_KEPT (1 << 24) /* Bytes. The same in content.py. */
 
@@ -98,6 +105,22 @@ file_size(Check *check)
     return size;
 }
 
+/* True when the end of a buffer can be read: the system tells so by a call that reads there, and does nothing else. */
+static int
+is_backed(const Py_buffer *buffer)
+{
+#ifdef __linux__
+    uintptr_t last = ((uintptr_t)buffer->buf + (uintptr_t)buffer->len - 1) & ~(uintptr_t)7;
+    int saved = errno;
+    int is_bad = syscall(SYS_rt_sigprocmask, ~0, (void *)last, NULL, 8) < 0 && errno == EFAULT;
+    errno = saved;
+    return buffer->len == 0 || !is_bad;
+#else
+    (void)buffer;
+    return 1;
+#endif
+}
+
 /* -1 with an exception set when there is no memory to be had. */
 static int
 open_memory(Check *check, Memory *memory)
@@ -109,6 +132,11 @@ open_memory(Check *check, Memory *memory)
         return -1;
     }
     if (((PyTypeObject *)check->extra)->tp_as_buffer->bf_getbuffer(check->owner, buffer, PyBUF_STRIDED_RO) < 0) {
+        return -1;
+    }
+    if (check->seen != NULL && !is_backed(buffer)) {
+        close_memory(check, memory);
+        PyErr_SetString(PyExc_BufferError, "there is nothing behind the memory any more"); /* I4 */
         return -1;
     }
     memory->bytes = buffer->buf;
@@ -185,7 +213,12 @@ memory_keep(Check *check)
         check->version = file_size(check);
     }
     if (open_memory(check, &memory) < 0) {
-        return -1;
+        if (check->seen == NULL) {
+            return -1;
+        }
+        PyErr_Clear();
+        check->size = -1; /* I3 */
+        return 0;
     }
     int result = keep(check, &memory);
     close_memory(check, &memory);

@@ -8,6 +8,7 @@ import builtins
 import contextlib
 import importlib.util
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -153,9 +154,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         outcome = _perform(list(sys.argv[1:] if arguments is None else arguments))
+        if isinstance(outcome, int) and sys.stdout is not None:
+            sys.stdout.flush()
     except StopwhenError as error:
         _say(str(error))
         return error.exit_status
+    except BrokenPipeError:
+        return _end_unread()
     except KeyboardInterrupt:  # before the program began; it ends the process as it does with python
         sys.excepthook = lambda *_: None
         raise
@@ -163,6 +168,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return outcome
     outcome()  # as few frames as may be between the interpreter's top level and the program, and no `try`
     return 0
+
+
+def _end_unread() -> int:
+    """End as other commands do when what reads their output, such as `head`, has had enough: without a word."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter fails when it ends
+    return 128 + signal.SIGPIPE if hasattr(signal, "SIGPIPE") else 1
 
 
 def _perform(words: list[str]) -> int | Callable[[], None]:

@@ -94,22 +94,13 @@ def written_in(owner: Any) -> Any:
             return GONE if base.closed.__get__(owner) else base.getvalue(owner)
     if memory.is_numpy_array(type(owner)):
         return _array(owner)
-    mapped: Any = static.loaded_class("mmap", "mmap")
-    if mapped is not None and issubclass(type(owner), mapped) and _is_shorter(mapped, owner):
+    if memory.is_cut_short(owner):
         return GONE
     try:
         with memoryview(owner) as view:
             return _memory(view.shape or (), view.tobytes())
     except (ValueError, BufferError, TypeError):
         return GONE
-
-
-def _is_shorter(mapped: Any, owner: Any) -> bool:
-    """Return whether a mapped file is shorter than its memory: to look at that could kill the process."""
-    try:
-        return bool(mapped.size(owner) < mapped.__len__(owner))
-    except (OSError, ValueError):  # there is no file, or it is closed
-        return False
 
 
 def _array(owner: Any) -> Memory:
