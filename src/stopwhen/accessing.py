@@ -91,7 +91,7 @@ class ArmedAccesses:
             except Unavailable as error:
                 reason = str(error.args[0])
             if reason is not None:
-                raise _refused(access, activation.watchpoint.expression.text, reason, "watch its changes")
+                raise refused(access, activation.watchpoint.expression.text, reason, "watch its changes")
             found = self._armed[cell, access is AccessType.READ] = (planned.cell, mechanism, set())
         found[2].add(id(activation))
 
@@ -117,10 +117,10 @@ def accessed(access: AccessType, text: str, reading: Reading, depth: int | str) 
         Refused: what is named has no cell of its own, or none that can be told apart.
     """
     if any(isinstance(cell, Opaque) for cell in reading.cells):
-        raise _refused(access, text, "it calls what cannot be seen through", "watch the data that it reads")
+        raise refused(access, text, "it calls what cannot be seen through", "watch the data that it reads")
     source = reading.source
     if isinstance(source, Content):
-        raise _refused(
+        raise refused(
             *(access, text, f"what it names is a part of {source.name!r} that is not told from the others"),
             f"watch {source.name!r}" if access is AccessType.WRITE else "watch its changes",
         )
@@ -129,12 +129,12 @@ def accessed(access: AccessType, text: str, reading: Reading, depth: int | str) 
         stored = dict.fromkeys((*own, *reading.content))
         return tuple(cell for cell in stored if not isinstance(cell, Layout | Blocks))  # no values of the program's own
     if depth not in (0, 1):
-        raise _refused(access, text, "what is read is the place that it names last, not content", "leave out the depth")
+        raise refused(access, text, "what is read is the place that it names last, not content", "leave out the depth")
     if reading.value is ABSENT:
         return ()
     if source is None:
         hint = "watch the reads of a variable, attribute or item that it is computed from"
-        raise _refused(access, text, "it is computed, and kept nowhere", hint)
+        raise refused(access, text, "it is computed, and kept nowhere", hint)
     return (source,)
 
 
@@ -157,7 +157,7 @@ def with_accesses(plan: Plan, access: AccessType, reading: Reading, depth: int |
         mechanism = planned.mechanism.accesses
         reason = mechanism.reason_for_accesses() if planned.cell in wanted else None
         if reason is not None:
-            raise _refused(access, plan.text, reason, "watch its changes")
+            raise refused(access, plan.text, reason, "watch its changes")
         words = f"{_WORDS[access.value]} by {mechanism.access_title}; cost: {mechanism.access_cost}"
         cells.append(dataclasses.replace(planned, access=words if planned.cell in wanted else ""))
     return dataclasses.replace(plan, cells=tuple(cells))
@@ -166,8 +166,21 @@ def with_accesses(plan: Plan, access: AccessType, reading: Reading, depth: int |
 _WORDS = {"writes": "stores that change nothing", "reads": "reads"}
 
 
-def _refused(access: AccessType, text: str, reason: str, hint: str) -> Refused:
+def refused(access: AccessType, text: str, reason: str, hint: str) -> Refused:
+    """Return the refusal to watch accesses of this type, with its reason."""
     return Refused(f"cannot watch the {access.value} of {text!r}: {reason}", slug="access-type", hint=hint)
+
+
+def check_counted_in_instances(access: AccessType, text: str) -> None:
+    """Check that accesses of this type are seen in every instance of a class.
+
+    Raises:
+        Refused: they are not.
+    """
+    if access in _COUNTED:
+        raise refused(
+            access, text, f"in every instance of a class, {_WORDS[access.value]} are not seen", "watch its changes"
+        )
 
 
 def is_written(before: Seen, after: Seen, event: Event) -> bool:

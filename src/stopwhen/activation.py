@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from stopwhen import values
-from stopwhen.cells import Calls, Cell
+from stopwhen import env, static, values
+from stopwhen.attributes import check_readable
+from stopwhen.cells import Calls, Cell, Content, DictItem, Instances
+from stopwhen.dependencies import Reading
+from stopwhen.errors import Refused
 from stopwhen.plan import cells_of
 from stopwhen.record import Record
-from stopwhen.texts import text_of
+from stopwhen.texts import Text, text_of
 from stopwhen.types import ABSENT, Absent, AccessType
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from types import FunctionType
+    from collections.abc import Hashable, Mapping
 
-    from stopwhen.dependencies import Reading
+    from stopwhen.expression import WatchExpression
     from stopwhen.scope import Scope
     from stopwhen.watchpoint import Watchpoint
-    from stopwhen.wide import WideScope
+    from stopwhen.wide import Subject, WideScope
 
 
 @dataclass(eq=False, slots=True)
@@ -77,14 +80,63 @@ class Activation:
         return self.watchpoint.activations.get(self.key) is self
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Memo:
+    """What is remembered of the expression in one instance: as `Seen`, without a hold on the program's objects."""
+
+    value: Any
+    identity: int | None  # of a value that is not kept
+    fresh: bool
+    truth: bool
+    text: str
+    content: frozenset[tuple[Hashable, ...]]  # the places of the value's content
+
+    def is_same(self, reading: Reading) -> bool:
+        """Return whether `reading` has the value that is remembered."""
+        if self.identity is not None:
+            return id(reading.value) == self.identity
+        equal = values.same_structure if reading.fresh and self.fresh else values.same
+        return equal(self.value, reading.value)
+
+    def seen_as(self, reading: Reading) -> Seen:
+        """Return the state as it was, when `reading` has the same value."""
+        return Seen(reading, self.truth, self.text)
+
+    def seen(self) -> Seen:
+        """Return the state as it was, with a text in place of a value that is not kept."""
+        value = self.value if self.identity is None else Text(self.text)
+        return Seen(Reading(value, (), (), self.fresh, None), self.truth, self.text)
+
+
+def memo_of(seen: Seen) -> Memo:
+    """Return what to remember of a state."""
+    value = seen.reading.value
+    is_harmless = value is ABSENT or values.is_simple(value)
+    kept, identity = (value, None) if is_harmless else (None, id(value))
+    content = frozenset(cell.place for cell in seen.reading.content)
+    return Memo(kept, identity, seen.reading.fresh, seen.truth, seen.value_text, content)
+
+
 class Family:
-    """What a wide scope stands for now: the calls of one function, each of which is an activation."""
+    """What a wide scope stands for now: the calls of a function, or the instances of a class.
+
+    Attributes:
+        watchpoint: whose scope it is.
+        scope: the scope.
+        subject: the function or class; `ABSENT` while there is none.
+        cells: all that it is told of itself.
+        shared: those of them that the readings in all instances have in common.
+        holders: the mechanisms that watch parts of instances for it.
+    """
 
     def __init__(self, watchpoint: Watchpoint, scope: WideScope) -> None:
         self.watchpoint = watchpoint
         self.scope = scope
-        self.function: FunctionType | Absent = ABSENT
+        self.subject: Subject | Absent = ABSENT
         self.cells: tuple[Cell, ...] = ()
+        self.shared: dict[Cell, None] = {}
+        self.holders: dict[Any, None] = {}
+        self._cell: Cell | None = None
 
     @property
     def is_live(self) -> bool:
@@ -92,24 +144,70 @@ class Family:
         return self.watchpoint.family is self
 
     @property
+    def cell(self) -> Cell:
+        """The cell that tells of calls or instances."""
+        assert self._cell is not None, "there is a subject"
+        return self._cell
+
+    @property
     def title(self) -> str:
         """Say what the scope stands for, and how much of that is there."""
-        if self.function is ABSENT:
-            return f"{self.scope.title}, which is not there yet"
-        count = len(self.watchpoint.activations)
-        return f"{self.scope.title}; {'none runs' if count == 0 else f'{count:,} of them run'} now"
+        title = self.scope.title(self.subject)
+        if self.subject is ABSENT:
+            return title
+        if isinstance(self._cell, Instances):
+            count, verb = len(env.core.instances(self._cell)), "live"
+        else:
+            count, verb = len(self.watchpoint.activations), "run"
+        return f"{title}; {f'none {verb}s' if count == 0 else f'{count:,} of them {verb}'} now"
 
-    def look_up(self, past: Mapping[Cell, Any]) -> tuple[FunctionType | Absent, tuple[Cell, ...]]:
-        """Return the function that the scope names, `ABSENT` for none, and the cells that say so and tell of calls.
+    def look_up(self, past: Mapping[Cell, Any]) -> tuple[Subject | Absent, tuple[Cell, ...]]:
+        """Return what the scope names, `ABSENT` for nothing, and the cells that say so and tell of calls or instances.
 
         Raises:
-            Refused: what it names is no function of Python code.
+            Refused: what it names is no scope.
         """
-        text = self.watchpoint.expression.text
-        record = Record(text, past, _never, allow_calls=False)
-        function = self.scope.subject(record.look)
-        calls = () if function is ABSENT else (Calls(text, function),)
-        return function, (*record.cells, *calls)
+        expression = self.watchpoint.expression
+        record = Record(expression.text, past, _never, allow_calls=False)
+        subject = self.scope.subject(record.look)
+        if subject is ABSENT:
+            self._cell = None
+        elif subject is not self.subject:
+            self._cell = many_cell(expression, subject, self.watchpoint.number)
+        return subject, (*record.cells, *(() if self._cell is None else (self._cell,)))
+
+    def has_own(self, cell: DictItem | Content) -> bool:
+        """Return whether the class's cell tells of `cell`, which is in the dict of an instance."""
+        own = self.cell
+        assert isinstance(own, Instances), "only these are asked about"
+        return own.whole if isinstance(cell, Content) else cell.key in own.names
+
+    def reads_only(self, cell: Cell) -> bool:
+        """Return whether the expression is the very attribute that `cell` holds in an instance."""
+        own = self.cell
+        if not isinstance(own, Instances) or own.whole or len(own.names) != 1 or not isinstance(cell, DictItem):
+            return False
+        return cell.key == own.names[0] and self.watchpoint.expression.text == f"self.{cell.key}"
+
+
+def many_cell(expression: WatchExpression, subject: Subject, number: int) -> Cell:
+    """Return the cell that tells of the calls of a function or the instances of a class.
+
+    Raises:
+        Refused: the expression cannot be read in each instance.
+    """
+    if isinstance(subject, FunctionType):
+        return Calls(expression.text, subject)
+    names, whole = expression.attributes_of("self")
+    if not names and not whole:
+        raise Refused(
+            f"cannot watch {expression.text!r} in every instance of {static.class_name(subject)}: it reads no 'self'",
+            slug="no-self",
+            hint=f"write {f'self.{expression.text}'!r} for an attribute of each instance",
+        )
+    for name in names:
+        check_readable(subject, name, expression.text)
+    return Instances(expression.text, subject, names, whole, number)
 
 
 def _never() -> NoReturn:

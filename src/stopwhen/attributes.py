@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from stopwhen import arrays, env, memory, static
 from stopwhen.cells import Closure, DictItem, Slot
+from stopwhen.errors import Refused
 from stopwhen.record import Absence, Record, attempt
 from stopwhen.static import TypeSet, class_name
 from stopwhen.types import ABSENT
@@ -123,6 +124,30 @@ def attribute(record: Record, owner: Any, name: str, text: str) -> Any:
         reason = f"{class_name(kind)} has a '__dict__' of its own making, which hides its attributes"
         return record.foreign(reason, lambda: getattr(owner, name))
     return _of_instance(record, owner, name, text)
+
+
+def check_readable(kind: type, name: str, text: str) -> None:
+    """Check, before there is an instance of `kind`, that reading its attribute `name` would run no code of a class's.
+
+    Raises:
+        Refused: it would; `text` is the watch expression.
+    """
+    found = static.find(kind, name)
+    lookup = static.find(kind, "__getattribute__")
+    base = kind if lookup is None else lookup[0]
+    reason = None
+    if lookup is None or (
+        lookup[1] is not _OBJECT_LOOKUP and lookup[1] is not _MODULE_LOOKUP and not _is_generic(base)
+    ):
+        reason = f"{class_name(base)}.__getattribute__ would run to read 'self.{name}'"
+    elif found is not None and type(found[1]) is property:
+        reason = f"'{class_name(found[0])}.{name}' is a property, which would run"
+    if reason is not None:
+        raise Refused(
+            f"cannot watch {text!r} in every instance of {class_name(kind)}: {reason}",
+            slug="runs-code",
+            hint="watch the data behind it",
+        )
 
 
 def _is_generic(base: type) -> bool:

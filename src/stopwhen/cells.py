@@ -159,6 +159,23 @@ class Calls(Cell):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class Instances(Cell):
+    """The instances of a class and its subclasses: each new one is an event, and so is each change of one's attributes.
+
+    `names` are the attributes of interest, `whole` tells whether all together are; `number` is the watchpoint's.
+    """
+
+    owner: type
+    names: tuple[str, ...]
+    whole: bool
+    number: int
+
+    @property
+    def place(self) -> tuple[Hashable, ...]:
+        return (Instances, id(self.owner), self.number)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Closure(Cell):
     """What a closure's cell object holds, whichever function rebinds it."""
 

@@ -91,7 +91,12 @@ class Relaid:
     shown: Rebound | Items
 
 
-Delta: TypeAlias = Relaid | Rebound | Spliced | Members | Items | Written | Read | Unknown | Ended | Called
+@dataclass(frozen=True, slots=True)
+class Born:
+    """The class that the cell is about has a new instance."""
+
+
+Delta: TypeAlias = Relaid | Rebound | Spliced | Members | Items | Written | Read | Unknown | Ended | Called | Born
 
 Place: TypeAlias = tuple[CodeType, int]
 """A code object and the offset in bytes of an instruction in it."""
@@ -111,6 +116,8 @@ class Event:
         mechanism: name of the mechanism.
         own: True when the writer was an action or a condition of stopwhen's: taken note of, never a hit.
         one_of_several: the instruction of `stack[0]` or an earlier call on the same line did it: the line is certain.
+        instance: where `cell` is read for the sake of an instance of a class: that instance.
+        heard_by: likewise, the cell whose readers this is for; by rule `cell` itself.
     """
 
     cell: Cell
@@ -122,3 +129,5 @@ class Event:
     mechanism: str
     own: bool
     one_of_several: bool = False
+    instance: Any = None
+    heard_by: Cell | None = None

@@ -24,12 +24,22 @@ class WatchExpression:
     tree: ast.expr = field(repr=False, compare=False)
     parts: Mapping[ast.expr, str] = field(repr=False, compare=False)
 
+    def attributes_of(self, name: str) -> tuple[tuple[str, ...], bool]:
+        """Return the attributes of the variable `name` that it reads, and whether it reads the variable otherwise."""
+        of_it = [node for node in ast.walk(self.tree) if isinstance(node, ast.Attribute) and _is_name(node.value, name)]
+        uses = sum(_is_name(node, name) for node in ast.walk(self.tree))
+        return tuple(dict.fromkeys(node.attr for node in of_it)), uses > len(of_it)
+
     def root_names(self) -> list[str]:
         """Return the names that it reads and does not bind itself, each once, in order."""
         names = [node for node in ast.walk(self.tree) if isinstance(node, ast.Name)]
         names.sort(key=lambda name: (name.lineno, name.col_offset))
         bound = {name.id for name in names if not isinstance(name.ctx, ast.Load)}
         return list(dict.fromkeys(name.id for name in names if name.id not in bound))
+
+
+def _is_name(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
 
 
 _FILE = "<watch expression>"

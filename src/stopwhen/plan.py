@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stopwhen import static
 from stopwhen.cells import (
@@ -17,26 +17,21 @@ from stopwhen.cells import (
     Content,
     DictItem,
     Frame,
+    Instances,
     Layout,
     ListItem,
     Local,
     Opaque,
     Slot,
 )
-from stopwhen.dependencies import read
 from stopwhen.errors import Refused
-from stopwhen.record import present
 from stopwhen.texts import short_class_name, text_of
-from stopwhen.types import ABSENT
-from stopwhen.wide import FutureCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from stopwhen.dependencies import Reading
-    from stopwhen.expression import WatchExpression
     from stopwhen.mechanisms import Mechanism
-    from stopwhen.wide import WideScope
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +46,13 @@ class PlannedCell:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a watch expression is watched: as the user wrote it, its present value, its cells in evaluation order."""
+    """How an expression is watched: as the user wrote it, its value now, its cells in evaluation order, and notes."""
 
     text: str
     value_text: str
     cells: tuple[PlannedCell, ...]
     state: str = "is now"
+    notes: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """Return the plan as lines of text: the value, then a line for each cell, with the reasons below it."""
@@ -69,7 +65,7 @@ class Plan:
             lines += [f"      not by {reason}" for reason in planned.passed_over]
         if not self.cells:
             lines.append("  reads nothing that could change")
-        return lines
+        return [*lines, *(f"  {note}" for note in self.notes)]
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -91,13 +87,16 @@ def describe(cell: Cell) -> str:
         case ListItem():
             return f"{cell.name}: item {cell.index} of a list"
         case Slot():
-            return f"{cell.name}: slot of a {short_class_name(type(cell.owner))}"
+            kind = cell.owner if static.is_a(cell.owner, type) else type(cell.owner)  # before there is an instance
+            return f"{cell.name}: slot of a {short_class_name(kind)}"
         case Local():
             return f"{cell.name}: local of {cell.owner.code.co_qualname}"
         case Frame():
             return f"{cell.name}: a call of {cell.owner.code.co_qualname}, until it ends"
         case Calls():
             return f"{cell.name}: calls of {cell.owner.__qualname__}"
+        case Instances():
+            return f"{cell.name}: {_instances_words(cell)} of instances of {static.qualified_name(cell.owner)}"
         case Closure():
             return f"{cell.name}: variable that functions share"
         case Opaque():
@@ -119,6 +118,12 @@ def _item_words(cell: DictItem) -> str:
 
 def _attributes_words(cell: Attributes) -> str:
     return f"its attributes, now {dict.__len__(cell.owner):,}"
+
+
+def _instances_words(cell: Instances) -> str:
+    if cell.whole:
+        return "attributes"
+    return f"attribute{'s' if len(cell.names) > 1 else ''} {', '.join(map(text_of, cell.names))}"
 
 
 def choose(cell: Cell, mechanisms: Sequence[Mechanism]) -> Iterator[PlannedCell]:
@@ -156,39 +161,6 @@ def plan_for(text: str, reading: Reading, mechanisms: Sequence[Mechanism]) -> Pl
     cells = tuple(next(choose(cell, mechanisms)) for cell in cells_of(reading))
     value = text_of(reading.value) if reading.absent_because is None else f"absent ({reading.absent_because})"
     return Plan(text, value, cells)
-
-
-def plan_for_many(
-    expression: WatchExpression,
-    scope: WideScope,
-    depth: int | str,
-    mechanisms: Sequence[Mechanism],
-    *,
-    allow_calls: bool,
-) -> Plan:
-    """Return the plan for an expression in a scope that stands for many, as far as it is known before there is one.
-
-    Raises:
-        Refused: a cell has no mechanism, or the scope is none.
-    """
-    cells: dict[Cell, None] = {}
-
-    def look(cell: Cell) -> Any:
-        cells.setdefault(cell)
-        return present(cell)
-
-    function = scope.subject(look)
-    title = scope.title
-    if function is ABSENT:
-        title += ", which is not there yet"
-    else:
-        cells[Calls(expression.text, function)] = None
-        call = FutureCall(function)
-        reading = read(expression, call, depth=depth, allow_calls=allow_calls)
-        cells.update(dict.fromkeys(reading.cells))
-        for name in expression.root_names():  # those behind the first local, at which evaluating ends
-            call.find(name, look)
-    return Plan(expression.text, title, tuple(next(choose(cell, mechanisms)) for cell in cells), state="is read in")
 
 
 def cells_of(reading: Reading) -> tuple[Cell, ...]:

@@ -11,25 +11,25 @@ import atexit
 import dataclasses
 import os
 from _thread import RLock
-from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from stopwhen import accessing, actions, deltas, env, frames, hits, location, values
+from stopwhen import accessing, actions, deltas, env, hits, location, values
 from stopwhen.accessing import ArmedAccesses
 from stopwhen.acting import Acting, DueHit, Own, Raise
 from stopwhen.activation import Activation, Family, Seen, seen_of
 from stopwhen.arming import ArmedCells
-from stopwhen.cells import Frame, Layout, Local
+from stopwhen.cells import Layout, Local
 from stopwhen.dependencies import Reading, read
 from stopwhen.errors import StopwhenError
-from stopwhen.event import Called, Ended, Event, Rebound, Relaid
+from stopwhen.event import Ended, Event, Rebound, Relaid
 from stopwhen.expression import parse
+from stopwhen.families import Families, Host, plan_for_many
 from stopwhen.hit import Hit
 from stopwhen.mechanisms import all_mechanisms, chosen
-from stopwhen.mechanisms.native import events_of
+from stopwhen.mechanisms.native import cell_of, events_of
 from stopwhen.mechanisms.recheck import Recheck
 from stopwhen.missed import Missed, is_own_failure
-from stopwhen.plan import Plan, cells_of, plan_for, plan_for_many
+from stopwhen.plan import Plan, cells_of, plan_for
 from stopwhen.rules import HitCondition, Rules, action_of, condition_of, depth_of, patterns_of
 from stopwhen.scope import FrameScope, NoScope, Scope
 from stopwhen.stopping import Step
@@ -48,6 +48,10 @@ if TYPE_CHECKING:
     from stopwhen.mechanisms import Mechanism
 
 
+PATIENCE = 1.0
+"""For how many seconds a thread of the program waits until another has processed what both have written."""
+
+
 class Session:
     """All watchpoints of this process."""
 
@@ -64,6 +68,9 @@ class Session:
         self._unsettled = False  # something may be half done, for want of memory: see _settle()
         self._calls = _Calls()
         self._acting = Acting(actions.Output(), self.absorb, self._fail)
+        self._families = Families(
+            Host(self._armed, self._begin, self._past, self._read, self._consider, self._consider_already)
+        )
         self._pid = os.getpid()
         if env.core is not None:
             env.core.open(self._drain, ABSENT, location.FOLDER)
@@ -144,7 +151,7 @@ class Session:
                 self._usable(),
             )
             try:
-                self._arm(watchpoint)
+                true_already = self._arm(watchpoint)
                 self._watchpoints[watchpoint.number] = watchpoint
                 self._next_number += 1
             except StopwhenError:
@@ -152,7 +159,7 @@ class Session:
             except BaseException:
                 self._unsettled = True
                 raise
-            due = [self._already(one, armed_by) for one in watchpoint.activations.values() if one.seen.truth]
+            due = [self._already(watchpoint, armed_by) for _ in range(true_already)]
         raised = self._acting.run([one for one in due if one is not None])
         if raised is not None:
             raise raised.error
@@ -191,7 +198,9 @@ class Session:
         """Return how `text` would be watched, without arming anything. Arguments and errors as for `watch`."""
         expression, where = parse(text), resolve(scope)
         if isinstance(where, WideScope):
-            return plan_for_many(expression, where, depth_of(depth), self._usable(), allow_calls=allow_calls)
+            return plan_for_many(
+                *(expression, where, depth_of(depth), self._usable()), access=access, allow_calls=allow_calls
+            )
         content = accessing.depth_of_content(access, depth_of(depth))
         reading = read(expression, where, depth=content, allow_calls=allow_calls)
         return accessing.with_accesses(plan_for(text, reading, self._usable()), access, reading, depth)
@@ -205,7 +214,8 @@ class Session:
             activation = next(reversed(watchpoint.activations.values()), None)
             if family is not None:
                 cells = family.cells if activation is None else (*family.cells, *activation.cells)
-                return Plan(text, family.title, self._armed.planned(cells), state="is read in")
+                planned = (*self._armed.planned(cells), *self._families.planned_parts(family))
+                return Plan(text, family.title, planned, state="is read in")
             if activation is None:
                 return Plan(text, "not watched any more", ())
             seen = activation.seen
@@ -276,24 +286,24 @@ class Session:
     def _usable(self) -> tuple[Mechanism, ...]:
         return chosen(self._mechanisms)
 
-    def _arm(self, watchpoint: Watchpoint) -> None:
-        """Read and plan `watchpoint`, and arm all its cells or none."""
+    def _arm(self, watchpoint: Watchpoint) -> int:
+        """Read and plan `watchpoint`, and arm all its cells or none; return in how many places it is true already."""
         scope = watchpoint.scope
         if not isinstance(scope, WideScope):
             activation = self._begin(watchpoint, scope, scope)
             if isinstance(scope, FrameScope) and not _reads_local(activation.seen.reading):
                 scope.let_go()
-            return
+            return int(activation.seen.truth)
         watchpoint.family = Family(watchpoint, scope)
         try:
-            self._look_up(watchpoint.family, {})
+            return self._families.begin(watchpoint.family)
         except BaseException:
             self._disarm(watchpoint)
             raise
 
     def _begin(self, watchpoint: Watchpoint, key: object, scope: Scope, span: tuple[Cell, ...] = ()) -> Activation:
         """Read the expression of `watchpoint` in `scope`, and arm all cells that it reads there or none."""
-        reading = self._read(watchpoint, scope)
+        reading = self._read(watchpoint, scope, None, {})
         activation = Activation(watchpoint, key, scope, seen_of(reading, watchpoint.access), span)
         self._armed.add(activation, activation.cells)
         try:
@@ -325,7 +335,7 @@ class Session:
         for activation in activations:
             self._let_go(activation)
         if watchpoint.family is not None:
-            self._armed.drop(watchpoint.family, watchpoint.family.cells)
+            self._families.end(watchpoint.family)
             watchpoint.family = None
 
     def _disarm_surely(self, watchpoint: Watchpoint) -> None:
@@ -333,36 +343,6 @@ class Session:
             self._disarm(watchpoint)
         except MemoryError:
             self._unsettled = True  # what is left of it goes with the next event or call
-
-    # Scopes that stand for many.
-
-    def _look_up(self, family: Family, past: Mapping[Cell, Any]) -> None:
-        """Find what the scope stands for now, watch its calls to come and those that run already."""
-        function, cells = family.look_up(past)
-        self._armed.replace(family, family.cells, cells)
-        is_new = function is not family.function
-        family.function, family.cells = function, cells
-        if is_new and isinstance(function, FunctionType):
-            for frame in frames.of_function(function):
-                self._begin_call(family, frame)
-
-    def _begin_call(self, family: Family, frame: FrameType) -> Activation | None:
-        """Watch in a call that runs in `frame`; None when it is watched already."""
-        watchpoint, ref = family.watchpoint, frames.ref(frame)
-        if ref in watchpoint.activations:
-            return None
-        return self._begin(watchpoint, ref, FrameScope(frame), (Frame(watchpoint.expression.text, ref),))
-
-    def _hear(self, family: Family, event: Event) -> None:
-        """Take an event of a cell that says what the scope stands for, or of a call."""
-        if not isinstance(event.delta, Called):
-            self._look_up(family, self._past(event))
-        elif event.frame is not None:
-            activation = self._begin_call(family, event.frame)
-            if activation is not None and activation.seen.truth and not event.own:
-                due = self._already(activation, event.frame)
-                if due is not None:
-                    self._acting.add(event.thread_id, due)
 
     # After something was missed or left half done, for want of memory as a rule.
 
@@ -433,8 +413,13 @@ class Session:
 
     def _handle_records(self, *, by_event: bool) -> Step | Raise | bool:
         try:
-            self._take_records()
-            due = self._take_due()
+            if not self._lock.acquire(timeout=PATIENCE if by_event else -1):
+                return False  # who has it may wait for a lock that this thread holds: it takes the records
+            try:
+                self._take_records()
+                due = self._take_due()
+            finally:
+                self._lock.release()
             return (self._acting.begin(due, by_event=True) if by_event else self._acting.run(due)) or self._unsettled
         except BaseException as error:
             self._unsettled = True
@@ -454,7 +439,7 @@ class Session:
             tokens, others = ((), False) if self._calls else env.core.take_missed()
             if tokens or others:
                 self._unsettled = True
-                cells = [token.cell for token in tokens]
+                cells = [cell_of(token) for token in tokens]
                 self._missed.add(
                     [one.watchpoint.expression.text for cell in cells for one in self._armed.readers(cell)]
                 )
@@ -491,7 +476,7 @@ class Session:
             try:
                 while self._waiting:
                     event = self._waiting.pop()
-                    for reader in self._armed.readers(event.cell):
+                    for reader in self._armed.readers(event.heard_by or event.cell):
                         if reader.is_live:  # what ran for those before it may have ended it
                             self._tell(reader, event)
             finally:
@@ -504,7 +489,7 @@ class Session:
         watchpoint = reader.watchpoint
         try:
             if isinstance(reader, Family):
-                self._hear(reader, event)
+                self._families.hear(reader, event)
             elif isinstance(event.delta, Ended):
                 self._end(reader)
             else:
@@ -533,7 +518,7 @@ class Session:
             if access is AccessType.CHANGE and not deltas.is_change_of(seen.reading.value, event.cell, event.delta):
                 return seen, False
             return Seen(seen.reading, text=text_of(seen.reading.value)), True
-        reading = self._read(watchpoint, activation.scope, event)
+        reading = self._read(watchpoint, activation.scope, event, {})
         if not activation.is_live:  # a call that the user allows has ended it
             return seen, False
         new = seen_of(reading, access)
@@ -550,22 +535,29 @@ class Session:
         equal = values.same_structure if reading.fresh and seen.reading.fresh else values.same
         return new, not equal(seen.reading.value, reading.value)
 
-    def _past(self, event: Event | None = None) -> dict[Cell, Any]:
+    def _past(self, event: Event | None) -> dict[Cell, Any]:
         """Return what cells held before the events that wait, and right after `event`."""
         past = self._waiting.past()
         if event is not None and isinstance(event.delta, Rebound | Relaid):
             past[event.cell] = event.delta.new
         return past
 
-    def _read(self, watchpoint: Watchpoint, scope: Scope, event: Event | None = None) -> Reading:
-        """Read an expression as it was right after `event`, before those that wait or arrive while it is read."""
+    def _read(self, watchpoint: Watchpoint, scope: Scope, event: Event | None, past: Mapping[Cell, Any]) -> Reading:
+        """Read an expression as it was right after `event`, before those that wait or arrive while it is read.
+
+        Args:
+            watchpoint: whose expression.
+            scope: where.
+            event: None for the present.
+            past: what cells held, where it is not that.
+        """
         while True:
             reading = read(
                 watchpoint.expression,
                 scope,
                 depth=accessing.depth_of_content(watchpoint.access, watchpoint.depth),
                 allow_calls=watchpoint.allow_calls,
-                past=self._past(event),
+                past={**self._past(event), **past},
             )
             records = () if env.core is None else env.core.take()
             if not records:
@@ -589,9 +581,14 @@ class Session:
         if due is not None:
             self._acting.add(event.thread_id, due)
 
-    def _already(self, activation: Activation, armed_by: FrameType | None) -> DueHit | None:
+    def _consider_already(self, watchpoint: Watchpoint, event: Event) -> None:
+        """Consider the hit of an expression that is true from the beginning of a call, or of an instance."""
+        due = self._already(watchpoint, event.frame)
+        if due is not None:
+            self._acting.add(event.thread_id, due)
+
+    def _already(self, watchpoint: Watchpoint, armed_by: FrameType | None) -> DueHit | None:
         """Consider the hit of an expression that is true when it is armed."""
-        watchpoint = activation.watchpoint
         hit, frame = hits.already(watchpoint, armed_by)
         if not self._acting.expression_holds(watchpoint, hit.old, hit.new, frame) or not self._acting.callable_holds(
             watchpoint, hit

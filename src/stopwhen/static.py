@@ -17,6 +17,7 @@ _is_subclass = _slots_of_type["__subclasscheck__"]
 _flags_of = _slots_of_type["__flags__"].__get__
 _dictoffset_of = _slots_of_type["__dictoffset__"].__get__
 _name_of = _slots_of_type["__name__"].__get__
+_qualified_name_of = _slots_of_type["__qualname__"].__get__
 
 _name_of_member = types.MemberDescriptorType.__dict__["__name__"].__get__
 _namespace_of = _slots_of_type["__dict__"].__get__(types.ModuleType)["__dict__"].__get__
@@ -55,6 +56,12 @@ def type_dict(kind: type) -> dict[str, Any]:
     # A mapping proxy refers to nothing but its mapping.
     real: dict[str, Any] = gc.get_referents(_proxy_of(kind))[0]
     return real
+
+
+def qualified_name(value: Any) -> str:
+    """Return the qualified name of a function or class, for messages."""
+    name: str = _qualified_name_of(value) if is_a(value, type) else value.__qualname__
+    return name
 
 
 def class_name(kind: type) -> str:

@@ -1,12 +1,13 @@
-"""The scopes that stand for many, such as every call of a function; and what users may give for a scope."""
+"""The scopes that stand for many, the calls of a function or instances of a class; and what users may give for one."""
 
 from __future__ import annotations
 
 import builtins
 import functools
+import sys
 import types
 from types import FunctionType, MethodType, ModuleType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 from stopwhen import static
 from stopwhen.cells import Closure, DictItem, Local
@@ -24,32 +25,37 @@ _WITH_FUNCTION = static.TypeSet(MethodType, classmethod, staticmethod)
 _PARTIAL = static.TypeSet(functools.partial, functools.partialmethod)
 
 
+Subject: TypeAlias = FunctionType | type
+"""What a wide scope is about."""
+
+
 class WideScope:
-    """Every call of a function, given by itself or by a name, `pkg.mod:func`, which may be pending."""
+    """Every call of a function, every instance of a class: given by itself or by a name that may be pending."""
 
     def __init__(self, given: Any) -> None:
         self._imported = Imported()
         self._module = ""
         self._path: tuple[str, ...] = ()
-        self._subject: FunctionType | None = None
+        self._subject: Subject | None = None
         if type(given) is str:
             self._name = given
             self._module, _, path = given.partition(":")
             self._path = tuple(path.split("."))
         else:
-            self._subject = _function_of(given, text_of(given))
-            self._name = self._subject.__qualname__
+            self._subject = _subject_of(given, text_of(given))
+            self._name = static.qualified_name(self._subject)
 
-    @property
-    def title(self) -> str:
-        """Say what it stands for."""
-        return f"every call of {self._name}"
+    def title(self, subject: Subject | Absent) -> str:
+        """Say what it stands for, when that is its subject."""
+        if subject is ABSENT:
+            return f"{self._name}, which is not there yet"
+        return f"every {'call' if type(subject) is FunctionType else 'instance'} of {self._name}"
 
-    def subject(self, look: Look) -> FunctionType | Absent:
-        """Return the function, or `ABSENT` while there is none; every cell that has a say is consulted through `look`.
+    def subject(self, look: Look) -> Subject | Absent:
+        """Return the function or class, `ABSENT` for none; every cell that has a say is consulted through `look`.
 
         Raises:
-            Refused: what is there is no function of Python code.
+            Refused: what is there is neither a function of Python code nor a class of the program's.
         """
         if self._subject is not None:
             return self._subject
@@ -58,7 +64,7 @@ class WideScope:
             if value is ABSENT or value is None:
                 return ABSENT
             value = self._member(value, part, look)
-        return ABSENT if value is ABSENT else _function_of(value, self._name)
+        return ABSENT if value is ABSENT else _subject_of(value, self._name)
 
     def _member(self, owner: Any, name: str, look: Look) -> Any:
         """Return what a module or class has under `name`, not bound, or `ABSENT`."""
@@ -101,6 +107,48 @@ class FutureCall:
         return find_in(self._modules, name, look)
 
 
+class InstanceScope:
+    """One instance of a class, as `self`; then the module in which the class was made, and builtins."""
+
+    def __init__(self, instance: Any, made_in: type) -> None:
+        self._instance = instance
+        name = static.entry(made_in, "__module__")
+        module = sys.modules.get(name) if type(name) is str else None
+        self._modules = (
+            *((static.module_dict(module),) if module is not None and static.is_a(module, ModuleType) else ()),
+            static.module_dict(builtins),
+        )
+
+    @property
+    def title(self) -> str:
+        """Say of what."""
+        return f"an instance of {static.class_name(type(self._instance))}"
+
+    def find(self, name: str, look: Look) -> Any:
+        """Return the value of `name`."""
+        return self._instance if name == "self" else find_in(self._modules, name, look)
+
+    def is_shared(self, owner: Any) -> bool:
+        """Tell whether `owner` is the same for all instances: a class of theirs, its namespace, or that of a module."""
+        if any(owner is namespace for namespace in (*self._modules, sys.modules)):
+            return True
+        return any(owner is base or owner is static.type_dict(base) for base in static.mro(type(self._instance)))
+
+
+def _subject_of(value: Any, name: str) -> Subject:
+    """Return the class that `value` is, or the function that it is or wraps.
+
+    Raises:
+        Refused: there is none.
+    """
+    if not static.is_a(value, type):
+        return _function_of(value, name)
+    if not static.is_mutable(value):
+        _refuse(name, "it is a builtin class, whose instances are everywhere", "name a class of the program's")
+    cls: type = value
+    return cls
+
+
 def _function_of(value: Any, name: str) -> FunctionType:
     """Return the function of Python code that `value` is or wraps.
 
@@ -133,8 +181,6 @@ def _wrapped_by(value: Any) -> Any:
 def _reason_against(value: Any) -> tuple[str, str | None]:
     """Say why `value` is no scope, and what to name instead."""
     kind = type(value)
-    if static.is_a(value, type):
-        return "classes are no scopes in this version", "name a function or method"
     if kind in _IN_C:
         return "it is written in C, and has no locals", None
     if kind in _PARTIAL:
@@ -165,7 +211,9 @@ def resolve(given: Any) -> Scope | WideScope:
     if type(given) is str:
         module, colon, path = given.partition(":")
         if not all(part.isidentifier() for part in (*module.split("."), *(path.split(".") if colon else ()))):
-            _refuse(given, "it is no name of one", "name a module: pkg.mod, or a function in one: pkg.mod:func")
+            _refuse(
+                given, "it is no name of one", "name a module: pkg.mod, or a function or class in one: pkg.mod:func"
+            )
         if colon:
             return WideScope(given)
         return ModuleScope(given) if given != "__main__" else MainScope()

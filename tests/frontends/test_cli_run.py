@@ -12,6 +12,7 @@ import sys
 import pytest
 
 from helpers import SOURCE, run_program, run_python
+from stopwhen import env
 
 APP = """
     total = 0
@@ -162,6 +163,45 @@ def test_every_call_of_a_function_is_a_scope():
     ]
 
 
+needs_class_scope = pytest.mark.skipif(env.core is None or not env.HAS_DICT_WATCHERS, reason="needs dict watchers")
+
+INSTANCES = """
+    class Account:
+        def __init__(self, balance):
+            self.balance = balance
+
+    class Savings(Account):
+        pass
+
+    one = Savings(5)
+    one.balance = 7
+    print(one.balance)
+"""
+
+
+@needs_class_scope
+def test_every_instance_of_a_class_is_a_scope():
+    """Each is `self`; subclasses count."""
+    words = ["--action", "log", "--changes", "self.balance", "--scope", "__main__:Account"]
+    found = run_program(INSTANCES, stopwhen=words)
+    assert (found.stdout, found.status) == ("7\n", 0)
+    changes = [line.strip() for line in found.stderr.splitlines() if line.startswith("  self.balance ")]
+    assert changes == ["self.balance  bound to 5", "self.balance  5 -> 7"]
+
+
+@needs_class_scope
+def test_explain_tells_of_instances_to_come(tmp_path):
+    """What is watched of each, and what they share; a builtin class is refused."""
+    (tmp_path / "bank.py").write_text("class Account:\n    rate = 1\n")
+    found = stopwhen("explain", "--scope", "bank:Account", "self.balance * self.rate", cwd=tmp_path)
+    assert found.status == 0
+    assert "is read in  every instance of bank:Account" in found.stdout
+    assert "attributes 'balance', 'rate' of instances of Account" in found.stdout
+    refused = stopwhen("explain", "--scope", "builtins:list", "len(self)", cwd=tmp_path)
+    assert (refused.stdout, refused.status) == ("", 2)
+    assert "[scope-kind]" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
@@ -171,13 +211,17 @@ def test_every_call_of_a_function_is_a_scope():
             "read in every call of __main__:Shop.total, and had a value in none",
         ),
         (("x", "--scope", "__main__:unusd"), "there is no 'unusd' in __main__; did you mean 'unused'?"),
+        pytest.param(
+            *(("self.x", "--scope", "__main__:Shop"), "in every instance of __main__:Shop, and had a value in none"),
+            marks=needs_class_scope,
+        ),
         (("x", "--scope", "__main__:Shop.totl"), "there is no 'totl' in __main__; did you mean 'total'?"),
     ],
 )
 def test_what_no_call_had_is_told_at_the_end(words, hint):
     """With how far it came: no such function, no call, or no such name in one."""
     found = run_program(CALLS, stopwhen=["--action", "log", "--changes", *words])
-    assert found.stderr.startswith("stopwhen: x was never there [never-there]\n  hint: ")
+    assert found.stderr.startswith(f"stopwhen: {words[0]} was never there [never-there]\n  hint: ")
     assert found.stderr.endswith(f"{hint}\n")
 
 

@@ -311,6 +311,62 @@ def test_ten_thousand_calls_are_no_burden_for_code_that_runs(monkeypatch):
     assert env.core.armed() == 0
 
 
+class Boxed:
+    def __init__(self):
+        self.value = 0
+        self.items = [self]
+
+
+def make_boxes(count):
+    for number in range(count):
+        box = Boxed()
+        box.value = number
+        box.items.append(number)
+        del box
+
+
+needs_class_scope = pytest.mark.skipif(env.core is None or not env.HAS_DICT_WATCHERS, reason="needs dict watchers")
+
+
+@needs_class_scope
+@pytest.mark.parametrize("expression", ["self.value", "len(self.items)", "self.items", "self"])
+def test_instances_that_came_and_went_leave_nothing(monkeypatch, expression):
+    """Not a block of memory each, in a cycle with what is watched or not."""
+    monkeypatch.delenv("STOPWHEN_MECHANISM", raising=False)
+    with stopwhen.changes(expression, scope=Boxed, action="count") as watchpoint:
+        watchpoint.kept = collections.deque(maxlen=20)
+        make_boxes(2 * ROUNDS)
+        before, references = blocks(), sys.getrefcount(Boxed)
+        make_boxes(ROUNDS)
+        assert blocks() - before < MOST_BLOCKS
+        assert sys.getrefcount(Boxed) == references
+        assert env.core.instances(watchpoint.family.cell) == []
+
+
+@needs_class_scope
+@pytest.mark.parametrize("expression", ["self.value", "len(self.items)"])
+def test_arming_and_disarming_a_class_leaks_nothing(monkeypatch, expression):
+    """With instances that live on, and subclasses."""
+    monkeypatch.delenv("STOPWHEN_MECHANISM", raising=False)
+
+    class Sub(Boxed):
+        pass
+
+    boxes = [Boxed(), Sub()]
+
+    def arm_and_disarm(count):
+        for _ in range(count):
+            stopwhen.changes(expression, scope=Boxed, action="count").remove()
+
+    arm_and_disarm(ROUNDS // 4)
+    before = blocks()
+    references = [sys.getrefcount(one) for one in (*boxes, Boxed, Sub)]
+    arm_and_disarm(ROUNDS)
+    assert blocks() - before < MOST_BLOCKS
+    assert [sys.getrefcount(one) for one in (*boxes, Boxed, Sub)] == references
+    assert len(session.current()._armed) == 0
+
+
 def test_a_shared_variable_is_let_go_of(mechanism):
     """The cell object of a closure is a thing of the program's as well."""
     value = Plain()

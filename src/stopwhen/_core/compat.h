@@ -10,6 +10,10 @@
 #define HAS_MONITORING (PY_VERSION_HEX >= 0x030C0000)
 #define HAS_DICT_WATCHERS (PY_VERSION_HEX >= 0x030C0000)
 #define HAS_DICT_VERSIONS (PY_VERSION_HEX < 0x030C0000)
+/* The interpreter gives a new object its attributes only once its memory has been had: not to be touched before. */
+#define ATTRIBUTES_COME_LATER (PY_VERSION_HEX < 0x030D0000)
+/* A list of a subclass gives its memory back without tp_free. */
+#define LISTS_FREE_THEMSELVES (PY_VERSION_HEX >= 0x030F0000)
 #define HAS_FRAME_LOCALS_PROXY (PY_VERSION_HEX >= 0x030D0000)
 
 #if PY_VERSION_HEX < 0x030D0000
@@ -21,6 +25,19 @@
 #define PyUnstable_Code_SetExtra _PyCode_SetExtra
 #define PyUnstable_Eval_RequestCodeExtraIndex _PyEval_RequestCodeExtraIndex
 #endif
+
+/* Return what a weak reference refers to, new; NULL without an exception when that is gone. */
+static inline PyObject *
+compat_referent(PyObject *reference)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    PyObject *object;
+    return PyWeakref_GetRef(reference, &object) == 1 ? object : NULL;
+#else
+    PyObject *object = PyWeakref_GET_OBJECT(reference);
+    return object == Py_None ? NULL : Py_NewRef(object);
+#endif
+}
 
 /* A pending exception, taken before a callback does anything that could set one and put back last. */
 typedef struct {

@@ -3,14 +3,16 @@
  * I1. A check owns a reference to every object in its snapshot, so an equal pointer is an equal object.
  * I2. `check_changed` only compares; `check_report` notes the difference and takes the new snapshot, in this order, so
  *     that nothing that happens while noting is lost.
- * I3. `armed` is set exactly while the check stands in state->checks, or with the checks of its frame; or did until a
- *     change of it was missed for want of memory (`suspended`): its snapshot may be wrong then, and so would be the blame
+ * I3. `armed` is set exactly while the check stands in state->checks, with the checks of its frame, or in the crowd; or did
+ *     until a change of it was missed for want of memory (`suspended`): its snapshot may be wrong then, and so would be the blame
  *     for the difference, so that it is compared no more until the session arms it anew.
  */
 #include "content.h"
 
 #include "codeinfo.h"
+#include "crowd.h"
 #include "frames.h"
+#include "instances.h"
 #include "keys.h"
 #include "large.h"
 #include "layout.h"
@@ -473,6 +475,18 @@ keep_items(Check *check, PyObject *content)
 
 /* ---- noting a difference ---- */
 
+/* Put a change of the check's cell at the end of the queue. Steals `data`, which may be NULL after an error. */
+int
+check_note(CoreState *state, Check *check, DeltaKind kind, PyObject *data, const Blame *blame)
+{
+#if HAS_DICT_WATCHERS
+    if (check->part != NULL) {
+        return parts_note(state, check->part, check->token, check->owner, kind, data, blame);
+    }
+#endif
+    return events_note(state, check->token, kind, data, blame);
+}
+
 /* Note which items of a sequence gave way to others, and keep those as the snapshot. */
 int
 check_report_items(CoreState *state, Check *check, const Blame *blame, PyObject *const *now, Py_ssize_t length)
@@ -495,7 +509,7 @@ check_report_items(CoreState *state, Check *check, const Blame *blame, PyObject 
                                    snapshot_tuple(now + start, inserted), length);
     /* The tuple keeps the new items, should the owner lose them while old ones are dropped. */
     Py_XINCREF(data);
-    int result = events_note(state, check->token, DELTA_SPLICED, data, blame);
+    int result = check_note(state, check, DELTA_SPLICED, data, blame);
     if (data != NULL && check_splice_items(check, start, removed, now + start, inserted) < 0) {
         result = -1;
     }
@@ -518,7 +532,7 @@ report_bytes(CoreState *state, Check *check, const Blame *blame, const char *now
     }
     PyObject *data = Py_BuildValue("ny#y#n", start, old + start, check->raw_length - start - tail, now + start,
                                    length - start - tail, length);
-    int result = events_note(state, check->token, DELTA_SPLICED, data, blame);
+    int result = check_note(state, check, DELTA_SPLICED, data, blame);
     return check_keep_raw(check, now, length) < 0 ? -1 : result;
 }
 
@@ -532,7 +546,7 @@ report_result(CoreState *state, Check *check, const Blame *blame)
     PyErr_Clear();
     int is_known = now != NULL && check->seen != NULL;
     PyObject *data = is_known ? PyTuple_Pack(2, check->seen, now) : Py_NewRef(Py_None);
-    int result = events_note(state, check->token, is_known ? DELTA_WHOLE : DELTA_UNKNOWN, data, blame);
+    int result = check_note(state, check, is_known ? DELTA_WHOLE : DELTA_UNKNOWN, data, blame);
     Py_XSETREF(check->seen, now);
     return result;
 }
@@ -545,7 +559,7 @@ report_layout(CoreState *state, Check *check, const Blame *blame)
         return -1;
     }
     PyObject *data = PyTuple_Pack(2, check->seen, now);
-    int result = events_note(state, check->token, DELTA_REBOUND, data, blame);
+    int result = check_note(state, check, DELTA_REBOUND, data, blame);
     Py_SETREF(check->seen, now);
     return result;
 }
@@ -571,7 +585,7 @@ report_whole(CoreState *state, Check *check, const Blame *blame)
         return -1;
     }
     PyObject *data = Py_BuildValue("NO", snapshot_list(check->items, check->length), content);
-    int result = events_note(state, check->token, DELTA_WHOLE, data, blame);
+    int result = check_note(state, check, DELTA_WHOLE, data, blame);
     if (keep_items(check, content) < 0 ||
         (check->kind == CHECK_SET &&
          check_keep_raw(check, ((PySetObject *)check->owner)->table, set_table_size(check->owner)) < 0)) {
@@ -587,7 +601,7 @@ report_one(CoreState *state, Check *check, const Blame *blame)
     PyObject *now = read_one(check); /* Owned, NULL for absent. */
     PyObject *data =
         Py_BuildValue("OO", check->seen == NULL ? state->absent : check->seen, now == NULL ? state->absent : now);
-    int result = events_note(state, check->token, DELTA_REBOUND, data, blame);
+    int result = check_note(state, check, DELTA_REBOUND, data, blame);
     Py_XSETREF(check->seen, now);
     return result;
 }
@@ -627,7 +641,7 @@ check_report(CoreState *state, Check *check, const Blame *blame)
         return report_links(state, check, blame);
     case CHECK_CALL:
         check->found = 0;
-        return events_note(state, check->token, DELTA_UNKNOWN, Py_NewRef(Py_None), blame);
+        return check_note(state, check, DELTA_UNKNOWN, Py_NewRef(Py_None), blame);
     default:
         return report_one(state, check, blame);
     }
@@ -638,7 +652,7 @@ int
 check_note_end(CoreState *state, Check *check, const Blame *blame)
 {
     assert(check_is_of_frame(check));
-    return events_note(state, check->token, DELTA_ENDED, Py_NewRef(Py_None), blame);
+    return check_note(state, check, DELTA_ENDED, Py_NewRef(Py_None), blame);
 }
 
 static int
@@ -832,6 +846,9 @@ count_local_check_less(Check *check)
 static int
 add_to_list(Check *check)
 {
+    if (check_is_of_crowd(check)) {
+        return crowd_add(check->state, check);
+    }
     if (!check_is_of_frame(check)) {
         return recheck_add(check->state, check);
     }
@@ -866,6 +883,10 @@ disarm(Check *check)
         return;
     }
     check->armed = 0;
+    if (check_is_of_crowd(check)) {
+        crowd_remove(check->state, check); /* I3 */
+        return;
+    }
     large_weigh(check->state, check);
     if (!check->suspended) {
         take_from_list(check);
@@ -909,7 +930,7 @@ check_arm(PyObject *object, PyObject *Py_UNUSED(unused))
         return NULL;
     }
     self->armed = added == 0; /* I3 */
-    if (self->armed) {
+    if (self->armed && !check_is_of_crowd(self)) {
         large_weigh(self->state, self);
     }
     Py_RETURN_NONE;
@@ -946,7 +967,9 @@ check_traverse(PyObject *object, visitproc visit, void *arg)
 {
     Check *self = (Check *)object;
     Py_VISIT(Py_TYPE(self));
-    Py_VISIT(self->owner);
+    if (!self->borrows_owner) {
+        Py_VISIT(self->owner);
+    }
     Py_VISIT(self->extra);
     Py_VISIT(self->token);
     Py_VISIT(self->seen);
@@ -963,6 +986,9 @@ check_clear(PyObject *object)
     Check *self = (Check *)object;
     disarm(self);
     forget(self);
+    if (self->borrows_owner) {
+        self->owner = NULL;
+    }
     Py_CLEAR(self->owner);
     Py_CLEAR(self->extra);
     Py_CLEAR(self->token);
@@ -977,6 +1003,32 @@ check_dealloc(PyObject *object)
     (void)check_clear(object);
     type->tp_free(object);
     Py_DECREF(type);
+}
+
+/* Let a check that is not armed be that of `part`. Where the owner is `object` itself, that is not kept alive. */
+void
+check_belong(PyObject *check, Part *part, PyObject *object)
+{
+    Check *self = (Check *)check;
+    assert(!self->armed && self->part == NULL);
+    self->part = part;
+    if (self->owner == object) {
+        self->borrows_owner = 1;
+        Py_DECREF(object); /* Not the last reference: it is alive, or nobody would speak of it. */
+    }
+}
+
+int
+check_is_like(PyObject *one, PyObject *other)
+{
+    const Check *left = (const Check *)one;
+    const Check *right = (const Check *)other;
+    if (left->kind != right->kind || left->owner != right->owner || left->index != right->index) {
+        return 0;
+    }
+    return left->extra == right->extra ||
+           (left->kind == CHECK_DICT_ITEM && PyObject_RichCompareBool(left->extra, right->extra, Py_EQ) == 1) ||
+           left->kind == CHECK_LIST_ITEM;
 }
 
 static PyMethodDef check_methods[] = {

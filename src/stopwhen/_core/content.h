@@ -31,7 +31,9 @@ struct Check {
     int armed;
     int suspended;
     CoreState *state;     /* Borrowed; outlives every armed check, which session.close() takes off. */
-    PyObject *owner;      /* Owned. */
+    PyObject *owner;      /* Owned, unless `borrows_owner`. */
+    int borrows_owner;    /* It is the instance that the check is a part of, which outlives it. */
+    Part *part;           /* Borrowed: instances.c; NULL for none. */
     PyObject *extra;      /* Owned; None where the kind needs nothing. */
     PyObject *token;      /* Owned. What records of this check carry. */
     Py_ssize_t index;     /* Of CHECK_LIST_ITEM and CHECK_LOCAL. */
@@ -54,10 +56,19 @@ struct Check {
     int is_counted;       /* In state->large_count. */
     const void *memory;   /* Never followed: a set's table as it was, or where memory begins, */
     Py_ssize_t fill;      /* and how much of the table is used, or how far the memory reaches, in bytes. */
+    Check *next_of_owner; /* crowd.c */
+    Py_ssize_t place_in_crowd;
 };
 
 /* From which cost on a content is compared whole only now and then. */
 #define LARGE 8192
+
+/* True for a check that stands in the crowd. */
+static inline int
+check_is_of_crowd(const Check *check)
+{
+    return check->part != NULL;
+}
 
 /* True for a check that stands with its frame's, not among those that any code may concern. */
 static inline int

@@ -10,86 +10,17 @@
  *     then all become unknown.
  * I5. CLONED, which an empty dict gets that takes all of another, has that other dict for its key, and no value.
  */
+#include "dictwatch.h"
+
+#include "instances.h"
 #include "keys.h"
-#include "state.h"
 
 #if HAS_DICT_WATCHERS
 
-struct WatchedDict {
-    PyObject *dict;    /* Borrowed; valid by I2. */
-    PyObject *items;   /* Owned dict: key -> list [token, current]. */
-    PyObject *content; /* Owned token of the whole content; NULL when it is not watched. */
-    int simple_keys;   /* All keys of `dict` are of exact builtin types: looking one up runs no user code. */
-};
-
-static size_t
-home_of(const CoreState *state, PyObject *dict)
+WatchedDict *
+dictwatch_find(const CoreState *state, PyObject *dict)
 {
-    return (((size_t)dict >> 4) * (size_t)0x9E3779B97F4A7C15u >> 7) & ((size_t)state->dict_capacity - 1);
-}
-
-static WatchedDict *
-find(const CoreState *state, PyObject *dict)
-{
-    if (state->dict_capacity == 0) {
-        return NULL;
-    }
-    for (size_t i = home_of(state, dict);; i = (i + 1) & ((size_t)state->dict_capacity - 1)) {
-        WatchedDict *watched = state->dicts[i];
-        if (watched == NULL || watched->dict == dict) {
-            return watched;
-        }
-    }
-}
-
-static void
-place_in_table(CoreState *state, WatchedDict *watched)
-{
-    size_t i = home_of(state, watched->dict);
-    while (state->dicts[i] != NULL) {
-        i = (i + 1) & ((size_t)state->dict_capacity - 1);
-    }
-    state->dicts[i] = watched;
-}
-
-static int
-resize_table(CoreState *state, Py_ssize_t capacity)
-{
-    WatchedDict **old = state->dicts;
-    Py_ssize_t old_capacity = state->dict_capacity;
-    WatchedDict **dicts = PyMem_Calloc((size_t)capacity, sizeof(WatchedDict *));
-    if (dicts == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    state->dicts = dicts;
-    state->dict_capacity = capacity;
-    for (Py_ssize_t i = 0; i < old_capacity; i++) {
-        if (old[i] != NULL) {
-            place_in_table(state, old[i]);
-        }
-    }
-    PyMem_Free(old);
-    return 0;
-}
-
-static void
-take_from_table(CoreState *state, WatchedDict *watched)
-{
-    size_t mask = (size_t)state->dict_capacity - 1;
-    size_t i = home_of(state, watched->dict);
-    while (state->dicts[i] != watched) {
-        assert(state->dicts[i] != NULL);
-        i = (i + 1) & mask;
-    }
-    state->dicts[i] = NULL;
-    state->dict_count--;
-    /* Entries behind it in the same run may have been displaced by it. */
-    for (i = (i + 1) & mask; state->dicts[i] != NULL; i = (i + 1) & mask) {
-        WatchedDict *displaced = state->dicts[i];
-        state->dicts[i] = NULL;
-        place_in_table(state, displaced);
-    }
+    return table_find(&state->dicts, dict);
 }
 
 static void
@@ -113,10 +44,10 @@ has_simple_keys(PyObject *dict)
     return 1;
 }
 
-/* Return what `dict` holds under `key` as a new reference, NULL for nothing; *known is 0 when only user code could tell. */
-static PyObject *
-present_value(WatchedDict *watched, PyObject *dict, PyObject *key, int *known)
+PyObject *
+dictwatch_present(WatchedDict *watched, PyObject *key, int *known)
 {
+    PyObject *dict = watched->dict;
     *known = 1;
     if (watched->simple_keys && keys_is_simple(key)) {
         PyObject *value = Py_XNewRef(PyDict_GetItemWithError(dict, key));
@@ -195,9 +126,8 @@ note_all_items(CoreState *state, WatchedDict *watched, PyObject *source, Blame *
     }
 }
 
-/* Return keys and values in turn as a new list. */
-static PyObject *
-flat_items(PyObject *dict)
+PyObject *
+dictwatch_flat_items(PyObject *dict)
 {
     PyObject *items = PyList_New(0);
     PyObject *key, *value;
@@ -216,8 +146,8 @@ note_content(CoreState *state, WatchedDict *watched, PyDict_WatchEvent event, Py
 {
     PyObject *dict = watched->dict;
     if (event == PyDict_EVENT_CLEARED || event == PyDict_EVENT_CLONED) {
-        PyObject *before = flat_items(dict);
-        PyObject *after = event == PyDict_EVENT_CLONED ? flat_items(key) : PyList_New(0); /* I5 */
+        PyObject *before = dictwatch_flat_items(dict);
+        PyObject *after = event == PyDict_EVENT_CLONED ? dictwatch_flat_items(key) : PyList_New(0); /* I5 */
         PyObject *data = before == NULL || after == NULL ? NULL : PyTuple_Pack(2, before, after);
         Py_XDECREF(before);
         Py_XDECREF(after);
@@ -225,7 +155,7 @@ note_content(CoreState *state, WatchedDict *watched, PyDict_WatchEvent event, Py
         return;
     }
     int known;
-    PyObject *old = present_value(watched, dict, key, &known);
+    PyObject *old = dictwatch_present(watched, key, &known);
     if (!known && event == PyDict_EVENT_ADDED) {
         known = 1; /* There was none under an equal key, or it would be a modification. */
     }
@@ -246,7 +176,7 @@ note_event(CoreState *state, WatchedDict *watched, PyDict_WatchEvent event, PyOb
     if (watched->content != NULL) {
         note_content(state, watched, event, key, new_value, blame);
     }
-    if (PyDict_GET_SIZE(watched->items) == 0) {
+    if (watched->items == NULL) {
         return;
     }
     if (event == PyDict_EVENT_CLEARED) {
@@ -270,24 +200,38 @@ note_event(CoreState *state, WatchedDict *watched, PyDict_WatchEvent event, PyOb
 static int
 is_of_no_interest(WatchedDict *watched, PyDict_WatchEvent event, PyObject *key)
 {
-    if (watched->content != NULL || event == PyDict_EVENT_CLEARED || event == PyDict_EVENT_CLONED) {
+    if (watched->content != NULL || instances_care(watched, event, key)) {
+        return 0;
+    }
+    if (watched->items == NULL) {
+        return 1;
+    }
+    if (event == PyDict_EVENT_CLEARED || event == PyDict_EVENT_CLONED) {
         return 0;
     }
     return keys_is_plain(key) && PyDict_GetItemWithError(watched->items, key) == NULL;
+}
+
+static void
+on_dealloc(CoreState *state, WatchedDict *watched)
+{
+    (void)table_take(&state->dicts, watched->dict); /* I2 */
+    instances_lose_dict(state, watched);
+    classes_lose_dict(state, watched);
+    free_watched(watched);
 }
 
 static int
 on_dict_event(PyDict_WatchEvent event, PyObject *dict, PyObject *key, PyObject *new_value)
 {
     CoreState *state = state_for_callback();
-    WatchedDict *watched = state == NULL ? NULL : find(state, dict);
+    WatchedDict *watched = state == NULL ? NULL : dictwatch_find(state, dict);
     if (watched == NULL) {
         return 0;
     }
     PendingError error = take_pending_error();
     if (event == PyDict_EVENT_DEALLOCATED) {
-        take_from_table(state, watched); /* I2 */
-        free_watched(watched);
+        on_dealloc(state, watched);
         put_back_pending_error(error);
         return 0;
     }
@@ -297,12 +241,16 @@ on_dict_event(PyDict_WatchEvent event, PyObject *dict, PyObject *key, PyObject *
     else if (event == PyDict_EVENT_ADDED && !keys_is_simple(key)) {
         watched->simple_keys = 0;
     }
+    if (watched->subclasses_of != NULL) {
+        classes_on_event(state, watched->subclasses_of, event, key, new_value);
+    }
     if (!is_of_no_interest(watched, event, key)) {
         Blame blame;
         blame_current(&blame);
         Py_ssize_t queued = state->queued;
         int missed = state->missed_count;
         note_event(state, watched, event, key, new_value, &blame);
+        instances_note(state, watched, event, key, new_value, &blame);
         if ((state->queued > queued || state->missed_count > missed) && !events_is_draining()) {
             instrument_stop_after(state, &blame);
         }
@@ -325,7 +273,7 @@ take_watcher_id(CoreState *state)
 static void
 give_back_watcher_id(CoreState *state)
 {
-    if (state->dict_count == 0 && state->watcher_id >= 0) {
+    if (state->dicts.count == 0 && state->watcher_id >= 0) {
         PendingError error = take_pending_error();
         if (PyDict_ClearWatcher(state->watcher_id) < 0) {
             PyErr_Clear(); /* Somebody else has given it back. */
@@ -335,19 +283,15 @@ give_back_watcher_id(CoreState *state)
     }
 }
 
-static WatchedDict *
-find_or_add(CoreState *state, PyObject *dict)
+WatchedDict *
+dictwatch_find_or_add(CoreState *state, PyObject *dict)
 {
-    WatchedDict *watched = find(state, dict);
+    WatchedDict *watched = dictwatch_find(state, dict);
     if (watched != NULL) {
         return watched;
     }
     if (take_watcher_id(state) < 0) {
         return NULL;
-    }
-    if (2 * (state->dict_count + 1) > state->dict_capacity &&
-        resize_table(state, state->dict_capacity == 0 ? 16 : 2 * state->dict_capacity) < 0) {
-        goto failed;
     }
     watched = PyMem_Calloc(1, sizeof(WatchedDict));
     if (watched == NULL) {
@@ -355,32 +299,42 @@ find_or_add(CoreState *state, PyObject *dict)
         goto failed;
     }
     watched->dict = dict;
-    watched->items = PyDict_New();
     watched->simple_keys = has_simple_keys(dict);
-    if (watched->items == NULL || PyDict_Watch(state->watcher_id, dict) < 0) {
-        free_watched(watched);
+    if (table_put(&state->dicts, dict, watched) < 0) { /* I2 */
         goto failed;
     }
-    place_in_table(state, watched); /* I2 */
-    state->dict_count++;
+    if (PyDict_Watch(state->watcher_id, dict) < 0) {
+        (void)table_take(&state->dicts, dict);
+        goto failed;
+    }
     return watched;
 
 failed:
+    PyMem_Free(watched);
     give_back_watcher_id(state);
     return NULL;
 }
 
-static int
-drop_if_unused(CoreState *state, WatchedDict *watched)
+int
+dictwatch_drop_if_unused(CoreState *state, WatchedDict *watched)
 {
-    if (watched->content != NULL || PyDict_GET_SIZE(watched->items) > 0) {
+    if (watched->content != NULL || watched->items != NULL || watched->instances != NULL || watched->parts != NULL ||
+        watched->subclasses_of != NULL) {
         return 0;
     }
     int result = PyDict_Unwatch(state->watcher_id, watched->dict);
-    take_from_table(state, watched);
+    (void)table_take(&state->dicts, watched->dict);
     free_watched(watched);
     give_back_watcher_id(state);
     return result;
+}
+
+static void
+drop_items_if_empty(WatchedDict *watched)
+{
+    if (watched->items != NULL && PyDict_GET_SIZE(watched->items) == 0) {
+        Py_CLEAR(watched->items);
+    }
 }
 
 /* arm_dict(dict, key, token) watches one item, arm_dict(dict, None, token, True) the whole content. */
@@ -393,7 +347,7 @@ dictwatch_arm(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "O!OO|p", &PyDict_Type, &dict, &key, &token, &whole)) {
         return NULL;
     }
-    WatchedDict *watched = find_or_add(state, dict);
+    WatchedDict *watched = dictwatch_find_or_add(state, dict);
     if (watched == NULL) {
         return NULL;
     }
@@ -402,7 +356,7 @@ dictwatch_arm(PyObject *module, PyObject *args)
         Py_RETURN_NONE;
     }
     int known;
-    PyObject *value = present_value(watched, dict, key, &known);
+    PyObject *value = dictwatch_present(watched, key, &known);
     if (!known) {
         /* A key of another type is in the dict: find ours among the plain ones. */
         PyObject *candidate, *found;
@@ -421,14 +375,18 @@ dictwatch_arm(PyObject *module, PyObject *args)
     }
     PyList_SET_ITEM(entry, 0, Py_NewRef(token));
     PyList_SET_ITEM(entry, 1, value != NULL ? value : Py_NewRef(state->absent)); /* I3 */
-    int failed = PyDict_SetItem(watched->items, key, entry);
+    if (watched->items == NULL) {
+        watched->items = PyDict_New();
+    }
+    int failed = watched->items == NULL ? -1 : PyDict_SetItem(watched->items, key, entry);
     Py_DECREF(entry);
     if (failed < 0) {
         goto failed;
     }
     Py_RETURN_NONE;
 failed:
-    (void)drop_if_unused(state, watched);
+    drop_items_if_empty(watched);
+    (void)dictwatch_drop_if_unused(state, watched);
     return NULL;
 }
 
@@ -442,22 +400,26 @@ dictwatch_disarm(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "O!O|p", &PyDict_Type, &dict, &key, &whole)) {
         return NULL;
     }
-    WatchedDict *watched = find(state, dict);
+    WatchedDict *watched = dictwatch_find(state, dict);
     if (watched == NULL) {
         Py_RETURN_NONE;
     }
     if (whole) {
         Py_CLEAR(watched->content);
     }
-    else if (PyDict_DelItem(watched->items, key) < 0) {
+    else if (watched->items != NULL && PyDict_DelItem(watched->items, key) < 0) {
         if (!PyErr_ExceptionMatches(PyExc_KeyError)) {
             return NULL;
         }
         PyErr_Clear();
     }
     /* Dropping a value may have run user code that armed or disarmed: look again. */
-    watched = find(state, dict);
-    if (watched != NULL && drop_if_unused(state, watched) < 0) {
+    watched = dictwatch_find(state, dict);
+    if (watched == NULL) {
+        Py_RETURN_NONE;
+    }
+    drop_items_if_empty(watched);
+    if (dictwatch_drop_if_unused(state, watched) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -499,11 +461,10 @@ dictwatch_detach(PyObject *Py_UNUSED(module), PyObject *dict)
 int
 dictwatch_traverse(CoreState *state, visitproc visit, void *arg)
 {
-    for (Py_ssize_t i = 0; i < state->dict_capacity; i++) {
-        if (state->dicts[i] != NULL) {
-            Py_VISIT(state->dicts[i]->items);
-            Py_VISIT(state->dicts[i]->content);
-        }
+    WatchedDict *watched;
+    for (Py_ssize_t i = 0; (watched = table_next(&state->dicts, &i)) != NULL;) {
+        Py_VISIT(watched->items);
+        Py_VISIT(watched->content);
     }
     return 0;
 }
@@ -511,25 +472,19 @@ dictwatch_traverse(CoreState *state, visitproc visit, void *arg)
 void
 dictwatch_clear(CoreState *state)
 {
-    WatchedDict **dicts = state->dicts;
-    Py_ssize_t capacity = state->dict_capacity;
-    for (Py_ssize_t i = 0; i < capacity; i++) {
-        if (dicts[i] != NULL) {
-            (void)PyDict_Unwatch(state->watcher_id, dicts[i]->dict);
-        }
+    Table dicts = state->dicts;
+    WatchedDict *watched;
+    for (Py_ssize_t i = 0; (watched = table_next(&dicts, &i)) != NULL;) {
+        (void)PyDict_Unwatch(state->watcher_id, watched->dict);
     }
     PyErr_Clear();
-    state->dicts = NULL;
-    state->dict_capacity = 0;
-    state->dict_count = 0;
+    state->dicts = (Table){NULL, 0, 0};
     give_back_watcher_id(state);
     /* Dropping what was seen may run user code: only now, when nothing is armed any more. */
-    for (Py_ssize_t i = 0; i < capacity; i++) {
-        if (dicts[i] != NULL) {
-            free_watched(dicts[i]);
-        }
+    for (Py_ssize_t i = 0; (watched = table_next(&dicts, &i)) != NULL;) {
+        free_watched(watched);
     }
-    PyMem_Free(dicts);
+    table_free(&dicts);
 }
 
 #endif

@@ -13,69 +13,20 @@
 #include "codeinfo.h"
 #include "content.h"
 
-static size_t
-home_of(const CoreState *state, const PyFrameObject *frame)
-{
-    return (((size_t)frame >> 4) * (size_t)0x9E3779B97F4A7C15u >> 7) & ((size_t)state->frame_ref_capacity - 1);
-}
-
 FrameRef *
 frames_find(const CoreState *state, PyFrameObject *frame)
 {
-    if (state->frame_ref_count == 0) {
-        return NULL;
-    }
-    for (size_t i = home_of(state, frame);; i = (i + 1) & ((size_t)state->frame_ref_capacity - 1)) {
-        FrameRef *ref = state->frame_refs[i];
-        if (ref == NULL || ref->frame == frame) {
-            return ref;
-        }
-    }
+    return table_find(&state->frame_refs, frame);
 }
 
 FrameRef *
 frames_running(const CoreState *state)
 {
-    if (state->frame_ref_count == 0) {
+    if (state->frame_refs.count == 0) {
         return NULL;
     }
     PyFrameObject *frame = compat_running_frame();
     return frame == NULL ? NULL : frames_find(state, frame);
-}
-
-static void
-place_in_table(CoreState *state, FrameRef *ref)
-{
-    size_t i = home_of(state, ref->frame);
-    while (state->frame_refs[i] != NULL) {
-        i = (i + 1) & ((size_t)state->frame_ref_capacity - 1);
-    }
-    state->frame_refs[i] = ref;
-}
-
-static int
-make_room(CoreState *state)
-{
-    if (2 * (state->frame_ref_count + 1) <= state->frame_ref_capacity) {
-        return 0;
-    }
-    FrameRef **old = state->frame_refs;
-    Py_ssize_t old_capacity = state->frame_ref_capacity;
-    Py_ssize_t capacity = old_capacity == 0 ? 16 : 2 * old_capacity;
-    FrameRef **refs = PyMem_Calloc((size_t)capacity, sizeof(FrameRef *));
-    if (refs == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    state->frame_refs = refs;
-    state->frame_ref_capacity = capacity;
-    for (Py_ssize_t i = 0; i < old_capacity; i++) {
-        if (old[i] != NULL) {
-            place_in_table(state, old[i]);
-        }
-    }
-    PyMem_Free(old);
-    return 0;
 }
 
 /* ---- the frame type, which we stand before while there are entries ---- */
@@ -110,21 +61,8 @@ step_aside(CoreState *state)
 static void
 take_from_table(CoreState *state, FrameRef *ref)
 {
-    size_t mask = (size_t)state->frame_ref_capacity - 1;
-    size_t i = home_of(state, ref->frame);
-    while (state->frame_refs[i] != ref) {
-        assert(state->frame_refs[i] != NULL);
-        i = (i + 1) & mask;
-    }
-    state->frame_refs[i] = NULL;
-    state->frame_ref_count--;
-    /* Entries behind it in the same run may have been displaced by it. */
-    for (i = (i + 1) & mask; state->frame_refs[i] != NULL; i = (i + 1) & mask) {
-        FrameRef *displaced = state->frame_refs[i];
-        state->frame_refs[i] = NULL;
-        place_in_table(state, displaced);
-    }
-    if (state->frame_ref_count == 0) {
+    (void)table_take(&state->frame_refs, ref->frame);
+    if (state->frame_refs.count == 0) {
         step_aside(state);
     }
 }
@@ -290,23 +228,23 @@ frames_note_end(CoreState *state, FrameRef *ref, PyFrameObject *frame)
 static FrameRef *
 make_ref(CoreState *state, PyFrameObject *frame)
 {
-    if (make_room(state) < 0) {
-        return NULL;
-    }
     FrameRef *ref = PyObject_New(FrameRef, state->frame_ref_type);
     if (ref == NULL) {
         return NULL;
     }
-    ref->frame = frame;
+    ref->frame = NULL;
     ref->code = PyFrame_GetCode(frame);
     ref->state = state;
     ref->checks = NULL;
     ref->check_count = ref->check_capacity = 0;
-    if (state->frame_ref_count == 0) {
+    if (table_put(&state->frame_refs, frame, ref) < 0) { /* I1 */
+        Py_DECREF(ref);
+        return NULL;
+    }
+    ref->frame = frame;
+    if (state->frame_refs.count == 1) {
         stand_before_frames(state);
     }
-    state->frame_ref_count++;
-    place_in_table(state, ref); /* I1 */
     return ref;
 }
 
@@ -382,12 +320,9 @@ PyType_Spec frame_ref_spec = {
 void
 frames_clear(CoreState *state)
 {
-    for (Py_ssize_t i = 0; state->frame_ref_count > 0 && i < state->frame_ref_capacity; i++) {
-        while (state->frame_refs[i] != NULL) {
-            let_go(state, state->frame_refs[i]);
-        }
+    FrameRef *ref;
+    for (Py_ssize_t i = 0; (ref = table_next(&state->frame_refs, &i)) != NULL; i = 0) {
+        let_go(state, ref);
     }
-    PyMem_Free(state->frame_refs);
-    state->frame_refs = NULL;
-    state->frame_ref_capacity = 0;
+    table_free(&state->frame_refs);
 }

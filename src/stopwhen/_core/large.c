@@ -11,6 +11,7 @@
  */
 #include "large.h"
 
+#include "crowd.h"
 #include "memory.h"
 
 /* Bytes compared in the time of one look, about. */
@@ -202,6 +203,22 @@ report_late(CoreState *state, Check *check)
     check->looks = 0; /* The snapshot is of now. */
 }
 
+/* As `leads_to`, for those checks that are found by their owner. */
+static void
+see_for_crowd(CoreState *state, PyObject *object)
+{
+    if (object == NULL) {
+        return;
+    }
+    crowd_see_operand(state, object);
+    if (PyCFunction_Check(object) && PyCFunction_GET_SELF(object) != NULL) {
+        crowd_see_operand(state, PyCFunction_GET_SELF(object));
+    }
+    for (Py_ssize_t i = 0; PyTuple_CheckExact(object) && i < PyTuple_GET_SIZE(object); i++) {
+        crowd_see_operand(state, PyTuple_GET_ITEM(object, i));
+    }
+}
+
 void
 large_see_operands(CoreState *state, const CodeInfo *info, Py_ssize_t unit)
 {
@@ -218,6 +235,9 @@ large_see_operands(CoreState *state, const CodeInfo *info, Py_ssize_t unit)
         if (callable != NULL && is_harmless(state, callable)) {
             return;
         }
+    }
+    for (int slot = first; crowd_is_large(state) && slot < end; slot++) {
+        see_for_crowd(state, compat_stack_slot(slot));
     }
     for (Py_ssize_t i = 0; i < state->check_count; i++) {
         Check *check = state->checks[i];

@@ -85,6 +85,13 @@ find_relay(CoreState *state, PyObject *descriptor)
     return link;
 }
 
+PyGetSetDef *
+layout_own_getset(CoreState *state, PyObject *descriptor)
+{
+    const Relay *relay = *find_relay(state, descriptor);
+    return relay == NULL ? ((PyGetSetDescrObject *)descriptor)->d_getset : relay->original;
+}
+
 static int
 use_relay(CoreState *state, PyObject *descriptor)
 {

@@ -14,6 +14,8 @@ int layout_differs(PyObject *object, PyObject *seen);
 #if HAS_MONITORING
 PyObject *layout_arm(PyObject *module, PyObject *args);
 PyObject *layout_disarm(PyObject *module, PyObject *owner);
+/* Return what defines a descriptor in C when it calls nobody of ours. */
+PyGetSetDef *layout_own_getset(CoreState *state, PyObject *descriptor);
 Py_ssize_t layout_armed(const CoreState *state);
 int layout_traverse(CoreState *state, visitproc visit, void *arg);
 void layout_clear(CoreState *state);

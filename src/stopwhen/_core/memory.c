@@ -273,7 +273,7 @@ note_end(CoreState *state, Check *check, const Blame *blame)
 {
     PyErr_Clear();
     check->size = -1; /* I3 */
-    return events_note(state, check->token, DELTA_UNKNOWN, Py_NewRef(Py_None), blame);
+    return check_note(state, check, DELTA_UNKNOWN, Py_NewRef(Py_None), blame);
 }
 
 int
@@ -291,7 +291,7 @@ memory_report(CoreState *state, Check *check, const Blame *blame)
         return 0;
     }
     PyObject *data = is_known ? difference(check, &memory) : Py_NewRef(Py_None);
-    int result = events_note(state, check->token, is_known ? DELTA_SPLICED : DELTA_UNKNOWN, data, blame);
+    int result = check_note(state, check, is_known ? DELTA_SPLICED : DELTA_UNKNOWN, data, blame);
     if (keep(check, &memory) < 0) {
         result = -1;
     }
@@ -377,7 +377,7 @@ memory_report_objects(CoreState *state, Check *check, const Blame *blame)
         result = check_report_items(state, check, blame, items, length);
     }
     else {
-        result = events_note(state, check->token, DELTA_UNKNOWN, Py_NewRef(Py_None), blame);
+        result = check_note(state, check, DELTA_UNKNOWN, Py_NewRef(Py_None), blame);
         if (check_splice_items(check, 0, check->length, items, length) < 0) {
             result = -1;
         }

@@ -1,7 +1,8 @@
 /* Builds the module stopwhen._core. What it offers is declared for Python in _core.pyi. */
 #include "codeinfo.h"
-#include "content.h"
+#include "crowd.h"
 #include "frames.h"
+#include "instances.h"
 #include "layout.h"
 
 /* The one static: dict watchers, pending calls, trace functions and audit hooks get no pointer of ours. It names the
@@ -120,6 +121,7 @@ disarm_all(CoreState *state)
     calls_clear(state);
     access_clear(state);
 #if HAS_DICT_WATCHERS
+    instances_clear(state);
     dictwatch_clear(state);
     layout_clear(state);
 #endif
@@ -148,7 +150,8 @@ core_armed(PyObject *module, PyObject *Py_UNUSED(unused))
 #if HAS_DICT_WATCHERS
     layouts = layout_armed(state);
 #endif
-    return PyLong_FromSsize_t(layouts + state->dict_count + state->check_count + state->frame_check_count +
+    return PyLong_FromSsize_t(layouts + state->dicts.count + state->crowd_count + state->instances.count +
+                              state->classes.count + state->check_count + state->frame_check_count +
                               state->function_count + state->instrumented_count + state->traced_count +
                               state->access_count + state->begun_count);
 }
@@ -212,6 +215,13 @@ static PyMethodDef methods[] = {
     {"disarm_layout", layout_disarm, METH_O, NULL},
     {"dict_watcher_is_free", dictwatch_is_usable, METH_NOARGS, NULL},
     {"detach_dict", dictwatch_detach, METH_O, NULL},
+    {"arm_class", instances_arm, METH_VARARGS, NULL},
+    {"disarm_class", instances_disarm, METH_O, NULL},
+    {"instances", instances_all, METH_O, NULL},
+    {"find_instances", instances_found, METH_O, NULL},
+    {"set_parts", instances_set_parts, METH_VARARGS, NULL},
+    {"memo", instances_memo, METH_VARARGS, NULL},
+    {"set_quiet", instances_set_quiet, METH_VARARGS, NULL},
 #endif
 #if HAS_MONITORING
     {"use_tool", instrument_use_tool, METH_VARARGS, NULL},
@@ -281,6 +291,7 @@ module_free(void *module)
     CoreState *state = PyModule_GetState(module);
     if (state != NULL) {
         (void)module_clear(module);
+        crowd_free(state);
         PyMem_Free(state->checks);
         state->checks = NULL;
         state->check_capacity = 0;

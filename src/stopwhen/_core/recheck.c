@@ -10,7 +10,9 @@
  *     a look finds then, it counts as missed.
  */
 #include "codeinfo.h"
+#include "crowd.h"
 #include "frames.h"
+#include "instances.h"
 #include "large.h"
 
 int
@@ -59,7 +61,7 @@ recheck_finds_change(CoreState *state, Look look)
             return 1;
         }
     }
-    return 0;
+    return state->crowd_count > 0 && crowd_finds_change(state, look);
 }
 
 /* Note a change of one check, which differs. */
@@ -95,6 +97,9 @@ recheck_report_all(CoreState *state, const Blame *blame, Look look)
         }
         i += i < state->check_count && state->checks[i] == check; /* It may be gone. */
         Py_DECREF(check);
+    }
+    if (state->crowd_count > 0) {
+        crowd_report(state, blame, look);
     }
     resume_collector(was_on);
 }
@@ -209,7 +214,7 @@ leave_own_frames(CoreState *state, Blame *blame)
 static void
 catch_up_with_locals(CoreState *state)
 {
-    if (state->frame_ref_count == 0) {
+    if (state->frame_refs.count == 0) {
         return;
     }
     PendingError error = take_pending_error();
@@ -311,9 +316,9 @@ static int
 instrument_frame_checks(CoreState *state)
 {
     int result = 0;
-    for (Py_ssize_t i = 0; i < state->frame_ref_capacity && result == 0; i++) {
-        FrameRef *ref = state->frame_refs[i];
-        if (ref != NULL && ref->check_count > 0) {
+    const FrameRef *ref;
+    for (Py_ssize_t i = 0; result == 0 && (ref = table_next(&state->frame_refs, &i)) != NULL;) {
+        if (ref->check_count > 0) {
             CodeInfo *info = code_info(state, ref->code);
             result = info == NULL ? -1 : instrument_code(state, info, 0);
         }
@@ -385,7 +390,7 @@ recheck_look_back(PyObject *module, PyObject *object)
         return NULL;
     }
     PyFrameObject *frame = (PyFrameObject *)object;
-    FrameRef *ref = state->frame_ref_count == 0 ? NULL : frames_find(state, frame);
+    FrameRef *ref = state->frame_refs.count == 0 ? NULL : frames_find(state, frame);
     if (state->check_count == 0 && ref == NULL) {
         Py_RETURN_NONE; /* Nothing is known of code either as long as nothing was compared. */
     }
@@ -461,6 +466,9 @@ recheck_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t count
     }
     if (state->raising.code == code) {
         raising_end(state);
+    }
+    if ((state->newborn != NULL || state->has_new_class) && classes_catch_up(state) < 0) {
+        return NULL;
     }
     int offset = offset_of(args[1]);
     int interest = state->interest | (code_has_locals(info) ? EFFECT_LOCAL : 0);

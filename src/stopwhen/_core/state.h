@@ -2,7 +2,7 @@
 #ifndef STOPWHEN_STATE_H
 #define STOPWHEN_STATE_H
 
-#include "compat.h"
+#include "table.h"
 
 #include <time.h>
 
@@ -17,6 +17,7 @@ typedef enum {
     DELTA_CALLED = 6,   /* nothing: the record's frame is a new call of the function */
     DELTA_WRITTEN = 7,  /* nothing: a store has changed nothing */
     DELTA_READ = 8,     /* nothing */
+    DELTA_BORN = 9,     /* a new instance of the class */
 } DeltaKind;
 
 typedef struct {
@@ -47,6 +48,12 @@ typedef enum {
 typedef struct Check Check;
 typedef struct CodeInfo CodeInfo;
 typedef struct WatchedDict WatchedDict;
+typedef struct ClassScope ClassScope;
+typedef struct HookedClass HookedClass;
+typedef struct BorrowedFree BorrowedFree;
+typedef struct Instance Instance;
+typedef struct Part Part;
+typedef struct Knowledge Knowledge;
 typedef struct Traced Traced;
 typedef struct Relay Relay;
 typedef struct FrameRef FrameRef;
@@ -163,14 +170,40 @@ typedef struct {
 
     /* Dict watcher (dictwatch.c). */
     int watcher_id; /* -1 when none is taken. */
-    WatchedDict **dicts;
-    Py_ssize_t dict_count;
-    Py_ssize_t dict_capacity; /* 0 or a power of two. */
+    Table dicts; /* PyDictObject -> WatchedDict */
+
+    /* Classes whose instances are watched (classes.c), and these (instances.c). */
+    ClassScope **scopes;
+    Py_ssize_t scope_count;
+    Table classes; /* PyTypeObject -> HookedClass */
+    Table instances; /* PyObject -> Instance */
+    uint64_t instance_number; /* The last one given. */
+    BorrowedFree *borrowed_free; /* Borrowed: the latest first. */
+    destructor python_dealloc; /* Of the types that class statements make. */
+    setter set_class; /* The interpreter's own setters, while ours stand before them. */
+    setter set_bases;
+    setter set_dict;
+    getter get_dict;
+    int has_new_class; /* A class has been made whose tp_init is still to be hooked (classes.c, I6). */
+    PyObject *newborn; /* Borrowed: made, but not yet told of (classes.c, I5). NULL for none. */
+    PyGetSetDef *dict_getsets[16]; /* Those of `__dict__` that have our setters. */
+    size_t dict_getset_count;
+    destructor list_dealloc; /* Of the list type itself, likewise (3.15+). */
+    traverseproc dict_traverse; /* Of the dict type itself, likewise. */
+    inquiry dict_clear;
+    int detaches; /* Instances' dicts are detached from their objects (dictwatch_detach). */
+
+    /* Checks of instances (crowd.c). */
+    Check **crowd; /* Borrowed, as in `checks`. */
+    Py_ssize_t crowd_count;
+    Py_ssize_t crowd_capacity;
+    Py_ssize_t crowd_turn; /* Which one's turn it is. */
+    Table crowd_owners; /* owner -> Check */
+    Check *reached[32]; /* Borrowed: those that the instruction which is about to run takes. */
+    Py_ssize_t reached_count;
 
     /* Frames that are spoken of (frames.c). */
-    FrameRef **frame_refs;
-    Py_ssize_t frame_ref_count;
-    Py_ssize_t frame_ref_capacity; /* 0 or a power of two. */
+    Table frame_refs; /* PyFrameObject -> FrameRef */
     Py_ssize_t frame_check_count; /* Armed checks on frames. */
     destructor frame_dealloc; /* Of the frame type itself, while ours stands before it. */
     objobjargproc set_frame_local; /* The same for f_locals[name] = value (3.13+). */
@@ -187,7 +220,7 @@ typedef struct {
     Check **checks; /* Borrowed; a check takes itself off before it dies. */
     Py_ssize_t check_count;
     Py_ssize_t check_capacity;
-    Py_ssize_t large_count; /* Armed checks of large contents (large.c). */
+    Py_ssize_t large_count; /* Armed checks of large contents (large.c), and of the crowd. */
     uint64_t look; /* Number of the latest look. */
     PyThreadState *last_thread; /* Never followed, only compared, until found among the living threads. */
 
@@ -280,9 +313,15 @@ void dictwatch_clear(CoreState *state);
 extern PyType_Spec check_spec;
 int check_changed(CoreState *state, Check *check);
 int check_report(CoreState *state, Check *check, const Blame *blame);
+int check_note(CoreState *state, Check *check, DeltaKind kind, PyObject *data, const Blame *blame);
 int check_note_end(CoreState *state, Check *check, const Blame *blame);
 void check_lose_frame(Check *check);
 void check_suspend(Check *check);
+
+void check_belong(PyObject *check, Part *part, PyObject *object);
+
+/* True when two checks compare the same cell. */
+int check_is_like(PyObject *one, PyObject *other);
 PyObject *frame_local(PyObject *module, PyObject *args);
 PyObject *frame_cell(PyObject *module, PyObject *args);
 

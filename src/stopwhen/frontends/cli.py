@@ -278,7 +278,7 @@ def _never_there(watchpoint: Watchpoint, scope: str | None) -> StopwhenError:
 
 
 def _hint_for_many(watchpoint: Watchpoint, scope: str) -> str:
-    """Return how far it came to read an expression in each call of a function."""
+    """Return how far it came to read an expression in each call of a function, or instance of a class."""
     module, _, path = scope.partition(":")
     owner: Any = sys.modules[module]
     for part in path.split("."):
@@ -287,9 +287,11 @@ def _hint_for_many(watchpoint: Watchpoint, scope: str) -> str:
             near = nearest(part, filter(None, known))
             return f"there is no {part!r} in {module}" + (f"; did you mean {near!r}?" if near else "")
         owner = known[part]
-    if not watchpoint.began:
-        return f"{scope} was never called"
-    return f"it was read in every call of {scope}, and had a value in none"
+    if isinstance(owner, type):
+        none, each = f"there was no instance of {scope}", f"every instance of {scope}"
+    else:
+        none, each = f"{scope} was never called", f"every call of {scope}"
+    return f"it was read in {each}, and had a value in none" if watchpoint.began else none
 
 
 def _absence_hint(watchpoint: Watchpoint, scope: str | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from stopwhen.errors import UsageError
 from stopwhen.mechanisms.dictwatch import DictWatch
@@ -74,6 +74,21 @@ class AccessMechanism(Protocol):
 
     def disarm_access(self, cell: Cell, access: AccessType) -> None:
         """Report them no more; nothing when they are not armed."""
+
+
+@runtime_checkable
+class Holdable(Protocol):
+    """A mechanism whose checks others may arm, for cells of which they keep no record in Python."""
+
+    def hold(self, holder: object, cell: Cell) -> None:
+        """Have on what checks on cells like this one need, until `let_go`.
+
+        Raises:
+            Unavailable: a resource that it takes is used up.
+        """
+
+    def let_go(self, holder: object) -> None:
+        """End what `hold` began."""
 
 
 def all_mechanisms(report: Callable[[list[Event]], None]) -> tuple[Mechanism, ...]:

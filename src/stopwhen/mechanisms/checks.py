@@ -18,13 +18,34 @@ class Checks:
         self._mechanism = mechanism
         self._checks: dict[Cell, tuple[Any, int]] = {}
         self._effects: Counter[int] = Counter()  # how many checks are due after such instructions
+        self._held: dict[object, set[int]] = {}
 
     def __len__(self) -> int:
-        return len(self._checks)
+        return len(self._checks) + len(self._held)
+
+    def hold(self, holder: object, cell: Cell) -> None:
+        """Let checks on cells like this one be due until `holder` lets go: it arms such checks itself."""
+        if not self:
+            env.core.set_opcodes(*opcodes.tables())
+        effects = effects_on(cell)
+        held = self._held.setdefault(holder, set())
+        if effects not in held:
+            held.add(effects)
+            self._effects[effects] += 1
+
+    def let_go(self, holder: object) -> None:
+        """End what `hold` began."""
+        for effects in self._held.pop(holder, ()):
+            self._effects[effects] -= 1
+
+    def let_all_go(self) -> None:
+        """End all that `hold` began."""
+        for holder in list(self._held):
+            self.let_go(holder)
 
     def arm(self, cell: Cell) -> None:
         """Take the cell's present state as last seen, and compare with it from now on."""
-        if not self._checks:
+        if not self:
             env.core.set_opcodes(*opcodes.tables())
         check, effects = check_of(Token(cell, self._mechanism)), effects_on(cell)
         try:

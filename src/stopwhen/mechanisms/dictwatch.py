@@ -8,9 +8,9 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from stopwhen import env
-from stopwhen.cells import Cell, Content, DictItem, Layout
+from stopwhen.cells import Attributes, Cell, Content, DictItem, Instances, Layout
 from stopwhen.errors import Unavailable
-from stopwhen.mechanisms.native import Token
+from stopwhen.mechanisms.native import PartToken, Token
 
 if TYPE_CHECKING:
     from stopwhen.mechanisms.instructions import InstructionWatch
@@ -41,7 +41,7 @@ class DictWatch:
 
     def claims(self, cell: Cell) -> bool:
         """Return whether changes of `cell` can be seen."""
-        if isinstance(cell, DictItem | Layout):
+        if isinstance(cell, DictItem | Instances | Layout):
             return True
         # An OrderedDict changes its order without telling.
         owner: Any = cell.owner if isinstance(cell, Content) else None
@@ -57,7 +57,7 @@ class DictWatch:
         try:
             if not self._armed:
                 self._want_events()
-            if env.SHARED_VALUES_GO_UNREPORTED and not isinstance(cell, Layout):
+            if env.SHARED_VALUES_GO_UNREPORTED and not isinstance(cell, Instances | Layout):
                 env.core.detach_dict(cell.owner)  # type: ignore[attr-defined] # claimed cells have an owner
             match cell:
                 case Layout():
@@ -66,6 +66,8 @@ class DictWatch:
                     env.core.arm_dict(cell.owner, cell.key, Token(cell, self.name))
                 case Content():
                     env.core.arm_dict(cell.owner, None, Token(cell, self.name), True)
+                case Instances():
+                    self._arm_class(cell)
             self._armed.add(cell)
         except RuntimeError as error:
             self._drop_events()
@@ -83,6 +85,8 @@ class DictWatch:
                 env.core.disarm_dict(cell.owner, cell.key)
             case Content():
                 env.core.disarm_dict(cell.owner, None, True)
+            case Instances():
+                env.core.disarm_class(cell)
         self._armed.discard(cell)
         self._drop_events()
 
@@ -91,6 +95,12 @@ class DictWatch:
         for cell in list(self._armed):
             self.disarm(cell)
         self._drop_events()
+
+    def _arm_class(self, cell: Instances) -> None:
+        names = {name: PartToken(f"self.{name}", DictItem, name, self.name) for name in cell.names}
+        whole = PartToken("self", Attributes, None, self.name) if cell.whole else None
+        detaches = env.SHARED_VALUES_GO_UNREPORTED
+        env.core.arm_class(cell.owner, names, whole, DictWatch, detaches, Token(cell, self.name), cell)
 
     def _want_events(self) -> None:
         """Have an event right after the instruction that changes a dict, or an exception that it ends with.

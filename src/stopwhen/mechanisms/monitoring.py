@@ -64,8 +64,25 @@ class Monitoring:
         """Report no changes any more."""
         for cell in self._checks.cells():
             self._checks.disarm(cell)
+        self._checks.let_all_go()
         if env.HAS_MONITORING and env.core is not None:
             self._update_events()
+
+    def hold(self, holder: object, cell: Cell) -> None:
+        """Have the events on that checks on cells like this one need, until `let_go`: `holder` arms such checks itself.
+
+        Raises:
+            Unavailable: there is no tool id.
+        """
+        if not self._checks:
+            self._tool.want(self.name, sys.monitoring.events.RAISE)
+        self._checks.hold(holder, cell)
+        self._update_events()
+
+    def let_go(self, holder: object) -> None:
+        """End what `hold` began."""
+        self._checks.let_go(holder)
+        self._update_events()
 
     def _update_events(self) -> None:
         """Turn on the events that the armed checks need, and those off that they no longer need."""

@@ -23,14 +23,14 @@ from stopwhen.cells import (
     Slot,
 )
 from stopwhen.content import Kind, source_of
-from stopwhen.event import Called, Delta, Ended, Event, Items, Read, Rebound, Spliced, Unknown, Written
+from stopwhen.event import Born, Called, Delta, Ended, Event, Items, Read, Rebound, Spliced, Unknown, Written
 from stopwhen.mechanisms.comprehensions import borrowed_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 # The same values as in _core/state.h.
-REBOUND, SPLICED, WHOLE, ITEM, UNKNOWN, ENDED, CALLED, WRITTEN, READ = range(9)
+REBOUND, SPLICED, WHOLE, ITEM, UNKNOWN, ENDED, CALLED, WRITTEN, READ, BORN = range(10)
 # The same values as in _core/content.h.
 (
     CHECK_LIST, CHECK_SET, CHECK_DICT, CHECK_DICT_ITEM, CHECK_BYTES, CHECK_MEMORY, CHECK_SEQUENCE, CHECK_LIST_ITEM,
@@ -58,16 +58,48 @@ class Token:
     mechanism: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PartToken:
+    """As a token, for a cell that belongs to an instance of a class: what is told of it without a hold on its owner."""
+
+    name: str
+    kind: type[DictItem | Content | Layout | ListItem | Slot]
+    extra: Any
+    mechanism: str
+
+    def cell(self, owner: Any) -> Cell:
+        """Return the cell, which `owner` holds."""
+        if issubclass(self.kind, Content | Layout):
+            return self.kind(self.name, owner)
+        return self.kind(self.name, owner, self.extra)
+
+
 def events_of(records: list[tuple[Any, ...]]) -> list[Event]:
     """Return the records of `_core.take()` as events, in the same order; those that turn out empty are left out."""
     events = []
     for token, kind, data, thread_id, frame, stack, other, several, own in records:
-        delta = delta_of(token.cell, kind, data)
+        cell, mechanism, instance, heard_by = _about(token, kind, data)
+        delta = delta_of(cell, kind, data)
         if delta is not None:
-            events.append(
-                Event(token.cell, delta, thread_id, frame, stack, other, token.mechanism, bool(own), bool(several))
-            )
+            where = thread_id, frame, stack, other
+            events.append(Event(cell, delta, *where, mechanism, bool(own), bool(several), instance, heard_by))
     return events
+
+
+def cell_of(token: Any) -> Cell:
+    """Return the cell whose readers records of `token` are for."""
+    cell: Cell = token.cell if type(token) is not tuple else token[0].cell
+    return cell
+
+
+def _about(token: Any, kind: int, data: Any) -> tuple[Cell, str, Any, Cell | None]:
+    """Return the cell and mechanism of a record, and the instance and the readers that it is about."""
+    if type(token) is not tuple:
+        return token.cell, token.mechanism, data if kind == BORN else None, None
+    scope, instance, part, owner = token
+    if part is None:
+        return Layout("self", instance), scope.mechanism, instance, scope.cell
+    return part.cell(owner), part.mechanism, instance, scope.cell
 
 
 def delta_of(cell: Cell, kind: int, data: Any) -> Delta | None:
@@ -88,12 +120,13 @@ def delta_of(cell: Cell, kind: int, data: Any) -> Delta | None:
     return _PLAIN[kind]()
 
 
-_PLAIN: dict[int, type[Unknown | Ended | Called | Written | Read]] = {
+_PLAIN: dict[int, type[Unknown | Ended | Called | Written | Read | Born]] = {
     UNKNOWN: Unknown,
     ENDED: Ended,
     CALLED: Called,
     WRITTEN: Written,
     READ: Read,
+    BORN: Born,
 }
 
 

@@ -1,0 +1,317 @@
+/* Parts of instances: what lies beyond an instance's own attributes and yet has a say, such as the items of a list that an
+ * attribute holds; and what Python remembers of each instance.
+ *
+ * I1. A part in a dict stands in that dict's list until the dict dies, or the part is dropped.
+ * I2. A part to be compared owns its check, and the check what it compares, but for the instance itself. To the eyes of
+ *     the collector the instance's dict owns the check (classes.c, I4), so a cycle through both is found.
+ * I3. A memo holds nothing of the program's but objects that refer to no other.
+ */
+#include "instances.h"
+
+#include "keys.h"
+
+#if HAS_DICT_WATCHERS
+
+/* Something beyond the object's own attributes that has a say: an item of a dict, the content of one, or what a check
+ * compares. */
+struct Part {
+    Instance *instance;
+    const ClassScope *scope;
+    PyObject *known_by; /* Owned: what Python knows it by. */
+    WatchedDict *watched; /* NULL for a check, and once the dict is gone. */
+    PyObject *key; /* Owned; NULL for the content, and for a check. */
+    PyObject *check; /* Owned; NULL for what is in a dict. */
+    Part *next; /* Of the same instance and scope. */
+    Part *next_in_dict;
+};
+
+/* What one scope knows of one instance. */
+struct Knowledge {
+    const ClassScope *scope;
+    PyObject *memo; /* Owned; holds nothing of the program's. */
+    Part *parts;
+    Knowledge *next;
+};
+
+static void
+take_from_dict(CoreState *state, Part *part)
+{
+    WatchedDict *watched = part->watched;
+    part->watched = NULL;
+    Part **link = &watched->parts;
+    while (*link != part) {
+        link = &(*link)->next_in_dict;
+    }
+    *link = part->next_in_dict;
+    if (dictwatch_drop_if_unused(state, watched) < 0) {
+        PyErr_Clear();
+    }
+}
+
+/* Free a list of parts. May run code of the user's. */
+static void
+free_parts(CoreState *state, Part *part)
+{
+    for (Part *next; part != NULL; part = next) {
+        next = part->next;
+        if (part->watched != NULL) {
+            take_from_dict(state, part);
+        }
+        if (part->check != NULL) {
+            PyObject *done = PyObject_CallMethod(part->check, "disarm", NULL);
+            Py_XDECREF(done);
+            PyErr_Clear();
+        }
+        Py_XDECREF(part->check);
+        Py_XDECREF(part->key);
+        Py_DECREF(part->known_by);
+        PyMem_Free(part);
+    }
+}
+
+void
+parts_free(CoreState *state, Knowledge *knowledge)
+{
+    for (Knowledge *next; knowledge != NULL; knowledge = next) {
+        next = knowledge->next;
+        free_parts(state, knowledge->parts);
+        Py_XDECREF(knowledge->memo);
+        PyMem_Free(knowledge);
+    }
+}
+
+static Knowledge *
+knowledge_of(const Instance *instance, const ClassScope *scope)
+{
+    Knowledge *one = instance->knowledge;
+    while (one != NULL && one->scope != scope) {
+        one = one->next;
+    }
+    return one;
+}
+
+static int
+is_under(const HookedClass *hooked, const ClassScope *scope)
+{
+    for (Py_ssize_t i = 0; i < hooked->scope_count; i++) {
+        if (hooked->scopes[i] == scope) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int
+parts_leave_others(CoreState *state, Instance *instance)
+{
+    Knowledge *others = NULL;
+    for (Knowledge **link = &instance->knowledge; *link != NULL;) {
+        Knowledge *one = *link;
+        if (is_under(instance->hooked, one->scope)) {
+            link = &one->next;
+        }
+        else {
+            *link = one->next;
+            one->next = others;
+            others = one;
+        }
+    }
+    parts_free(state, others); /* That may run code of the user's: `instance` may be gone. */
+    return others != NULL;
+}
+
+void
+parts_lose_dict(WatchedDict *watched)
+{
+    for (Part *part = watched->parts; part != NULL; part = part->next_in_dict) {
+        part->watched = NULL; /* I1 */
+    }
+    watched->parts = NULL;
+}
+
+int
+parts_traverse(const Instance *instance, visitproc visit, void *arg)
+{
+    for (const Knowledge *one = instance->knowledge; one != NULL; one = one->next) {
+        for (const Part *part = one->parts; part != NULL; part = part->next) {
+            Py_VISIT(part->check); /* I2 */
+        }
+    }
+    return 0;
+}
+
+/* ---- noting ---- */
+
+int
+parts_note(CoreState *state, const Part *part, PyObject *known_by, PyObject *owner, DeltaKind kind, PyObject *data,
+           const Blame *blame)
+{
+    return instances_note_one(state, part->scope, part->instance, known_by, owner, kind, data, blame);
+}
+
+static int
+is_key_of(const Part *part, PyObject *key)
+{
+    return part->key == key || (keys_is_plain(key) && PyObject_RichCompareBool(part->key, key, Py_EQ) == 1);
+}
+
+void
+parts_note_event(CoreState *state, WatchedDict *watched, PyDict_WatchEvent event, PyObject *key, PyObject *new_value,
+                 const Blame *blame)
+{
+    for (const Part *part = watched->parts; part != NULL; part = part->next_in_dict) {
+        if (part->key == NULL) {
+            instances_note_content(state, part->scope, part->instance, part->known_by, watched, event, key, new_value,
+                                   blame);
+        }
+        else if (is_wholesale(event)) {
+            PyObject *value = event == PyDict_EVENT_CLONED ? PyDict_GetItemWithError(key, part->key) : NULL;
+            instances_note_item(state, part->scope, part->instance, part->known_by, watched, part->key, value, blame);
+        }
+        else if (is_key_of(part, key)) {
+            instances_note_item(state, part->scope, part->instance, part->known_by, watched, part->key, new_value,
+                                blame);
+        }
+    }
+}
+
+/* ---- for Python ---- */
+
+/* memo(handle, object): what set_parts() was given last; None for nothing. */
+PyObject *
+instances_memo(PyObject *module, PyObject *args)
+{
+    CoreState *state = PyModule_GetState(module);
+    PyObject *handle, *object; /* Borrowed from args. */
+    if (!PyArg_ParseTuple(args, "OO", &handle, &object)) {
+        return NULL;
+    }
+    Instance *instance = table_find(&state->instances, object);
+    Knowledge *one = instance == NULL ? NULL : knowledge_of(instance, instances_scope(state, handle));
+    return Py_NewRef(one == NULL || one->memo == NULL ? Py_None : one->memo);
+}
+
+/* True when `part` is what `item`, a tuple for set_parts(), asks for. */
+static int
+is_same(const Part *part, PyObject *owner, PyObject *key, PyObject *check)
+{
+    if (check != Py_None) {
+        return part->check != NULL && check_is_like(part->check, check);
+    }
+    return part->watched != NULL && part->watched->dict == owner &&
+           (part->key == NULL ? key == Py_None
+                              : key != Py_None && PyObject_RichCompareBool(part->key, key, Py_EQ) == 1);
+}
+
+static Part *
+make_part(CoreState *state, Instance *instance, const ClassScope *scope, PyObject *known_by, PyObject *owner,
+          PyObject *key, PyObject *check)
+{
+    Part *part = PyMem_Calloc(1, sizeof(Part));
+    if (part == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    part->instance = instance;
+    part->scope = scope;
+    part->known_by = Py_NewRef(known_by);
+    if (check != Py_None) {
+        part->check = Py_NewRef(check);
+        check_belong(check, part, instance->object);
+        PyObject *done = PyObject_CallMethod(check, "arm", NULL);
+        if (done == NULL) {
+            free_parts(state, part);
+            return NULL;
+        }
+        Py_DECREF(done);
+        return part;
+    }
+    part->key = key == Py_None ? NULL : Py_NewRef(key);
+    WatchedDict *watched = dictwatch_find_or_add(state, owner);
+    if (watched == NULL) {
+        free_parts(state, part);
+        return NULL;
+    }
+    part->watched = watched;
+    part->next_in_dict = watched->parts;
+    watched->parts = part;
+    return part;
+}
+
+/* Take the part that `owner`, `key`, `check` ask for out of the list; NULL when it is not there. */
+static Part *
+take_same(Part **list, PyObject *owner, PyObject *key, PyObject *check)
+{
+    while (*list != NULL && !is_same(*list, owner, key, check)) {
+        list = &(*list)->next;
+    }
+    Part *part = *list;
+    if (part != NULL) {
+        *list = part->next;
+        part->next = NULL;
+    }
+    return part;
+}
+
+/* set_parts(handle, object, [(known by, dict, key, None), (known by, None, None, check), ...], memo): watch these and no
+ * other parts of the object for the scope. Those that are there already stay as they are. */
+PyObject *
+instances_set_parts(PyObject *module, PyObject *args)
+{
+    CoreState *state = PyModule_GetState(module);
+    PyObject *handle, *object, *items, *memo; /* Borrowed from args. */
+    if (!PyArg_ParseTuple(args, "OOO!O", &handle, &object, &PyList_Type, &items, &memo)) {
+        return NULL;
+    }
+    const ClassScope *scope = instances_scope(state, handle);
+    Instance *instance = scope == NULL ? NULL : instances_adopt(state, object);
+    if (instance == NULL && PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_TypeError)) {
+        PyErr_Clear(); /* It has been given another class since. */
+        Py_RETURN_NONE;
+    }
+    if (instance == NULL) {
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+    }
+    Knowledge *one = knowledge_of(instance, scope);
+    if (one == NULL) {
+        if (PyList_GET_SIZE(items) == 0 && memo == Py_None) {
+            Py_RETURN_NONE;
+        }
+        one = PyMem_Calloc(1, sizeof(Knowledge));
+        if (one == NULL) {
+            return PyErr_NoMemory();
+        }
+        one->scope = scope;
+        one->next = instance->knowledge;
+        instance->knowledge = one;
+    }
+    Part *parts = NULL;
+    int failed = 0;
+    for (Py_ssize_t i = PyList_GET_SIZE(items); i-- > 0 && !failed;) {
+        PyObject *known_by, *owner, *key, *check; /* Borrowed from items. */
+        if (!PyArg_ParseTuple(PyList_GET_ITEM(items, i), "OOOO", &known_by, &owner, &key, &check)) {
+            failed = 1;
+            break;
+        }
+        Part *part = take_same(&one->parts, owner, key, check);
+        if (part == NULL) {
+            part = make_part(state, instance, scope, known_by, owner, key, check);
+        }
+        failed = part == NULL;
+        if (part != NULL) {
+            part->next = parts;
+            parts = part;
+        }
+    }
+    Part *dropped = one->parts;
+    one->parts = parts;
+    PyObject *forgotten = one->memo; /* Owned. */
+    one->memo = Py_NewRef(memo);
+    PendingError error = take_pending_error();
+    free_parts(state, dropped);
+    Py_XDECREF(forgotten);
+    put_back_pending_error(error);
+    return failed ? NULL : Py_NewRef(Py_None);
+}
+
+#endif
