@@ -108,6 +108,10 @@ def set_attribute(owner, value):
     owner.value = value
 
 
+def set_dict(owner, value):
+    owner.__dict__ = {"value": value}
+
+
 def set_first(owner, value):
     owner[0] = value
 
@@ -159,6 +163,7 @@ CASES = {
     "large list": ("x", lambda value: [value] * 5_000, set_first, OBJECTS),
     "deque": ("x", lambda _: collections.deque([1, 2, 3]), rotate, OBJECTS),
     "ordered dict": ("x", lambda _: collections.OrderedDict(b=1, a=2), move, ("a", "b", "a")),
+    "attribute dict": ("x.value", plain, set_dict, OBJECTS),
     "slot": ("x.value", slots, set_attribute, OBJECTS),
     "call": ("identity(x)", plain, set_attribute, OBJECTS),
     "local": ("value", lambda value: started(local(value)), send, OBJECTS),

@@ -242,15 +242,31 @@ note_layout(CoreState *state, PyObject *key, PyObject *entry)
     Blame blame;
     blame_current(&blame);
     Py_ssize_t queued = state->queued;
+    int missed = state->missed_count;
     if (events_note(state, PyList_GET_ITEM(entry, 0), DELTA_REBOUND, data, &blame) < 0) {
         PyErr_Clear(); /* It counts as missed. */
     }
-    if (state->queued > queued && !events_is_draining()) {
+    if ((state->queued > queued || state->missed_count > missed) && !events_is_draining()) {
         instrument_stop_after(state, &blame);
     }
     blame_release(&blame);
     Py_DECREF(seen);
     Py_DECREF(entry);
+}
+
+/* There is no memory to look for what has changed. */
+static void
+miss_any(CoreState *state)
+{
+    Blame blame;
+    blame_current(&blame);
+    PyErr_Clear();
+    state->missed_more = 1;
+    state->due = state->due == 0 ? 1 : state->due;
+    if (!events_is_draining()) {
+        instrument_stop_after(state, &blame);
+    }
+    blame_release(&blame);
 }
 
 /* Note what a store to one of the descriptors has done: to `object`, or to all whose class is `object` or derived. */
@@ -268,6 +284,9 @@ note_store(PyObject *object)
             PyObject *item = PyList_GET_ITEM(entries, i);
             note_layout(state, PyTuple_GET_ITEM(item, 0), PyTuple_GET_ITEM(item, 1));
         }
+        if (entries == NULL) {
+            miss_any(state);
+        }
         Py_XDECREF(entries);
     }
     else {
@@ -275,6 +294,9 @@ note_store(PyObject *object)
         PyObject *entry = key == NULL ? NULL : PyDict_GetItemWithError(state->layouts, key);
         if (entry != NULL) {
             note_layout(state, key, entry);
+        }
+        else if (key == NULL) {
+            miss_any(state);
         }
         Py_XDECREF(key);
     }
