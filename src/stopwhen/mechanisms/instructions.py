@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 import functools
 import sys
 from collections import Counter, deque
@@ -30,7 +29,7 @@ _STORING_ITEMS = frozenset(("__setitem__", "setitem", "__init__"))
 _WHOLE_LIST = frozenset(("sort", "reverse", "heapify"))
 
 
-_WITHOUT_ATTRIBUTES = static.TypeSet(list, set, bytearray, deque, array.array)
+_WITHOUT_ATTRIBUTES = static.TypeSet(list, set, bytearray, deque)
 
 
 class InstructionWatch:
@@ -175,7 +174,7 @@ def _interests_in_content(owner: Any) -> Iterator[tuple[str, Hashable]]:
     yield "flag", ITEMS_STORED | ANY_ITEM
     if static.is_a(owner, dict):
         yield "flag", ANY_NAME | STAR  # the attributes of an object, the names of a namespace
-    elif kind not in _WITHOUT_ATTRIBUTES:
+    elif kind not in _WITHOUT_ATTRIBUTES and kind is not static.loaded_class("array", "array"):
         yield "flag", ANY_NAME  # the fields of a ctypes structure, say
     for symbol, method in sites.IN_PLACE_METHODS.items():
         if static.definer(kind, method) is not None:

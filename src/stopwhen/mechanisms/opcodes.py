@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import opcode
 import sys
-from array import array
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -211,10 +210,15 @@ def names() -> dict[str, int]:
     }
 
 
+def _shorts(numbers: list[int]) -> bytes:
+    """Return an array of C's `unsigned short`; of the module `array` the program may have one of its own."""
+    return b"".join(number.to_bytes(2, sys.byteorder) for number in numbers)
+
+
 def tables() -> tuple[bytes, bytes, bytes, bytes, bytes, bytes, dict[str, int], int, int, int, int, int, int, int]:
     """Return what `_core.set_opcodes` takes: the tables for this interpreter."""
     caches = bytearray(256)
-    effects = array("H", [HOOKS]) * 256
+    effects = [HOOKS] * 256
     shifts = bytearray([NO_NAME]) * 256
     kinds = bytearray(256)
     stores = bytearray(256)
@@ -227,13 +231,13 @@ def tables() -> tuple[bytes, bytes, bytes, bytes, bytes, bytes, dict[str, int], 
             kinds[number] = jump_kind(name, is_jump=number in jumps and name != "END_ASYNC_FOR")
             shifts[number] = NAME_SHIFTS.get(name, NO_NAME)
             stores[number] = LOCAL_STORES.get(name, 0)
-    operators = array("H", [0]) * 32
+    operators = [0] * 32
     for index, (_, symbol) in enumerate(opcode._nb_ops):  # type: ignore[attr-defined] # noqa: SLF001
         operators[index] = INPLACE_EFFECTS.get(symbol, 0)
     return (
         bytes(caches),
-        effects.tobytes(),
-        operators.tobytes(),
+        _shorts(effects),
+        _shorts(operators),
         bytes(shifts),
         bytes(kinds),
         bytes(stores),
