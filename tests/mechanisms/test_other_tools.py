@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pdb
 import sys
+import threading
 
 import pytest
 
@@ -67,6 +68,54 @@ def test_a_trace_function_comes_and_goes(subject, mechanism, opcodes):
     finally:
         sys.settrace(before)
     check(subject)
+
+
+@mechanisms
+def test_a_thread_sets_a_trace_function(subject, mechanism):
+    """What it changes next is seen there, though the main thread only waits."""
+    module, hits = subject
+    events = []
+
+    def work():
+        sys.settrace(lambda frame, kind, argument: events.append(kind))
+        module.change(2)
+        sys.settrace(None)
+        module.change(3)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert described(hits.hits, module.path) == ONCE + ONCE
+    assert {one.thread for one in hits.hits} == {thread.name}
+    assert "call" in events
+    hits.hits.clear()
+
+
+@mechanisms
+def test_who_armed_it_is_traced_on(tmp_path, mechanism, monkeypatch):
+    """A tracer sees the calls and returns of every frame, in pairs, also where watching begins and ends meanwhile."""
+    choose(monkeypatch, "default" if mechanism == "dictwatch" else mechanism)
+    depths = []
+
+    def trace(frame, kind, argument):
+        depths.append({"call": 1, "return": -1}.get(kind, 0))
+        return trace
+
+    def arm_and_change(module):
+        with Recorder() as hits:
+            hits.changes("L", scope=module)
+            module.L.append(1)
+        return len(hits.hits)
+
+    module = Module(tmp_path)
+    module.L = []
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        found = arm_and_change(module)
+    finally:
+        sys.settrace(before)
+    assert (found, sum(depths)) == (1, 0)
 
 
 @mechanisms

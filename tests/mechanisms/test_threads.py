@@ -83,6 +83,28 @@ def test_appending_threads(write, mechanism, tmp_path, monkeypatch, switching):
 
 
 @pytest.mark.parametrize("mechanism", [name for name in NATIVE if name != "dictwatch"])
+@pytest.mark.parametrize("write", ["item = L[0] = N, i", "L[0] = item = N, i", "L[0] = (N, i)"])
+def test_threads_whose_loops_end_with_the_write(write, mechanism, tmp_path, monkeypatch, switching):
+    """The jump back, on the line that wrote, lets another thread run."""
+    choose(monkeypatch, mechanism)
+    module = Module(tmp_path)
+    module.barrier, module.WRITES = threading.Barrier(THREADS + 1), 4 * WRITES
+    functions = [
+        f"def work_{n}():\n    barrier.wait()\n    for i in range(WRITES):\n        {write.replace('N', str(n))}  # @line_{n}\n"
+        for n in range(THREADS)
+    ]
+    module.run("L = [None]\n" + "\n".join(functions))
+    with Recorder() as hits:
+        watchpoint = hits.changes("L", scope=module)
+        run_threads(module)
+    lines = marked_lines(module.path)
+    for one in hits.hits:
+        ((writer, _number),) = one.change.inserted
+        assert (one.location.lineno, one.thread, one.exact) == (lines[f"line_{writer}"], f"thread {writer}", True), one
+    assert watchpoint.count == THREADS * 4 * WRITES
+
+
+@pytest.mark.parametrize("mechanism", [name for name in NATIVE if name != "dictwatch"])
 @pytest.mark.parametrize("number", range(20))
 def test_threads_that_write_as_soon_as_they_run(number, mechanism, tmp_path, monkeypatch, switching):
     """Before whoever started them goes on."""
@@ -173,3 +195,73 @@ def test_threads_that_do_not_write_have_no_hits(mechanism, tmp_path, monkeypatch
         run_threads(module)
     assert {one.thread for one in hits.hits} == {"thread 0"}
     assert len(hits.hits) == WRITES
+
+
+BLOCKED = """\
+import socket, threading
+near, far = socket.socketpair()
+ready, done, gate = threading.Event(), threading.Event(), threading.Lock()
+gate.acquire()
+data = bytearray(4)
+
+def receive():
+    near.recv_into(data)  # @receive
+    done.set()
+
+def bystand():
+    L = [i for i in range(10)]
+    L.append(len(L))
+    far.send(b"abcd")
+    gate.acquire()
+"""
+
+
+@pytest.mark.parametrize("mechanism", [name for name in NATIVE if name != "dictwatch"])
+@pytest.mark.parametrize("number", range(5))
+def test_who_waits_for_something_is_not_blamed(number, mechanism, tmp_path, monkeypatch):
+    """A thread writes once it has waited, without having the GIL; others have run meanwhile, and wait now."""
+    choose(monkeypatch, mechanism)
+    module = Module(tmp_path)
+    module.run(BLOCKED)
+    with Recorder() as hits, module.near, module.far:
+        hits.changes("data", scope=module)
+        threads = [threading.Thread(target=run, name=run.__name__) for run in (module.receive, module.bystand)]
+        for thread in threads:
+            thread.start()
+        module.done.wait()
+        module.gate.release()
+        for thread in threads:
+            thread.join()
+    (one,) = hits.hits
+    assert (one.location.lineno, one.thread) == (marked_lines(module.path)["receive"], "receive")
+
+
+@pytest.mark.parametrize("mechanism", [name for name in NATIVE if name != "dictwatch"])
+def test_a_tool_lets_others_run_before_the_write(mechanism, tmp_path, monkeypatch):
+    """A tracer's function waits right before the line that writes, while another thread runs and then waits in C code."""
+    choose(monkeypatch, mechanism)
+    module = Module(tmp_path)
+    module.run(BLOCKED + "L = [2, 1]\ndef write():\n    L.sort()  # @write\n")
+    line = marked_lines(module.path)["write"]
+
+    def trace(frame, kind, argument):
+        if kind == "line" and frame.f_lineno == line:
+            module.ready.set()
+            module.near.recv(4)  # what the bystander sends, who goes on to wait for the gate
+        return trace
+
+    with Recorder() as hits, module.near, module.far:
+        hits.changes("L", scope=module)
+        bystander = threading.Thread(target=lambda: (module.ready.wait(), module.bystand()))
+        bystander.start()
+        threading.settrace(trace)
+        try:
+            writer = threading.Thread(target=module.write, name="writer")
+            writer.start()
+            writer.join()
+        finally:
+            threading.settrace(None)
+        module.gate.release()
+        bystander.join()
+    (one,) = hits.hits
+    assert (one.location.lineno, one.thread) == (line, "writer")

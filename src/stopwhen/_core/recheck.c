@@ -2,8 +2,7 @@
  *
  * I1. `checks` holds exactly the armed checks that are not suspended, but for those of I4.
  * I2. A change is found at the first event after it in any thread. Where the last event was this thread's, the
- *     instruction that this event follows made the change. Where it was another thread's, that thread may have lost
- *     the GIL between its change and its check: its suspended instruction is blamed if it may have made it.
+ *     instruction that this event follows made the change; where it was another thread's, see blaming.c.
  * I3. Nothing here relies on DISABLE: an event that comes although it was disabled does no harm.
  * I4. Checks on locals stand with their frames (frames.c), and are compared at events of those.
  * I5. While `blind` is set, some code may run without events, for want of memory to turn them on: nobody is blamed for what
@@ -68,12 +67,18 @@ recheck_finds_change(CoreState *state, Look look)
 int
 recheck_report(CoreState *state, Check *check, const Blame *blame, Look look)
 {
-    Blame found = *blame; /* Borrows. */
+    Blame found = *blame;
+    Py_XINCREF(found.frame);
+    Py_XINCREF(found.other_code);
+    if (check->kind == CHECK_BYTES || check->kind == CHECK_MEMORY) {
+        blame_weigh_all_threads(state, &found);
+    }
     if (large_is(check) && check->place != NULL && !large_is_certain(state, check, look)) {
-        found.other_code = check->place;
+        Py_XSETREF(found.other_code, (PyCodeObject *)Py_NewRef(check->place));
         found.other_offset = check->place_offset;
     }
     int result = check_report(state, check, &found);
+    blame_release(&found);
     large_weigh(state, check);
     return result;
 }
@@ -102,34 +107,6 @@ recheck_report_all(CoreState *state, const Blame *blame, Look look)
         crowd_report(state, blame, look);
     }
     resume_collector(was_on);
-}
-
-/* If the last event was another thread's and its suspended instruction may have made the change, blame that (I2). */
-int
-recheck_blame_other_thread(CoreState *state, Blame *blame)
-{
-    PyThreadState *me = PyThreadState_Get();
-    if (state->last_thread == NULL || state->last_thread == me) {
-        return 0;
-    }
-    PyThreadState *thread = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
-    while (thread != NULL && thread != state->last_thread) {
-        thread = PyThreadState_Next(thread);
-    }
-    PyFrameObject *frame = thread == NULL ? NULL : PyThreadState_GetFrame(thread);
-    if (frame == NULL) {
-        *blame = (Blame){.thread = me, .offset = -1, .unknown = 1};
-        return thread != NULL && compat_runs_python(thread); /* There is no memory to tell. */
-    }
-    PyCodeObject *code = PyFrame_GetCode(frame);
-    int may = code_may(state, code, PyFrame_GetLasti(frame), EFFECT_ANY & ~EFFECT_LOCAL);
-    Py_DECREF(code);
-    if (!may) {
-        Py_DECREF(frame);
-        return 0;
-    }
-    *blame = (Blame){.thread = thread, .frame = frame, .offset = -1};
-    return 1;
 }
 
 static int
@@ -241,10 +218,9 @@ recheck_catch_up(CoreState *state)
     if (recheck_finds_change(state, LOOK_WHOLE)) {
         PendingError error = take_pending_error();
         Blame blame;
-        if (!recheck_blame_other_thread(state, &blame)) {
-            blame_current(&blame);
-            leave_own_frames(state, &blame);
-        }
+        blame_current(&blame);
+        leave_own_frames(state, &blame);
+        blame_weigh_other_thread(state, &blame);
         recheck_report_all(state, &blame, LOOK_WHOLE);
         blame_release(&blame);
         put_back_pending_error(error);
@@ -296,9 +272,6 @@ blame_before(CoreState *state, const CodeInfo *info, int offset, int begun, Blam
 static void
 settle_blame(CoreState *state, const CodeInfo *info, int offset, int begun, Moment moment, Blame *blame)
 {
-    if (recheck_blame_other_thread(state, blame)) {
-        return;
-    }
     blame_current(blame);
     if (moment == AT_RAISE) {
         blame->offset = offset;
@@ -310,6 +283,7 @@ settle_blame(CoreState *state, const CodeInfo *info, int offset, int begun, Mome
         /* Nothing of this frame has run: its caller's instruction is still executing and made the change. */
         blame_caller(blame);
     }
+    blame_weigh_other_thread(state, blame);
 }
 
 static int

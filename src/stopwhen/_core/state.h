@@ -242,7 +242,11 @@ typedef struct {
 #if !HAS_MONITORING
     /* Threads to come (threads.c). */
     uint64_t awaited_thread;
+    const PyThreadState *setting_thread; /* Never followed: sets a trace function of its own just now. NULL for none. */
     _PyFrameEvalFunction run_frame; /* Who ran frames before us; NULL while we are not asked to. */
+    /* Trace functions that the program sets (settrace.c). */
+    PyObject *settrace; /* Owned. */
+    PyMethodDef *settrace_def;
 #endif
 } CoreState;
 
@@ -332,7 +336,6 @@ int recheck_finds_change(CoreState *state, Look look);
 int recheck_report(CoreState *state, Check *check, const Blame *blame, Look look);
 void recheck_report_all(CoreState *state, const Blame *blame, Look look);
 void recheck_catch_up(CoreState *state);
-int recheck_blame_other_thread(CoreState *state, Blame *blame);
 int recheck_end_frame(CoreState *state);
 PyObject *recheck_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t count);
 PyObject *recheck_on_start(CoreState *state, PyObject *const *args, Py_ssize_t count);
@@ -342,6 +345,13 @@ PyObject *recheck_set_opcodes(PyObject *module, PyObject *args);
 PyObject *recheck_set_level(PyObject *module, PyObject *effects);
 PyObject *recheck_look_back(PyObject *module, PyObject *frame);
 PyObject *recheck_resync(PyObject *module, PyObject *unused);
+
+/* blaming.c */
+void blame_weigh_other_thread(CoreState *state, Blame *blame);
+void blame_weigh_all_threads(CoreState *state, Blame *blame);
+
+/* waiting.c */
+int waiting_elsewhere(const PyThreadState *thread);
 
 /* calls.c */
 int calls_note(CoreState *state, const CodeInfo *info);
@@ -372,13 +382,19 @@ PyObject *tracing_start(PyObject *module, PyObject *unused);
 PyObject *tracing_stop(PyObject *module, PyObject *unused);
 PyObject *tracing_begin_line(PyObject *module, PyObject *frame);
 int tracing_see_thread(CoreState *state, const PyThreadState *thread);
+int tracing_is_shared(const CoreState *state);
 void tracing_clear(CoreState *state);
 
 /* threads.c (3.11) */
 #if !HAS_MONITORING
-void threads_expect(CoreState *state);
-void threads_see_all(CoreState *state);
-void threads_clear(CoreState *state);
+void threads_expect(CoreState *state, int starts);
+void threads_update(CoreState *state);
+#endif
+
+/* settrace.c (3.11) */
+#if !HAS_MONITORING
+void settrace_begin(CoreState *state);
+void settrace_end(CoreState *state);
 #endif
 
 #endif

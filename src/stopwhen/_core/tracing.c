@@ -5,8 +5,8 @@
  *     stores, or calls by the name of a function that changes data, opcode events are on for its frame, and the
  *     position is that one instruction. Elsewhere it is the line's start, and the culprit is the one instruction with
  *     an effect on that line, or one of several calls (codeinfo.c, I2).
- *     Opcode events are on as well where a line may make a C function that is bound to data, and everywhere while there
- *     are such (hooks.c).
+ *     Opcode events are on as well where a line may make a C function that is bound to data, everywhere while there are
+ *     such (hooks.c), and where a line has an effect and then lets another thread run.
  * I2. A thread's trace object stays the program's own, so sys.gettrace() answers as without us.
  * I3. New threads stand at the head of the interpreter's list: when the head changes, some thread is not traced yet.
  *     Those that Python code starts by name are traced before they run (threads.c).
@@ -78,14 +78,22 @@ add_traced(CoreState *state, PyThreadState *thread)
     return traced;
 }
 
+/* Return a thread, which may have ended, if it lives. */
+static PyThreadState *
+living(const PyThreadState *thread)
+{
+    PyThreadState *one = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
+    while (one != NULL && one != thread) {
+        one = PyThreadState_Next(one);
+    }
+    return one;
+}
+
 static int
 is_alive(const Traced *traced)
 {
-    PyThreadState *living = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
-    while (living != NULL && living != traced->thread) {
-        living = PyThreadState_Next(living);
-    }
-    return living != NULL && living->id == traced->id;
+    PyThreadState *thread = living(traced->thread);
+    return thread != NULL && thread->id == traced->id;
 }
 
 static void
@@ -116,6 +124,9 @@ trace_all(CoreState *state)
     state->installing = 1;
     int result = 0;
     drop_dead(state);
+    if (living(state->setting_thread) == NULL) {
+        state->setting_thread = NULL;
+    }
     PyThreadState *head = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
     for (PyThreadState *thread = head; thread != NULL && result == 0; thread = PyThreadState_Next(thread)) {
         if (thread->c_tracefunc == tracer) {
@@ -133,18 +144,37 @@ trace_all(CoreState *state)
         result = set_trace(thread, tracer);
     }
     state->thread_head = result < 0 ? NULL : head; /* I3; NULL: try again. */
+    state->several_threads |= head != NULL && PyThreadState_Next(head) != NULL;
     if (result == 0) {
-        threads_see_all(state);
+        threads_update(state);
     }
     state->installing = 0;
     return result;
 }
 
-/* `thread` is about to run a frame: have it traced, if it is not. -1 with an exception set. */
+/* The running `thread` is about to run a frame, or has set a trace function: have it traced, if it is not. -1 with an
+ * exception set. */
 int
 tracing_see_thread(CoreState *state, const PyThreadState *thread)
 {
-    return thread->c_tracefunc == tracer ? 0 : trace_all(state);
+    int is_set = state->setting_thread == thread;
+    if (thread->c_tracefunc == tracer && !is_set) {
+        return 0;
+    }
+    state->setting_thread = is_set ? NULL : state->setting_thread;
+    return trace_all(state);
+}
+
+/* True when somebody else traces some thread. */
+int
+tracing_is_shared(const CoreState *state)
+{
+    for (Py_ssize_t i = 0; i < state->traced_count; i++) {
+        if (state->traced[i]->previous != NULL) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 static int
@@ -157,8 +187,8 @@ trace_all_later(void *Py_UNUSED(unused))
     return 0;
 }
 
-/* Somebody sets a trace function: once that is done, put ours before it again. The next event of any thread does, or the
- * main thread. */
+/* This thread sets a trace function: once that is done, put ours before it again. `sys.settrace` does so at once
+ * (settrace.c); for code in C, the thread's next frame does, the next event of any thread, or the main thread. */
 static int
 on_audit(const char *event, PyObject *Py_UNUSED(args), void *Py_UNUSED(data))
 {
@@ -166,6 +196,8 @@ on_audit(const char *event, PyObject *Py_UNUSED(args), void *Py_UNUSED(data))
         CoreState *state = state_for_callback();
         if (state != NULL && state->tracing && !state->installing) {
             state->thread_head = NULL; /* I3 */
+            state->setting_thread = PyThreadState_Get();
+            threads_update(state);
             (void)Py_AddPendingCall(trace_all_later, NULL);
         }
     }
@@ -229,6 +261,8 @@ checked_on_line(CoreState *state, const CodeInfo *info, int unit)
 
 /* In `grain_interest`: there are large contents, so what each instruction takes matters (large.c). */
 #define LARGE_INTEREST 0x10000
+/* There are several threads. */
+#define THREADS_INTEREST 0x20000
 
 #define GRAIN_LINE 1
 #define GRAIN_LINE_OF_SEVERAL 2
@@ -238,7 +272,8 @@ checked_on_line(CoreState *state, const CodeInfo *info, int unit)
 static int
 grain_of(CoreState *state, CodeInfo *info, Py_ssize_t unit)
 {
-    int interest = effects_of_interest(state, info) | (state->large_count > 0 ? LARGE_INTEREST : 0);
+    int interest = effects_of_interest(state, info) | (state->large_count > 0 ? LARGE_INTEREST : 0) |
+                   (state->several_threads ? THREADS_INTEREST : 0);
     int has_sites = sites_matter(state, info);
     if (has_sites < 0) {
         PyErr_Clear();
@@ -255,20 +290,25 @@ grain_of(CoreState *state, CodeInfo *info, Py_ssize_t unit)
         int returns = 0;
         int makes = 0;
         int sites = 0;
+        int jumps_back = 0;
         for (Py_ssize_t i = 0; i < info->length; i++) {
             if (info->line[i] != info->line[unit]) {
                 continue;
             }
+            int opcode = _Py_OPCODE(_PyCode_CODE(info->code)[i]);
             if (is_checked(info, i, interest)) {
                 checked++;
                 direct += is_direct(info, i);
             }
             makes |= makes_function(info, i);
             sites |= has_sites > 0 && info->sites->matters[i];
-            returns |= _Py_OPCODE(_PyCode_CODE(info->code)[i]) == RETURN_VALUE;
+            returns |= opcode == RETURN_VALUE;
+            jumps_back |= opcode == JUMP_BACKWARD_QUICK || (state->jump_kind[opcode] & JUMP_BACK) != 0;
         }
         int fine = sites || (state->large_count > 0 && checked > 0) || direct > 1 || makes ||
                    (checked > 1 && (state->hooked || code_line_names(info, unit, NAMES_MUTATOR)));
+        /* The jump may let another thread run: it must find nothing but what it has done itself. */
+        fine |= jumps_back && checked > 0 && state->several_threads;
         /* What an action raises at the event of the return, no `try` of this frame would catch. */
         fine |= returns && checked > 0 && PyBytes_GET_SIZE(info->code->co_exceptiontable) > 0;
         info->grain[unit] = fine ? GRAIN_OPCODE : checked > 1 ? GRAIN_LINE_OF_SEVERAL : GRAIN_LINE;
@@ -291,9 +331,6 @@ set_position(Traced *traced, _PyInterpreterFrame *frame, int exact)
 static void
 settle_blame(CoreState *state, Traced *traced, PyFrameObject *frame, int what, Blame *blame)
 {
-    if (recheck_blame_other_thread(state, blame)) {
-        return;
-    }
     *blame = (Blame){.thread = traced->thread, .frame = (PyFrameObject *)Py_NewRef(frame), .offset = -1};
     PyCodeObject *code = PyFrame_GetCode(frame);
     if (what == PyTrace_CALL) {
@@ -318,6 +355,7 @@ settle_blame(CoreState *state, Traced *traced, PyFrameObject *frame, int what, B
         blame->other_offset = 0;
     }
     Py_DECREF(code);
+    blame_weigh_other_thread(state, blame);
 }
 
 /* The frame's locals have changed, by the line that it has begun at its last event. */
@@ -375,10 +413,10 @@ choose_grain(CoreState *state, Traced *traced, PyFrameObject *frame)
         end_opcodes(frame);
     }
     if (info->starts_threads && code_line_names(info, unit, NAMES_STARTER)) {
-        threads_expect(state);
+        threads_expect(state, 1);
     }
     else if (info->starts_threads) {
-        threads_clear(state); /* What was to start one has failed. */
+        threads_expect(state, 0); /* What was to start one has failed. */
     }
 }
 
@@ -589,24 +627,24 @@ tracer(PyObject *object, PyFrameObject *frame, int what, PyObject *argument)
         PyErr_Clear();
     }
     int for_us_alone = what == PyTrace_OPCODE && frame->f_trace_opcodes == OPCODES_FOR_US;
-    if (is_ours(state, frame)) {
-        return 0;
-    }
-    (void)calling_take_told();
-    traced->uses++;
-    int failed = look(state, traced, frame, what, argument) < 0;
-    traced->uses--;
-    if (traced->dropped && traced->uses == 0) {
-        PyMem_Free(traced);
-    }
-    /* A debugger that an action has opened in this frame knows already where it stands. */
-    int is_told = calling_take_told() == frame && what == PyTrace_LINE;
-    keep_tracing(state, me);
-    if (failed) {
-        if (what == PyTrace_RETURN) {
-            add_traceback(state, frame);
+    int is_told = 0;
+    if (!is_ours(state, frame)) {
+        (void)calling_take_told();
+        traced->uses++;
+        int failed = look(state, traced, frame, what, argument) < 0;
+        traced->uses--;
+        if (traced->dropped && traced->uses == 0) {
+            PyMem_Free(traced);
         }
-        return -1;
+        /* A debugger that an action has opened in this frame knows already where it stands. */
+        is_told = calling_take_told() == frame && what == PyTrace_LINE;
+        keep_tracing(state, me);
+        if (failed) {
+            if (what == PyTrace_RETURN) {
+                add_traceback(state, frame);
+            }
+            return -1;
+        }
     }
     traced = state->tracing ? traced_of(state, me) : NULL; /* The handler may have disarmed everything. */
     if (traced == NULL || traced->previous == NULL || for_us_alone || is_told) {
@@ -616,6 +654,11 @@ tracer(PyObject *object, PyFrameObject *frame, int what, PyObject *argument)
     int result = traced->previous(object, frame, what, argument);
     Py_XDECREF(object);
     keep_tracing(state, me);
+    if (state->tracing && state->last_thread != me) {
+        PendingError error = take_pending_error();
+        recheck_catch_up(state); /* It has let other threads run: what they have done is not this one's work. */
+        put_back_pending_error(error);
+    }
     return result;
 }
 
@@ -630,6 +673,7 @@ tracing_start(PyObject *module, PyObject *Py_UNUSED(unused))
         state->audited = 1;
     }
     state->tracing = 1;
+    settrace_begin(state);
     return trace_all(state) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
@@ -668,7 +712,10 @@ void
 tracing_clear(CoreState *state)
 {
     state->tracing = 0;
-    threads_clear(state);
+    state->several_threads = 0;
+    state->setting_thread = NULL;
+    threads_update(state);
+    settrace_end(state);
     drop_dead(state);
     state->installing = 1;
     while (state->traced_count > 0) {

@@ -1,0 +1,95 @@
+/* Who is held to have made a change that is found when another thread has run since the last look.
+ *
+ * That thread may have lost the GIL between its change and its look, amid or after its suspended instruction; or the
+ * running one has regained the GIL amid an instruction that lets go of it. Blamed is the one that rather changes data, by
+ * its kind and by the names on its line, and the other thread's where they are equal: by far most threads lose the GIL
+ * after an instruction, and look at once when they have it again. Where it is the running one's, the other is named too,
+ * as it may be uncertain, unless its thread waits in a function in C that it has not returned from.
+ */
+#include "codeinfo.h"
+
+/* How much tells that the instruction at `offset` of a frame, its current one for -1, has changed data. */
+enum { NOTHING_TELLS, A_CALL_TELLS, A_STORE_TELLS };
+
+static int
+evidence(CoreState *state, PyFrameObject *frame, int offset)
+{
+    PyCodeObject *code = PyFrame_GetCode(frame);
+    CodeInfo *info = code_info(state, code);
+    Py_DECREF(code); /* The frame keeps it. */
+    if (info == NULL) {
+        PyErr_Clear();
+        return A_CALL_TELLS;
+    }
+    Py_ssize_t unit = (offset < 0 ? PyFrame_GetLasti(frame) : offset) / 2;
+    if (unit < 0 || unit >= info->length || !(info->effect[unit] & EFFECT_ANY & ~EFFECT_LOCAL)) {
+        return NOTHING_TELLS;
+    }
+    int stores = (info->effect[unit] & (EFFECT_DIRECT | EFFECT_INPLACE)) || code_line_names(info, unit, NAMES_MUTATOR);
+    return stores ? A_STORE_TELLS : A_CALL_TELLS;
+}
+
+static PyThreadState *
+living_thread(const PyThreadState *thread)
+{
+    PyThreadState *one = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
+    while (one != NULL && one != thread) {
+        one = PyThreadState_Next(one);
+    }
+    return one;
+}
+
+/* If the last event was another thread's, its suspended instruction may have made the change, rather than that which
+ * `blame` says: weigh the two. */
+void
+blame_weigh_other_thread(CoreState *state, Blame *blame)
+{
+    PyThreadState *me = PyThreadState_Get();
+    PyThreadState *thread =
+        state->last_thread == NULL || state->last_thread == me ? NULL : living_thread(state->last_thread);
+    PyFrameObject *frame = thread == NULL ? NULL : PyThreadState_GetFrame(thread);
+    if (frame == NULL) {
+        blame->unknown |= thread != NULL && compat_runs_python(thread); /* There is no memory to tell. */
+        return;
+    }
+    int others = evidence(state, frame, -1);
+    int mine = blame->frame == NULL ? NOTHING_TELLS : evidence(state, blame->frame, blame->offset);
+    if (others == NOTHING_TELLS) {
+        Py_DECREF(frame);
+    }
+    else if (mine <= others) {
+        blame_release(blame);
+        *blame = (Blame){.thread = thread, .frame = frame, .offset = -1, .unknown = blame->unknown};
+    }
+    else {
+        if (state->hooked || !waiting_elsewhere(thread)) {
+            Py_XSETREF(blame->other_code, PyFrame_GetCode(frame));
+            blame->other_offset = PyFrame_GetLasti(frame);
+        }
+        Py_DECREF(frame);
+    }
+}
+
+/* Memory has changed, which a thread may write that has let go of the GIL, amid a call. If the line of one such tells
+ * more than what is blamed, it is named, and what is blamed as the other place. */
+void
+blame_weigh_all_threads(CoreState *state, Blame *blame)
+{
+    if (!state->several_threads || blame->frame == NULL) {
+        return;
+    }
+    int most = evidence(state, blame->frame, blame->offset);
+    PyThreadState *thread = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
+    for (; thread != NULL && most < A_STORE_TELLS; thread = PyThreadState_Next(thread)) {
+        PyFrameObject *frame = thread == blame->thread ? NULL : PyThreadState_GetFrame(thread);
+        if (frame != NULL && evidence(state, frame, -1) == A_STORE_TELLS) {
+            PyCodeObject *other = PyFrame_GetCode(blame->frame);
+            int offset = blame->offset >= 0 ? blame->offset : PyFrame_GetLasti(blame->frame);
+            blame_release(blame);
+            *blame = (Blame){.thread = thread, .frame = frame, .offset = -1, .other_code = other, .other_offset = offset};
+            return;
+        }
+        Py_XDECREF(frame);
+    }
+    PyErr_Clear(); /* No memory to tell of a thread: what is blamed stays. */
+}
