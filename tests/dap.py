@@ -99,7 +99,7 @@ class Client:
         self.answer(launched)
 
     def stop(self) -> tuple[int, str, list[str]] | None:
-        """Wait for a stop; return its thread, reason and frames, as `file:line function`, or None for the program's end."""
+        """Wait for a stop; return thread, reason and frames, as `file:line function`; None for the program's end."""
         event = self.event("stopped", "terminated")
         if event["event"] == "terminated":
             return None

@@ -86,7 +86,8 @@ blame_weigh_all_threads(CoreState *state, Blame *blame)
             PyCodeObject *other = PyFrame_GetCode(blame->frame);
             int offset = blame->offset >= 0 ? blame->offset : PyFrame_GetLasti(blame->frame);
             blame_release(blame);
-            *blame = (Blame){.thread = thread, .frame = frame, .offset = -1, .other_code = other, .other_offset = offset};
+            *blame =
+                (Blame){.thread = thread, .frame = frame, .offset = -1, .other_code = other, .other_offset = offset};
             return;
         }
         Py_XDECREF(frame);

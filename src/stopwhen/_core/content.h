@@ -97,12 +97,11 @@ check_list_differs(const Check *check)
     if (length > 16) {
         return memcmp(items, check->items, (size_t)length * sizeof(PyObject *)) != 0;
     }
-    for (Py_ssize_t i = 0; i < length; i++) { /* Of a short one, as a call of memcmp costs more than that. */
-        if (items[i] != check->items[i]) {
-            return 1;
-        }
+    uintptr_t differences = 0; /* Of a short one all are compared, as a call of memcmp costs more than that. */
+    for (Py_ssize_t i = 0; i < length; i++) {
+        differences |= (uintptr_t)items[i] ^ (uintptr_t)check->items[i];
     }
-    return 0;
+    return differences != 0;
 }
 
 #endif

@@ -428,23 +428,69 @@ begin_instruction(CoreState *state, const CodeInfo *info, int unit)
     return begun;
 }
 
-PyObject *
-recheck_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t count)
+/* True when nothing is about but checks, and one thread: an event that is due is a look, and no more. */
+static inline Py_ALWAYS_INLINE int
+is_plain(const CoreState *state, const CodeInfo *info)
 {
-    assert(count == 2);
-    PyCodeObject *code = (PyCodeObject *)args[0];
-    CodeInfo *info = code_info(state, code);
-    if (info == NULL) {
-        PyErr_Clear();
-        Py_RETURN_NONE;
+    size_t pointers = (size_t)state->raising.code | (size_t)state->newborn;
+    size_t counts = (size_t)(state->begun_count | state->access_count | state->large_count | state->crowd_count |
+                             state->queued | state->frame_refs.count | info->local_checks | info->calls);
+    int flags = state->has_new_class | state->several_threads | state->hooked | state->blind | state->due |
+                info->awaited | info->is_ours;
+    return !(pointers | counts | (unsigned int)flags) && state->last_thread != NULL;
+}
+
+/* True when each check is of a list that is short, and as it was. */
+static inline Py_ALWAYS_INLINE int
+are_same_lists(const CoreState *state)
+{
+    for (Py_ssize_t i = 0; i < state->check_count; i++) {
+        const Check *check = state->checks[i];
+        if (check->kind != CHECK_LIST || large_is(check) || check_list_differs(check)) {
+            return 0;
+        }
     }
+    return 1;
+}
+
+static Py_NO_INLINE PyObject *on_instruction(CoreState *state, CodeInfo *info, int offset);
+
+/* Most events are such as this knows, and what they cost is what watching costs; the others go the long way. */
+PyObject *
+recheck_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t Py_UNUSED(count))
+{
+    const PyCodeObject *code = (PyCodeObject *)args[0];
+    size_t place = recent_place(code);
+    CodeInfo *info = state->recent[place].code == code ? state->recent[place].info : NULL;
+    int offset = offset_of(args[1]);
+    if (info != NULL) {
+        int due = info->due[(unsigned int)offset / 2];
+        if ((due & state->interest) && !(due & (DUE_LOOP_STARTS | DUE_LOOP_TURNS | DUE_RESULT)) &&
+            is_plain(state, info) && are_same_lists(state)) {
+            state->look++;
+            Py_RETURN_NONE;
+        }
+    }
+    else {
+        info = code_info(state, (PyCodeObject *)args[0]);
+        if (info == NULL) {
+            PyErr_Clear();
+            Py_RETURN_NONE;
+        }
+    }
+    return on_instruction(state, info, offset);
+}
+
+static PyObject *
+on_instruction(CoreState *state, CodeInfo *info, int offset)
+{
+    PyCodeObject *code = info->code;
     if (state->raising.code == code) {
         raising_end(state);
     }
     if ((state->newborn != NULL || state->has_new_class) && classes_catch_up(state) < 0) {
         return NULL;
     }
-    int offset = offset_of(args[1]);
     int interest = state->interest | (code_has_locals(info) ? EFFECT_LOCAL : 0);
     int due = info->due[offset / 2];
     int is_due = state->several_threads && state->level != 0 && (due & DUE_SWITCH) && !info->is_ours;
