@@ -139,6 +139,7 @@ find_effects(CoreState *state, CodeInfo *info, const unsigned char *bytes, PyObj
         if (opcode == state->binary_op) {
             effect |= argument < 32 ? state->operators[argument] : 0;
         }
+        effect |= opcode == state->call ? EFFECT_PYTHON : 0;
         unsigned char shift = state->name_shift[opcode];
         if (shift != NO_NAME && (Py_ssize_t)(argument >> shift) < PyTuple_GET_SIZE(names)) {
             info->names[unit] = (unsigned char)code_what_names(state, PyTuple_GET_ITEM(names, argument >> shift));

@@ -76,6 +76,18 @@ compat_place(int *offset)
     return code_of(frame);
 }
 
+PyCodeObject *
+compat_direct_caller(int *unit)
+{
+    _PyInterpreterFrame *frame = current_frame();
+    frame = frame == NULL ? NULL : frame->previous;
+    if (frame == NULL || !runs_code(frame)) {
+        return NULL;
+    }
+    *unit = (int)_PyInterpreterFrame_LASTI(frame);
+    return code_of(frame);
+}
+
 PyObject *
 compat_stack_slot(int index)
 {

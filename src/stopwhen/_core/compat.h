@@ -209,6 +209,9 @@ int compat_keep_instruction_tool(PyCodeObject *code, long tool);
 /* A frame as the interpreter runs it; valid while it runs. */
 typedef struct _PyInterpreterFrame InterpreterFrame;
 
+/* Where the frame that called the running one is, in code units; NULL when C code called that. Borrowed. */
+PyCodeObject *compat_direct_caller(int *unit);
+
 InterpreterFrame *compat_top_frame(void);
 
 /* Return what lies `below` entries below the top of the stack, borrowed; NULL for an empty entry, or when it is not known.

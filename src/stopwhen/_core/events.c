@@ -285,6 +285,7 @@ events_drain(CoreState *state)
     PyObject *handler = Py_NewRef(state->handler);
     /* This thread has compared what it did; until it goes on, whatever changes is another thread's work. */
     state->last_thread = NULL;
+    state->called_code = NULL;
     compat_lend_stack(EXTRA_STACK);
     PyObject *result = PyObject_CallNoArgs(handler);
     compat_lend_stack(-EXTRA_STACK);

@@ -7,6 +7,12 @@
  * I4. Checks on locals stand with their frames (frames.c), and are compared at events of those.
  * I5. While `blind` is set, some code may run without events, for want of memory to turn them on: nobody is blamed for what
  *     a look finds then, it counts as missed.
+ * I6. Where nothing can have changed since the last look, none is taken: no C code runs between a CALL and the start of
+ *     the Python function that it calls, nor after that has returned, whose own looks come before. `called_code` is set
+ *     from the start of such a function to the next start, exception or run of the handler, or to the event after the
+ *     CALL. It is not set where the function has the same code, whose events could be mistaken for the caller's, nor
+ *     where earlier calls of the line still wait for their look. What else happens at a return, the end of objects that
+ *     were in locals, cannot change a list, but by hooks.
  */
 #include "codeinfo.h"
 #include "crowd.h"
@@ -27,6 +33,7 @@ recheck_add(CoreState *state, Check *check)
         state->check_capacity = capacity;
     }
     state->checks[state->check_count++] = check; /* I1 */
+    state->other_checks += check->kind != CHECK_LIST;
     hooks_expect(state, check);
     return 0;
 }
@@ -37,6 +44,7 @@ recheck_remove(CoreState *state, Check *check)
     for (Py_ssize_t i = 0; i < state->check_count; i++) {
         if (state->checks[i] == check) {
             state->check_count--;
+            state->other_checks -= check->kind != CHECK_LIST;
             memmove(&state->checks[i], &state->checks[i + 1], (size_t)(state->check_count - i) * sizeof(Check *));
             state->patience = 0; /* What hooks there are may have been to this (hooks.c). */
             return;
@@ -440,13 +448,11 @@ is_plain(const CoreState *state, const CodeInfo *info)
     return !(pointers | counts | (unsigned int)flags) && state->last_thread != NULL;
 }
 
-/* True when each check is of a list that is short, and as it was. */
 static inline Py_ALWAYS_INLINE int
 are_same_lists(const CoreState *state)
 {
     for (Py_ssize_t i = 0; i < state->check_count; i++) {
-        const Check *check = state->checks[i];
-        if (check->kind != CHECK_LIST || large_is(check) || check_list_differs(check)) {
+        if (check_list_differs(state->checks[i])) {
             return 0;
         }
     }
@@ -459,26 +465,27 @@ static Py_NO_INLINE PyObject *on_instruction(CoreState *state, CodeInfo *info, i
 PyObject *
 recheck_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t Py_UNUSED(count))
 {
-    const PyCodeObject *code = (PyCodeObject *)args[0];
-    size_t place = recent_place(code);
-    CodeInfo *info = state->recent[place].code == code ? state->recent[place].info : NULL;
+    CodeInfo *info = code_info(state, (PyCodeObject *)args[0]);
     int offset = offset_of(args[1]);
-    if (info != NULL) {
-        int due = info->due[(unsigned int)offset / 2];
-        if ((due & state->interest) && !(due & (DUE_LOOP_STARTS | DUE_LOOP_TURNS | DUE_RESULT)) &&
-            is_plain(state, info) && are_same_lists(state)) {
-            state->look++;
-            Py_RETURN_NONE;
-        }
+    if (info == NULL) {
+        PyErr_Clear();
+        Py_RETURN_NONE;
     }
-    else {
-        info = code_info(state, (PyCodeObject *)args[0]);
-        if (info == NULL) {
-            PyErr_Clear();
-            Py_RETURN_NONE;
-        }
+    unsigned int unit = (unsigned int)offset / 2;
+    int due = info->due[unit];
+    if (!(due & state->interest) || (due & (DUE_LOOP_STARTS | DUE_LOOP_TURNS | DUE_RESULT)) ||
+        state->other_checks > 0 || !is_plain(state, info)) {
+        return on_instruction(state, info, offset);
     }
-    return on_instruction(state, info, offset);
+    if (state->called_code == info->code && state->called_unit == info->culprit[unit]) {
+        state->called_code = NULL; /* I6 */
+        Py_RETURN_NONE;
+    }
+    if (!are_same_lists(state)) {
+        return on_instruction(state, info, offset);
+    }
+    state->look++;
+    Py_RETURN_NONE;
 }
 
 static PyObject *
@@ -542,6 +549,31 @@ on_instruction(CoreState *state, CodeInfo *info, int offset)
     return none_unless(result);
 }
 
+/* True when the running frame, which begins, is of a function that a CALL has called, and nothing can have changed since
+ * the look before that (I6). */
+static int
+begins_by_call(CoreState *state, const CodeInfo *info)
+{
+    if (state->other_checks > 0 || state->check_count == 0 || info->events == 0 || !is_plain(state, info)) {
+        return 0;
+    }
+    int unit = 0;
+    PyCodeObject *code = compat_direct_caller(&unit);
+    CodeInfo *caller = code == NULL || code == info->code ? NULL : state->recent[recent_place(code)].info;
+    if (caller == NULL || caller->code != code || unit < 0 || unit >= caller->length) {
+        return 0;
+    }
+    while (unit > 0 && (caller->effect[unit] & EFFECT_CACHE)) {
+        unit--;
+    }
+    if (!(caller->effect[unit] & EFFECT_PYTHON) || caller->merged[unit] || caller->events == 0) {
+        return 0;
+    }
+    state->called_code = code;
+    state->called_unit = unit;
+    return 1;
+}
+
 /* PY_START, PY_RESUME, PY_THROW; PY_START alone for code whose calls are noted. */
 PyObject *
 recheck_on_start(CoreState *state, PyObject *const *args, Py_ssize_t count)
@@ -549,6 +581,10 @@ recheck_on_start(CoreState *state, PyObject *const *args, Py_ssize_t count)
     assert(count >= 2);
     PyCodeObject *code = (PyCodeObject *)args[0];
     CodeInfo *info = code_info(state, code);
+    state->called_code = NULL;
+    if (info != NULL && begins_by_call(state, info)) {
+        Py_RETURN_NONE;
+    }
     if (info == NULL) {
         PyErr_Clear();
         state->blind = 1; /* I5 */
@@ -579,6 +615,7 @@ PyObject *
 recheck_on_raise(CoreState *state, PyObject *const *args, Py_ssize_t count)
 {
     assert(count == 3);
+    state->called_code = NULL;
     if (state->raising.exception != NULL && state->raising.exception == args[2]) {
         PyObject *traceback = PyException_GetTraceback(args[2]);
         raising_correct_traceback(state, args[2], traceback);
