@@ -222,7 +222,7 @@ typedef struct {
     Py_ssize_t check_capacity;
     Py_ssize_t other_checks; /* Those that are not of lists. */
     const PyCodeObject *called_code; /* Never followed: whose instruction made the latest call (recheck.c, I6), */
-    int called_unit;                 /* and its unit. NULL when that does not matter. */
+    int called_unit; /* and its unit. NULL when that does not matter. */
     Py_ssize_t large_count; /* Armed checks of large contents (large.c), and of the crowd. */
     uint64_t look; /* Number of the latest look. */
     PyThreadState *last_thread; /* Never followed, only compared, until found among the living threads. */
