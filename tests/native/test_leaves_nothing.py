@@ -358,10 +358,10 @@ def test_arming_and_disarming_a_class_leaks_nothing(monkeypatch, expression):
         for _ in range(count):
             stopwhen.changes(expression, scope=Boxed, action="count").remove()
 
-    arm_and_disarm(ROUNDS // 4)
+    arm_and_disarm(10)
     before = blocks()
     references = [sys.getrefcount(one) for one in (*boxes, Boxed, Sub)]
-    arm_and_disarm(ROUNDS)
+    arm_and_disarm(2 * MOST_BLOCKS)  # not ROUNDS: each looks at all objects that there are
     assert blocks() - before < MOST_BLOCKS
     assert [sys.getrefcount(one) for one in (*boxes, Boxed, Sub)] == references
     assert len(session.current()._armed) == 0

@@ -8,6 +8,7 @@ are about (_core/hooks.c).
 
 from __future__ import annotations
 
+import functools
 import opcode
 import sys
 from typing import TYPE_CHECKING
@@ -215,6 +216,7 @@ def _shorts(numbers: list[int]) -> bytes:
     return b"".join(number.to_bytes(2, sys.byteorder) for number in numbers)
 
 
+@functools.cache
 def tables() -> tuple[bytes, bytes, bytes, bytes, bytes, bytes, dict[str, int], int, int, int, int, int, int, int]:
     """Return what `_core.set_opcodes` takes: the tables for this interpreter."""
     caches = bytearray(256)

@@ -101,6 +101,7 @@ def site_of(number: int, argument: int) -> int:
     return _BY_NUMBER.get(number, 0)
 
 
+@functools.cache
 def tables() -> tuple[bytes, bytes, int, int, int, int, int, int, int]:
     """Return what `_core.set_sites` takes: sites by opcode, those of BINARY_OP by argument, opcodes, -1 for none."""
     sites = bytearray(256)
