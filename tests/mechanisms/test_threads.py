@@ -233,7 +233,10 @@ def test_who_waits_for_something_is_not_blamed(number, mechanism, tmp_path, monk
         for thread in threads:
             thread.join()
     (one,) = hits.hits
-    assert (one.location.lineno, one.thread) == (marked_lines(module.path)["receive"], "receive")
+    if one.exact:
+        assert (one.location.lineno, one.thread) == (marked_lines(module.path)["receive"], "receive")
+    else:  # it was seen before `recv_into` had returned, by a thread that was doing something of its own
+        assert marked_lines(module.path)["receive"] in {place.lineno for place in one.between}
 
 
 @pytest.mark.parametrize("mechanism", [name for name in NATIVE if name != "dictwatch"])

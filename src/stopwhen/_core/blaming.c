@@ -70,27 +70,46 @@ blame_weigh_other_thread(CoreState *state, Blame *blame)
     }
 }
 
-/* Memory has changed, which a thread may write that has let go of the GIL, amid a call. If the line of one such tells
- * more than what is blamed, it is named, and what is blamed as the other place. */
+static int
+fills_memory(CoreState *state, PyFrameObject *frame)
+{
+    PyCodeObject *code = PyFrame_GetCode(frame);
+    CodeInfo *info = code_info(state, code);
+    Py_DECREF(code); /* The frame keeps it. */
+    int unit = PyFrame_GetLasti(frame) / 2;
+    PyErr_Clear();
+    return info != NULL && unit >= 0 && unit < info->length && (info->effect[unit] & EFFECT_CALL) &&
+           code_line_names(info, unit, NAMES_FILLER);
+}
+
+/* Memory has changed, which another thread may have written that has let go of the GIL, amid a call. Where one is amid
+ * such a call, by the names on its line, both places are told: first the one that tells more. */
 void
 blame_weigh_all_threads(CoreState *state, Blame *blame)
 {
     if (!state->several_threads || blame->frame == NULL) {
         return;
     }
-    int most = evidence(state, blame->frame, blame->offset);
     PyThreadState *thread = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
-    for (; thread != NULL && most < A_STORE_TELLS; thread = PyThreadState_Next(thread)) {
-        PyFrameObject *frame = thread == blame->thread ? NULL : PyThreadState_GetFrame(thread);
-        if (frame != NULL && evidence(state, frame, -1) == A_STORE_TELLS) {
-            PyCodeObject *other = PyFrame_GetCode(blame->frame);
-            int offset = blame->offset >= 0 ? blame->offset : PyFrame_GetLasti(blame->frame);
-            blame_release(blame);
-            *blame =
-                (Blame){.thread = thread, .frame = frame, .offset = -1, .other_code = other, .other_offset = offset};
-            return;
+    PyFrameObject *frame = NULL;
+    for (; thread != NULL; thread = PyThreadState_Next(thread)) {
+        frame = thread == blame->thread ? NULL : PyThreadState_GetFrame(thread);
+        if (frame != NULL && fills_memory(state, frame)) {
+            break;
         }
-        Py_XDECREF(frame);
+        Py_CLEAR(frame);
     }
     PyErr_Clear(); /* No memory to tell of a thread: what is blamed stays. */
+    if (frame == NULL) {
+        return;
+    }
+    Blame other = {.thread = thread, .frame = frame, .offset = PyFrame_GetLasti(frame), .unknown = blame->unknown};
+    if (evidence(state, blame->frame, blame->offset) < A_STORE_TELLS) {
+        Blame mine = *blame;
+        *blame = other;
+        other = mine;
+    }
+    Py_XSETREF(blame->other_code, PyFrame_GetCode(other.frame));
+    blame->other_offset = other.offset >= 0 ? other.offset : PyFrame_GetLasti(other.frame);
+    blame_release(&other);
 }

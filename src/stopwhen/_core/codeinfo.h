@@ -45,6 +45,7 @@
 #define NAMES_MAKER 2   /* makes a function that is bound to data */
 #define NAMES_PLAIN 4   /* is builtin, and neither */
 #define NAMES_STARTER 8 /* starts a thread */
+#define NAMES_FILLER 16 /* changes memory, as `readinto` does, while other threads run */
 
 #define NO_NAME 255 /* in the table of name shifts: the argument is no index of co_names */
 

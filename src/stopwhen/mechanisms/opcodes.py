@@ -36,6 +36,7 @@ NAMES_MUTATOR = 1
 NAMES_MAKER = 2
 NAMES_PLAIN = 4
 NAMES_STARTER = 8
+NAMES_FILLER = 16
 NO_NAME = 255
 
 EFFECTS = {
@@ -131,11 +132,13 @@ MUTATORS = frozenset(
     extendleft rotate move_to_end difference_update intersection_update symmetric_difference_update frombytes fromlist
     fromfile fromunicode byteswap heappush heappop heapify heapreplace heappushpop insort insort_left insort_right
     setattr delattr exec eval __setitem__ __delitem__ __iadd__ __imul__ __ior__ __iand__ __isub__ __ixor__ __setattr__
-    __delattr__ __init__ __setstate__ setitem delitem iadd iconcat imul ior iand isub ixor readinto readinto1 recv_into
-    recvfrom_into write writelines write_byte truncate resize memset memmove fill put
+    __delattr__ __init__ __setstate__ setitem delitem iadd iconcat imul ior iand isub ixor write writelines write_byte truncate resize memset memmove fill put
     """.split()  # noqa: SIM905 - a table, to be read
 )
 """Names under which the standard types and modules offer functions that change data in place."""
+
+FILLERS = frozenset("readinto readinto1 readv preadv recv_into recvfrom_into recvmsg_into".split())  # noqa: SIM905 - as above
+"""Names of functions that write to memory while other threads run."""
 
 MAKING = frozenset("getattr partial attrgetter MethodType __getattribute__ __get__".split())  # noqa: SIM905 - as above
 """Names of functions that make a function bound to data."""
@@ -206,6 +209,7 @@ def names() -> dict[str, int]:
     return {
         **dict.fromkeys(PLAIN, NAMES_PLAIN),
         **dict.fromkeys(MUTATORS, NAMES_MUTATOR),
+        **dict.fromkeys(FILLERS, NAMES_MUTATOR | NAMES_FILLER),
         **dict.fromkeys(MAKING, NAMES_MUTATOR | NAMES_MAKER),
         **dict.fromkeys(("start_new_thread", "_start_new_thread", "start_new"), NAMES_STARTER),
     }
