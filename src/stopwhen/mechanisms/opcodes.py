@@ -132,7 +132,8 @@ MUTATORS = frozenset(
     extendleft rotate move_to_end difference_update intersection_update symmetric_difference_update frombytes fromlist
     fromfile fromunicode byteswap heappush heappop heapify heapreplace heappushpop insort insort_left insort_right
     setattr delattr exec eval __setitem__ __delitem__ __iadd__ __imul__ __ior__ __iand__ __isub__ __ixor__ __setattr__
-    __delattr__ __init__ __setstate__ setitem delitem iadd iconcat imul ior iand isub ixor write writelines write_byte truncate resize memset memmove fill put
+    __delattr__ __init__ __setstate__ setitem delitem iadd iconcat imul ior iand isub ixor write writelines
+    write_byte truncate resize memset memmove fill put
     """.split()  # noqa: SIM905 - a table, to be read
 )
 """Names under which the standard types and modules offer functions that change data in place."""
