@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from stopwhen.watchpoint import Watchpoint
 
 
+_ANY = 0
+"""Stands for whichever thread comes first; no thread has that id."""
+
+
 class DueHit(NamedTuple):
     """A hit whose action waits for the thread that wrote."""
 
@@ -78,12 +82,12 @@ class Acting:
         return self._ask(watchpoint, lambda: bool(condition(hit)))
 
     def add(self, thread_id: int, due: DueHit) -> None:
-        """Let an action wait for a thread."""
-        self._due.setdefault(thread_id, []).append(due)
+        """Let an action wait for a thread; for any, where there was no Python frame: that one may have ended."""
+        self._due.setdefault(_ANY if due.frame is None else thread_id, []).append(due)
 
     def take(self) -> list[DueHit]:
-        """Take what waits for this thread."""
-        return self._due.pop(get_ident(), [])
+        """Take what waits for this thread, and what waits for any."""
+        return self._due.pop(_ANY, []) + self._due.pop(get_ident(), [])
 
     @contextlib.contextmanager
     def at_prompt(self, show: Callable[[Hit], object]) -> Iterator[None]:
@@ -126,7 +130,7 @@ class Acting:
                 if _action_of(hit) is Action.STOP:
                     stops.append(one)
                 else:
-                    self._act(hit)
+                    self._act(hit, frame)
             except BaseException as error:
                 watchpoint: Any = hit.watchpoint
                 if watchpoint.rules.action is not Action.RAISE and is_own_failure(error):
@@ -201,15 +205,20 @@ class Acting:
                     )
                 return True
 
-    def _act(self, hit: Hit) -> None:
+    def _act(self, hit: Hit, frame: FrameType | None) -> None:
         action = _action_of(hit)
-        if action is Action.RAISE:
+        if action is Action.RAISE and frame is not None:
             actions.raise_changed(hit)
         with Own(self):
-            if action is Action.LOG:
+            if action is Action.LOG or action is Action.RAISE:
                 actions.log(hit, self.output)
             else:
                 self._call(action, hit)
+            if action is Action.RAISE:
+                self.output.say_once(
+                    f"a change of {hit.watchpoint.expression.text!r} raises nothing: what made it has no Python frame "
+                    "to raise in [no-frame]"
+                )
 
     def _call(self, action: Callable[[Hit], object], hit: Hit) -> None:
         try:

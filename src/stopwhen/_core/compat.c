@@ -10,11 +10,10 @@
 #include <internal/pycore_interpframe.h>
 #endif
 #include <internal/pycore_dict.h>
-#if PY_VERSION_HEX < 0x030C0000
-#include <internal/pycore_interp.h>
-#endif
 #include <internal/pycore_frame.h>
+#include <internal/pycore_interp.h>
 #include <internal/pycore_object.h>
+#include <internal/pycore_runtime.h>
 
 PyObject *
 compat_fast_local(PyFrameObject *frame, Py_ssize_t index)
@@ -154,6 +153,24 @@ compat_runs_python(PyThreadState *thread)
         frame = frame->previous;
     }
     return frame != NULL;
+}
+
+uint64_t
+compat_latest_thread(void)
+{
+    return PyThreadState_Get()->interp->threads.next_unique_id;
+}
+
+int
+compat_some_run_c_only(void)
+{
+    PyInterpreterState *interpreter = PyInterpreterState_Get();
+    Py_ssize_t with_frames = 0;
+    PyThreadState *thread = PyInterpreterState_ThreadHead(interpreter);
+    for (; thread != NULL; thread = PyThreadState_Next(thread)) {
+        with_frames += thread->thread_id != _PyRuntime.main_thread && compat_runs_python(thread);
+    }
+    return (Py_ssize_t)interpreter->threads.count > with_frames;
 }
 
 #if HAS_MONITORING

@@ -75,18 +75,16 @@ blame_current(Blame *blame)
     blame->unknown = blame->frame == NULL && compat_runs_python(thread);
 }
 
-/* Blame the caller of the blamed frame instead, if it has one. */
+/* Blame the caller of the blamed frame instead: C code that has no Python frame, where there is none. */
 void
 blame_caller(Blame *blame)
 {
     PyFrameObject *caller = blame->frame == NULL ? NULL : PyFrame_GetBack(blame->frame);
-    if (caller != NULL) {
-        Py_SETREF(blame->frame, caller);
-    }
-    else if (PyErr_Occurred()) {
+    if (PyErr_Occurred()) {
         PyErr_Clear();
         blame->unknown = 1;
     }
+    Py_XSETREF(blame->frame, caller);
 }
 
 #define MOST_PLACES 500 /* The same as in mechanisms/recheck.py. */
@@ -201,7 +199,8 @@ done:
     return result;
 }
 
-/* True when something waits for `thread`: a change that it made, or an action that is to run in it. */
+/* True when something waits for `thread`: a change that it made, or an action that is to run in it. What was done without
+ * a Python frame waits for any thread: the one that did it may never have an event. */
 int
 events_wait_for(CoreState *state, PyThreadState *thread)
 {
@@ -209,7 +208,7 @@ events_wait_for(CoreState *state, PyThreadState *thread)
         return 1;
     }
     for (Py_ssize_t i = 0; i < state->queued; i++) {
-        if (state->queue[i].thread_id == thread->thread_id) {
+        if (state->queue[i].thread_id == thread->thread_id || state->queue[i].frame == Py_None) {
             return 1;
         }
     }

@@ -295,6 +295,9 @@ instrument_set_level(PyObject *module, PyObject *effects)
     }
     /* Where an instruction was of no interest before, its event has been disabled. */
     int before = state->level;
+    if (before == 0) {
+        unheard_clear(state);
+    }
     int again = (level & ~before) != 0;
     state->era += state->level == 0 && level != 0;
     state->level = (int)level;

@@ -130,6 +130,7 @@ disarm_all(CoreState *state)
 #else
     tracing_clear(state);
 #endif
+    unheard_clear(state);
     events_clear(state);
 }
 

@@ -229,6 +229,7 @@ recheck_catch_up(CoreState *state)
         blame_current(&blame);
         leave_own_frames(state, &blame);
         blame_weigh_other_thread(state, &blame);
+        unheard_doubt(state, &blame);
         recheck_report_all(state, &blame, LOOK_WHOLE);
         blame_release(&blame);
         put_back_pending_error(error);
@@ -336,10 +337,29 @@ report_locals(CoreState *state, FrameRef *ref, int offset, Moment moment)
     put_back_pending_error(error);
 }
 
+/* Take note of threads that have begun since the last look, by what can have run just before this moment. */
+static void
+see_new_threads(CoreState *state, const CodeInfo *info, int offset, int begun, Moment moment)
+{
+    PendingError error = take_pending_error();
+    Blame blame = {.offset = offset};
+    if (moment == AFTER_INSTRUCTION) {
+        blame_before(state, info, offset, begun, &blame);
+    }
+    if (unheard_begin(state, info->code, blame.offset) < 0) {
+        PyErr_Clear(); /* Tried again at the next look. */
+    }
+    blame_release(&blame);
+    put_back_pending_error(error);
+}
+
 /* Compare all checks; the change, if there is one, was made just before this moment. */
 static inline Py_ALWAYS_INLINE void
 look(CoreState *state, CodeInfo *info, int offset, int begun, Moment moment)
 {
+    if (compat_latest_thread() != state->latest_thread || state->unheard_count > 0) {
+        see_new_threads(state, info, offset, begun, moment);
+    }
     FrameRef *ref = frames_running(state);
     if (ref != NULL && frames_find_change(state, ref)) {
         report_locals(state, ref, offset, moment);
@@ -349,9 +369,13 @@ look(CoreState *state, CodeInfo *info, int offset, int begun, Moment moment)
         Blame blame;
         settle_blame(state, info, offset, begun, moment, &blame);
         blame.unknown |= state->blind; /* I5 */
+        unheard_doubt(state, &blame);
         recheck_report_all(state, &blame, LOOK_QUICK);
         blame_release(&blame);
         put_back_pending_error(error);
+    }
+    if (state->unheard_count > 0) {
+        unheard_end(state);
     }
     if (state->blind) {
         regain_sight(state);

@@ -60,6 +60,7 @@ typedef struct FrameRef FrameRef;
 typedef struct WatchedFunction WatchedFunction;
 typedef struct Access Access;
 typedef struct Begun Begun;
+typedef struct Unheard Unheard;
 
 /* Methods of classes that are asked for: by whom an access is handled. */
 typedef enum {
@@ -227,6 +228,12 @@ typedef struct {
     uint64_t look; /* Number of the latest look. */
     PyThreadState *last_thread; /* Never followed, only compared, until found among the living threads. */
 
+    /* Threads that no event tells of (unheard.c). */
+    Unheard *unheard;
+    Py_ssize_t unheard_count;
+    Py_ssize_t unheard_capacity;
+    uint64_t latest_thread;
+
     /* An exception on its way from an instruction that has finished (raising.c). */
     struct {
         PyCodeObject *code; /* Owned; NULL when there is none. */
@@ -355,6 +362,12 @@ void blame_weigh_all_threads(CoreState *state, Blame *blame);
 
 /* waiting.c */
 int waiting_elsewhere(const PyThreadState *thread);
+
+/* unheard.c */
+int unheard_begin(CoreState *state, PyCodeObject *code, int offset);
+void unheard_doubt(const CoreState *state, Blame *blame);
+void unheard_end(CoreState *state);
+void unheard_clear(CoreState *state);
 
 /* calls.c */
 int calls_note(CoreState *state, const CodeInfo *info);

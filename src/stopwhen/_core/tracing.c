@@ -517,6 +517,18 @@ drain_own(CoreState *state, const Traced *traced)
     return 0;
 }
 
+/* Take note of threads that have begun since the last look, by the line or instruction that this one has begun then. */
+static void
+see_new_threads(CoreState *state, const Traced *traced, PyFrameObject *frame)
+{
+    PyCodeObject *code = PyFrame_GetCode(frame);
+    int offset = traced->code == code ? traced->offset : 0;
+    if (unheard_begin(state, code, offset) < 0) {
+        PyErr_Clear(); /* Tried again at the next look. */
+    }
+    Py_DECREF(code);
+}
+
 static int
 look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject *argument)
 {
@@ -526,6 +538,9 @@ look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject 
     else if (state->raising.code == frame->f_frame->f_code) {
         raising_end(state);
     }
+    if (compat_latest_thread() != state->latest_thread || state->unheard_count > 0) {
+        see_new_threads(state, traced, frame);
+    }
     FrameRef *ref = frames_find(state, frame);
     if (ref != NULL && frames_find_change(state, ref)) {
         report_locals(state, traced, ref);
@@ -533,8 +548,12 @@ look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject 
     if (recheck_finds_change(state, LOOK_QUICK)) {
         Blame blame;
         settle_blame(state, traced, frame, what, &blame);
+        unheard_doubt(state, &blame);
         recheck_report_all(state, &blame, LOOK_QUICK);
         blame_release(&blame);
+    }
+    if (state->unheard_count > 0) {
+        unheard_end(state);
     }
     if (state->begun_count > 0) {
         look_back(state, frame, what);
@@ -671,6 +690,9 @@ tracing_start(PyObject *module, PyObject *Py_UNUSED(unused))
             return NULL;
         }
         state->audited = 1;
+    }
+    if (!state->tracing) {
+        unheard_clear(state);
     }
     state->tracing = 1;
     settrace_begin(state);
