@@ -178,7 +178,7 @@ class Session:
 
     def close(self) -> None:
         """Remove all watchpoints and let go of the interpreter. May be called twice."""
-        for step in (self.catch_up, self._steady, self.clear, self._acting.close):
+        for step in (self.catch_up, self._look_last, self._steady, self.clear, self._acting.close):
             try:
                 step()
             except MemoryError:
@@ -619,6 +619,12 @@ class Session:
             raised = self._handle_records(by_event=False)
             if isinstance(raised, Raise):
                 raise raised.error
+
+    def _look_last(self) -> None:
+        """Take in what C code has changed at the very end, after the program's last event."""
+        for mechanism in self._mechanisms:
+            if isinstance(mechanism, Recheck) and self._watchpoints:
+                self._handle(mechanism.resync(own=False))
 
     def absorb(self) -> None:
         """Take what an action or condition has changed as seen."""

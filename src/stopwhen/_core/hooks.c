@@ -11,6 +11,8 @@
  * I3. Some time after hooks have been found, and again later, a survey tells whether they are still there.
  * I4. Surveys take at most half of the processor's time, however often something begins to be checked: until the next one
  *     may be made, hooks count as found.
+ * I5. `operator.methodcaller("append", 1)` and `staticmethod(operator.setitem)` are bound to nothing, but as a class's
+ *     `__radd__` or the like they change whatever the operator is given: while there are such, `hooked` is set.
  */
 #include "codeinfo.h"
 #include "content.h"
@@ -133,6 +135,19 @@ visit_partial_part(PyObject *part, void *search)
     return 0;
 }
 
+static int
+visit_changing_name(PyObject *part, void *state)
+{
+    return PyUnicode_CheckExact(part) && changes_data(state, part);
+}
+
+static int
+visit_property_part(PyObject *part, void *state)
+{
+    return is_descriptor(part) ? changes_data(state, PyDescr_NAME(part))
+                               : PyCFunction_Check(part) && is_changing_function(state, part);
+}
+
 /* If `object` is a C function that changes data and is bound to some, note to which. */
 static void
 note_function(Search *search, PyObject *object)
@@ -154,6 +169,12 @@ note_function(Search *search, PyObject *object)
         if (!PyFunction_Check(PyMethod_GET_FUNCTION(object))) {
             note_bound(search, PyMethod_GET_SELF(object));
         }
+    }
+    else if (type == state->methodcaller_type) {
+        search->hooked |= type->tp_traverse(object, visit_changing_name, state) != 0; /* I5 */
+    }
+    else if (type == &PyStaticMethod_Type) {
+        search->hooked |= type->tp_traverse(object, visit_property_part, state) != 0;
     }
     else if (type == state->partial_type && !type->tp_traverse(object, is_python_function, NULL)) {
         (void)type->tp_traverse(object, visit_partial_part, search);
@@ -205,13 +226,6 @@ is_changing_entry(const CoreState *state, PyObject *key, PyObject *value)
         return 0;
     }
     return changes_data(state, PyDescr_NAME(value));
-}
-
-static int
-visit_property_part(PyObject *part, void *state)
-{
-    return is_descriptor(part) ? changes_data(state, PyDescr_NAME(part))
-                               : PyCFunction_Check(part) && is_changing_function(state, part);
 }
 
 /* True when operators or attributes of a class written in Python are C functions that change its instances. */

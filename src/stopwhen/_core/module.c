@@ -247,6 +247,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->callback_type);
     Py_VISIT(state->method_wrapper_type);
     Py_VISIT(state->partial_type);
+    Py_VISIT(state->methodcaller_type);
     Py_VISIT(state->frame_ref_type);
     Py_VISIT(state->set_local_events);
     Py_VISIT(state->disable);
@@ -282,6 +283,7 @@ module_clear(PyObject *module)
     Py_CLEAR(state->callback_type);
     Py_CLEAR(state->method_wrapper_type);
     Py_CLEAR(state->partial_type);
+    Py_CLEAR(state->methodcaller_type);
     Py_CLEAR(state->frame_ref_type);
     return 0;
 }
@@ -307,14 +309,17 @@ static int
 find_types(CoreState *state)
 {
     PyObject *functools = PyImport_ImportModule("_functools");
+    PyObject *operators = PyImport_ImportModule("_operator");
     PyObject *wrapper = PyObject_GetAttrString(Py_None, "__repr__");
-    if (functools != NULL && wrapper != NULL) {
+    if (functools != NULL && operators != NULL && wrapper != NULL) {
         state->partial_type = (PyTypeObject *)PyObject_GetAttrString(functools, "partial");
+        state->methodcaller_type = (PyTypeObject *)PyObject_GetAttrString(operators, "methodcaller");
         state->method_wrapper_type = (PyTypeObject *)Py_NewRef(Py_TYPE(wrapper));
     }
     Py_XDECREF(functools);
+    Py_XDECREF(operators);
     Py_XDECREF(wrapper);
-    return state->partial_type == NULL ? -1 : 0;
+    return state->partial_type == NULL || state->methodcaller_type == NULL ? -1 : 0;
 }
 
 static int

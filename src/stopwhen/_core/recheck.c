@@ -219,10 +219,24 @@ catch_up_with_locals(CoreState *state)
     put_back_pending_error(error);
 }
 
+/* Take note of threads that have begun since the last look, at the latest by what runs now. */
+static void
+see_new_threads(CoreState *state)
+{
+    int offset = 0;
+    PyCodeObject *code = compat_place(&offset);
+    PendingError error = take_pending_error();
+    if (unheard_begin(state, code, offset) < 0) {
+        PyErr_Clear(); /* Tried again at the next look. */
+    }
+    put_back_pending_error(error);
+}
+
 /* Note what has changed since the last check, blaming the thread that had the last event, if it was another one. */
 void
 recheck_catch_up(CoreState *state)
 {
+    see_new_threads(state);
     if (recheck_finds_change(state, LOOK_WHOLE)) {
         PendingError error = take_pending_error();
         Blame blame;
@@ -339,7 +353,7 @@ report_locals(CoreState *state, FrameRef *ref, int offset, Moment moment)
 
 /* Take note of threads that have begun since the last look, by what can have run just before this moment. */
 static void
-see_new_threads(CoreState *state, const CodeInfo *info, int offset, int begun, Moment moment)
+see_new_threads_after(CoreState *state, const CodeInfo *info, int offset, int begun, Moment moment)
 {
     PendingError error = take_pending_error();
     Blame blame = {.offset = offset};
@@ -358,7 +372,7 @@ static inline Py_ALWAYS_INLINE void
 look(CoreState *state, CodeInfo *info, int offset, int begun, Moment moment)
 {
     if (compat_latest_thread() != state->latest_thread || state->unheard_count > 0) {
-        see_new_threads(state, info, offset, begun, moment);
+        see_new_threads_after(state, info, offset, begun, moment);
     }
     FrameRef *ref = frames_running(state);
     if (ref != NULL && frames_find_change(state, ref)) {

@@ -125,6 +125,7 @@ typedef struct {
     int next_patience;
     clock_t surveys;              /* The processor's time that they have taken. */
     PyTypeObject *partial_type;   /* Owned. functools.partial. */
+    PyTypeObject *methodcaller_type; /* Owned. operator.methodcaller. */
     const void *latest_frame; /* Never followed: frame of the instruction that had the last event while hooked, */
     const PyCodeObject *latest_code; /* its code, */
     int latest_unit;                 /* and its unit. */

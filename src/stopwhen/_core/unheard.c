@@ -59,7 +59,7 @@ add_those_there(CoreState *state)
 {
     PyThreadState *thread = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
     for (; thread != NULL; thread = PyThreadState_Next(thread)) {
-        if (!compat_runs_python(thread) && add(state, thread->id, NULL, 0) < 0) {
+        if (thread->id != heard && !compat_runs_python(thread) && add(state, thread->id, NULL, 0) < 0) {
             return -1;
         }
     }
@@ -111,6 +111,10 @@ void
 unheard_doubt(const CoreState *state, Blame *blame)
 {
     if (blame->frame == NULL || blame->unknown || blame->other_code != NULL) {
+        return;
+    }
+    if (compat_latest_thread() != state->latest_thread) {
+        blame->unknown = 1; /* There was no memory to take note of some. */
         return;
     }
     for (Py_ssize_t i = 0; i < state->unheard_count; i++) {

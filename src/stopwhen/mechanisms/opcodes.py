@@ -141,7 +141,9 @@ MUTATORS = frozenset(
 FILLERS = frozenset("readinto readinto1 readv preadv recv_into recvfrom_into recvmsg_into".split())  # noqa: SIM905 - as above
 """Names of functions that write to memory while other threads run."""
 
-MAKING = frozenset("getattr partial attrgetter MethodType __getattribute__ __get__".split())  # noqa: SIM905 - as above
+MAKING = frozenset(
+    "getattr partial attrgetter methodcaller staticmethod MethodType __getattribute__ __get__".split()  # noqa: SIM905 - as above
+)
 """Names of functions that make a function bound to data."""
 
 PLAIN = frozenset(
@@ -182,13 +184,28 @@ def stores_local(code: CodeType, offset: int, variable: str) -> bool:
     kind = LOCAL_STORES.get(opcode.opname[code.co_code[offset]])
     if kind is None:
         return False
-    argument, position = 0, offset  # as in `dis`, which would be much to import
+    argument = argument_of(code, offset)
+    indexes = {LOCAL_STORE: (argument,), LOCAL_STORE_HIGH: (argument >> 4,)}.get(kind, (argument >> 4, argument & 15))
+    return any(_local_name(code, index) == variable for index in indexes)
+
+
+def loaded_name(code: CodeType, offset: int) -> str | None:
+    """Return the global name or attribute that the instruction at `offset` loads; None where it loads none."""
+    shift = NAME_SHIFTS.get(opcode.opname[code.co_code[offset]])
+    if shift is None:
+        return None
+    index = argument_of(code, offset) >> shift
+    return code.co_names[index] if index < len(code.co_names) else None
+
+
+def argument_of(code: CodeType, offset: int) -> int:
+    """Return the argument of the instruction at `offset`; as in `dis`, which would be much to import."""
+    argument, position = 0, offset
     while position >= 2 and code.co_code[position - 2] == opcode.EXTENDED_ARG:
         position -= 2
     for at in range(position, offset + 2, 2):
         argument = argument << 8 | code.co_code[at + 1]
-    indexes = {LOCAL_STORE: (argument,), LOCAL_STORE_HIGH: (argument >> 4,)}.get(kind, (argument >> 4, argument & 15))
-    return any(_local_name(code, index) == variable for index in indexes)
+    return argument
 
 
 def _local_name(code: CodeType, index: int) -> str | None:

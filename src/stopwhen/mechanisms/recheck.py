@@ -6,6 +6,7 @@ worked out from the code beforehand.
 
 from __future__ import annotations
 
+import _thread
 import opcode
 import sys
 from _thread import get_ident
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
     Report = Callable[[list[Event]], None]
     TraceFunction = Callable[[FrameType, str, Any], Any]
 
+
+STARTERS = frozenset(
+    {"start_new_thread", "_start_new_thread", "start_new", "start_joinable_thread", "_start_joinable_thread"}
+)
+"""Names under which threads are started, which may run nothing but a C function: no event tells of those."""
 
 MOST_PLACES = 500
 """How many frames the stack of an event has at most: those of a deep recursion tell nothing new."""
@@ -56,6 +62,8 @@ class Recheck:
         self._calls: dict[CodeType, dict[Calls, None]] = {}
         self._positions: dict[int, Place] = {}
         self._last_thread = 0
+        self._expected: list[Place] = []  # where threads have been started of which no event has come yet
+        self._strangers: dict[int, Place] = {}  # where threads of which no events come stood at the last change
         self._busy: set[int] = set()
         self._accesses = Accesses()
         self._source = MonitoringSource(self) if env.HAS_MONITORING else TraceSource(self)
@@ -84,6 +92,7 @@ class Recheck:
                 self._snapshots[cell] = snapshot(cell)
             if starts:
                 self._source.start()
+                self._strangers = self._find_strangers()
         except BaseException:
             self.disarm(cell)
             raise
@@ -99,11 +108,13 @@ class Recheck:
         if not self._is_armed():
             self._source.stop()
             self._positions.clear()
+            self._expected.clear()
 
     def disarm_all(self) -> None:
         """Report no changes any more."""
         for cells in (self._snapshots, self._locals, self._ends, self._calls, self._positions):
             cells.clear()
+        self._expected.clear()
         self._source.stop()
 
     def _is_armed(self) -> bool:
@@ -123,10 +134,12 @@ class Recheck:
 
     def resync(self, *, own: bool) -> list[Event]:
         """Return what has changed since the last look, blaming the caller's thread."""
-        frame = sys._getframe(1)  # noqa: SLF001 - there is no other way to a frame
+        frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - there is no other way to a frame
+        while frame is not None and location.is_ours(frame.f_code.co_filename):
+            frame = frame.f_back
         writer = _Writer(get_ident(), frame, places_of(frame), None, own)
         events = self._changes(self._snapshots, writer)
-        outer: FrameType | None = frame
+        outer = frame
         for _ in range(MOST_FRAMES if self._locals else 0):
             if outer is not None:
                 events += self._changes(self._locals.get(frames.ref(outer), {}), writer)
@@ -144,6 +157,8 @@ class Recheck:
         if thread_id in self._busy:
             return
         self._busy.add(thread_id)
+        if self._expected and thread_id not in self._positions:
+            del self._expected[0]
         try:
             events = self._find_changes(thread_id, frame)
             if self._locals:
@@ -160,9 +175,27 @@ class Recheck:
         """Take note that this thread begins the instruction at `offset`."""
         self._positions[get_ident()] = (code, offset)
 
+    def look_again(self, frame: FrameType) -> None:
+        """Compare everything before `frame` goes on: a signal handler, or a finaliser, may have run amid a look."""
+        thread_id = get_ident()
+        if thread_id in self._busy or not any(has_changed(cell, seen) for cell, seen in list(self._snapshots.items())):
+            return
+        self._busy.add(thread_id)
+        try:
+            writer = self._blame(thread_id, frame)
+            if writer.thread_id == thread_id:
+                places = places_of(frame)
+                writer = _Writer(thread_id, frame, places, places[0], own=False)
+            self._report(self._changes(self._snapshots, writer))
+        finally:
+            self._busy.discard(thread_id)
+
     def look_ahead(self, frame: FrameType, offset: int) -> None:
         """Report what the instruction at `offset`, which comes next, reads; take note of what it stores to."""
         thread_id = get_ident()
+        code = frame.f_code
+        if not STARTERS.isdisjoint(code.co_names) and opcodes.loaded_name(code, offset) in STARTERS:
+            self._expected.append((code, offset))
         if not self._accesses or thread_id in self._busy:
             return
         self._busy.add(thread_id)
@@ -213,23 +246,50 @@ class Recheck:
     def _find_changes(self, thread_id: int, frame: FrameType) -> list[Event]:
         if not any(has_changed(cell, seen) for cell, seen in list(self._snapshots.items())):
             return []
-        blamed, writer, place = self._blame(thread_id, frame)
-        if writer is None:
-            return self._changes(self._snapshots, _Writer(blamed, frame, places_of(frame), None, own=False))
-        places = places_of(writer)
-        places = ((place or places[0]), *places[1:])
-        return self._changes(self._snapshots, _Writer(blamed, writer, places, None, own=False))
+        events = self._changes(self._snapshots, self._blame(thread_id, frame))
+        if self._expected and not runs_c_only():
+            del self._expected[0]
+        return events
 
-    def _blame(self, thread_id: int, frame: FrameType) -> tuple[int, FrameType | None, Place | None]:
-        """Return the thread, frame and place that made the change that was found just now in `frame`."""
+    def _blame(self, thread_id: int, frame: FrameType) -> _Writer:
+        """Return who made the change that was found just now in `frame`."""
+        blamed, writer, place, other = self._blamed(thread_id, frame)
+        if other is None and writer is not None and self._expected:
+            other = self._expected[0]
+        places = places_of(writer)
+        strangers = self._find_strangers()
+        if other is None and places and strangers != self._strangers:
+            other = place or places[0]
+        self._strangers = strangers
+        return _Writer(blamed, writer, places if place is None else (place, *places[1:]), other, own=False)
+
+    def _find_strangers(self) -> dict[int, Place]:
+        """Return where the threads stand of which no events come."""
+        if self._source.hears_all:
+            return {}
+        running = sys._current_frames()  # noqa: SLF001 - there is no other way to them
+        return {
+            thread: (frame.f_code, frame.f_lasti)
+            for thread, frame in running.items()
+            if thread not in self._positions and thread != get_ident()
+        }
+
+    def _blamed(self, thread_id: int, frame: FrameType) -> tuple[int, FrameType | None, Place | None, Place | None]:
+        """Return the thread, frame and place that made the change, and the other one if that is not certain."""
         other = self._last_thread
         if other not in (0, thread_id) and other in self._positions:
             suspended = sys._current_frames().get(other)  # noqa: SLF001 - there is no other way to it
             code, offset = self._positions[other]
             if suspended is not None and can_change(code, offset):
-                return other, frame_of(suspended, code), (code, offset)
+                return other, frame_of(suspended, code) or suspended, (code, offset), None
         place = self._positions.get(thread_id)
-        return thread_id, frame if place is None else frame_of(frame, place[0]), place
+        if place is not None:
+            code, offset = place
+            is_foreign = opcode.opname[code.co_code[offset]] in opcodes.INERT
+            return thread_id, frame_of(frame, code) or frame, place, place if is_foreign else None
+        if frame.f_back is None and is_start(frame):  # nothing of this thread's Python code has run
+            return thread_id, None, None, None
+        return thread_id, frame, None, (frame.f_code, 0)
 
     def _find_changed_locals(self, thread_id: int, frame: FrameType) -> list[Event]:
         """Return how the frame's own locals have changed, by rule by the instruction that it has just finished."""
@@ -267,7 +327,7 @@ class _Writer(NamedTuple):
     """Who is held to have made a change; the fields of `Event` of these names."""
 
     thread_id: int
-    frame: FrameType
+    frame: FrameType | None
     stack: tuple[Place, ...]
     other: Place | None
     own: bool
@@ -290,6 +350,8 @@ def _take(armed: dict[Any, Any], owner: Any, cell: Cell) -> None:
 
 class MonitoringSource:
     """Calls `look` before each instruction, by events of sys.monitoring (3.12+)."""
+
+    hears_all = True  # of threads, also of those that ran before
 
     def __init__(self, recheck: Recheck) -> None:
         self._recheck = recheck
@@ -344,20 +406,28 @@ class MonitoringSource:
     def _on_instruction(self, code: CodeType, offset: int) -> object:
         if location.is_ours(code.co_filename):
             return sys.monitoring.DISABLE
-        frame = sys._getframe(1)  # noqa: SLF001
-        self._recheck.look(frame, offset)
-        self._recheck.move(code, offset)
-        self._recheck.look_ahead(frame, offset)
+        self._begin(sys._getframe(1), offset)  # noqa: SLF001
         return None
 
+    def _begin(self, frame: FrameType, offset: int) -> None:
+        self._recheck.look(frame, offset)
+        self._recheck.move(frame.f_code, offset)
+        self._recheck.look_ahead(frame, offset)
+        self._recheck.look_again(frame)
+
     def _on_start(self, code: CodeType, offset: int) -> object:
-        disable = self._on_instruction(code, offset)
-        if disable is None:
-            self._recheck.begin(sys._getframe(1))  # noqa: SLF001
-        return disable
+        if location.is_ours(code.co_filename):
+            return sys.monitoring.DISABLE
+        frame = sys._getframe(1)  # noqa: SLF001
+        self._begin(frame, offset)
+        self._recheck.begin(frame)
+        return None
 
     def _on_throw(self, code: CodeType, offset: int, _exception: BaseException) -> None:
-        self._on_start(code, offset)
+        if not location.is_ours(code.co_filename):
+            frame = sys._getframe(1)  # noqa: SLF001
+            self._begin(frame, offset)
+            self._recheck.begin(frame)
 
     def _on_return(self, _code: CodeType, _offset: int, _value: object) -> None:
         frame = sys._getframe(1)  # noqa: SLF001
@@ -376,6 +446,8 @@ class TraceSource:
 
     A debugger that a stop opens sets a trace function of its own. Ours goes on in its place, and passes its events on.
     """
+
+    hears_all = False
 
     def __init__(self, recheck: Recheck) -> None:
         self._recheck = recheck
@@ -438,6 +510,8 @@ class TraceSource:
         if other is not None and kind != "opcode" and not (kind == "line" and is_told):
             other(frame, kind, argument)
             self._take_place(frame)
+        if kind != "return":
+            self._recheck.look_again(frame)
         return self._trace if self._threading is not None else None
 
     def _take_place(self, frame: FrameType) -> bool:
@@ -476,10 +550,15 @@ def is_start(frame: FrameType) -> bool:
     return code[frame.f_lasti] == _RESUME and code[frame.f_lasti + 1] == 0
 
 
-def places_of(frame: FrameType) -> tuple[Place, ...]:
+def runs_c_only() -> bool:
+    """Return whether some thread that Python has started runs, and has no Python frame."""
+    return _thread._count() > len(sys._current_frames()) - 1  # noqa: SLF001 - less the main thread's
+
+
+def places_of(frame: FrameType | None) -> tuple[Place, ...]:
     """Return the place of each frame from `frame` outwards, of the innermost 500."""
     places: list[Place] = []
-    outer: FrameType | None = frame
+    outer = frame
     while outer is not None and len(places) < MOST_PLACES:
         places.append((outer.f_code, outer.f_lasti))
         outer = outer.f_back
