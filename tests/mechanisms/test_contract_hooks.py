@@ -85,6 +85,17 @@ HOOKS = {
     "attrgetter": ("class C: __eq__ = operator.attrgetter('append')(L)", "c = C()", "c == 1  # @here"),
     "bound by hand": ("class C: __eq__ = types.MethodType(list.append, L)", "c = C()", "c == 1  # @here"),
     "descriptor called": ("class C: __eq__ = list.append.__get__(L)", "c = C()", "c == 1  # @here"),
+    "methodcaller given it as an operand": (
+        "class C: __radd__ = operator.methodcaller('append', 1)",
+        "c = C()",
+        "L + c  # @here",
+    ),
+    "static method given it as an operand": ("class C: __radd__ = staticmethod(list.pop)", "c = C()", "L + c  # @here"),
+    "static method given it as a key": (
+        "class C: __getitem__ = staticmethod(operator.methodcaller('pop'))",
+        "c = C()",
+        "c[L]  # @here",
+    ),
     "slot wrapper": (
         "class C: __eq__ = L.__iadd__",
         "c = C()",

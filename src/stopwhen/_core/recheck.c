@@ -193,6 +193,20 @@ leave_own_frames(CoreState *state, Blame *blame)
     }
 }
 
+/* Blame the caller of a frame of which nothing has run yet: the interpreter handles what waits at its very start, too. */
+static void
+leave_starting_frame(Blame *blame)
+{
+    if (blame->frame != NULL) {
+        PyCodeObject *code = PyFrame_GetCode(blame->frame);
+        int starts = PyFrame_GetLasti(blame->frame) / 2 <= code->_co_firsttraceable;
+        Py_DECREF(code); /* The frame keeps it. */
+        if (starts) {
+            blame_caller(blame);
+        }
+    }
+}
+
 #define MOST_FRAMES 100
 
 /* A debugger may have stored to locals of the frames that it stopped in, or of those that called them. */
@@ -305,6 +319,7 @@ settle_blame(CoreState *state, const CodeInfo *info, int offset, int begun, Mome
     else {
         /* Nothing of this frame has run: its caller's instruction is still executing and made the change. */
         blame_caller(blame);
+        leave_own_frames(state, blame);
     }
     blame_weigh_other_thread(state, blame);
 }

@@ -137,13 +137,20 @@ class Recheck:
         frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - there is no other way to a frame
         while frame is not None and location.is_ours(frame.f_code.co_filename):
             frame = frame.f_back
-        writer = _Writer(get_ident(), frame, places_of(frame), None, own)
-        events = self._changes(self._snapshots, writer)
-        outer = frame
-        for _ in range(MOST_FRAMES if self._locals else 0):
-            if outer is not None:
-                events += self._changes(self._locals.get(frames.ref(outer), {}), writer)
-                outer = outer.f_back
+        thread_id = get_ident()
+        was_busy = thread_id in self._busy
+        self._busy.add(thread_id)  # a named tuple is made by code that is not ours
+        try:
+            writer = _Writer(thread_id, frame, places_of(frame), None, own)
+            events = self._changes(self._snapshots, writer)
+            outer = frame
+            for _ in range(MOST_FRAMES if self._locals else 0):
+                if outer is not None:
+                    events += self._changes(self._locals.get(frames.ref(outer), {}), writer)
+                    outer = outer.f_back
+        finally:
+            if not was_busy:
+                self._busy.discard(thread_id)
         return events
 
     def look(self, frame: FrameType, offset: int = -1) -> None:
@@ -185,7 +192,7 @@ class Recheck:
             writer = self._blame(thread_id, frame)
             if writer.thread_id == thread_id:
                 places = places_of(frame)
-                writer = _Writer(thread_id, frame, places, places[0], own=False)
+                writer = _Writer(thread_id, frame, places, writer.other or places[0], own=False)
             self._report(self._changes(self._snapshots, writer))
         finally:
             self._busy.discard(thread_id)
@@ -254,7 +261,7 @@ class Recheck:
     def _blame(self, thread_id: int, frame: FrameType) -> _Writer:
         """Return who made the change that was found just now in `frame`."""
         blamed, writer, place, other = self._blamed(thread_id, frame)
-        if other is None and writer is not None and self._expected:
+        if writer is not None and self._expected:
             other = self._expected[0]
         places = places_of(writer)
         strangers = self._find_strangers()
@@ -285,8 +292,7 @@ class Recheck:
         place = self._positions.get(thread_id)
         if place is not None:
             code, offset = place
-            is_foreign = opcode.opname[code.co_code[offset]] in opcodes.INERT
-            return thread_id, frame_of(frame, code) or frame, place, place if is_foreign else None
+            return thread_id, frame_of(frame, code) or frame, place, None if may_change(code, offset) else place
         if frame.f_back is None and is_start(frame):  # nothing of this thread's Python code has run
             return thread_id, None, None, None
         return thread_id, frame, None, (frame.f_code, 0)
@@ -429,13 +435,17 @@ class MonitoringSource:
             self._begin(frame, offset)
             self._recheck.begin(frame)
 
-    def _on_return(self, _code: CodeType, _offset: int, _value: object) -> None:
+    def _on_return(self, code: CodeType, _offset: int, _value: object) -> None:
+        if location.is_ours(code.co_filename):
+            return  # PY_UNWIND cannot be disabled
         frame = sys._getframe(1)  # noqa: SLF001
         self._recheck.look(frame)
         self._recheck.end(frame)
         self._recheck.move_to_caller(frame)
 
-    def _on_yield(self, _code: CodeType, _offset: int, _value: object) -> None:
+    def _on_yield(self, code: CodeType, _offset: int, _value: object) -> None:
+        if location.is_ours(code.co_filename):
+            return
         frame = sys._getframe(1)  # noqa: SLF001
         self._recheck.look(frame)
         self._recheck.move_to_caller(frame)
@@ -571,6 +581,12 @@ def frame_of(frame: FrameType, code: CodeType) -> FrameType | None:
     while outer is not None and outer.f_code is not code:
         outer = outer.f_back
     return outer
+
+
+def may_change(code: CodeType, offset: int) -> bool:
+    """Return whether the instruction at `offset` can change data in any way: its place may be that of a cache of it."""
+    name = opcode.opname[code.co_code[offset]]
+    return name == "CACHE" or name not in opcodes.INERT
 
 
 def can_change(code: CodeType, offset: int) -> bool:
