@@ -14,7 +14,7 @@ from contract import Case, choose, hit, parametrized, run_case
 from helpers import run_python
 
 IMPORTS = """
-import collections, functools, operator, types, weakref
+import collections, functools, heapq, operator, types, weakref
 class Thing: pass
 """
 
@@ -96,6 +96,7 @@ HOOKS = {
         "c = C()",
         "c[L]  # @here",
     ),
+    "C function given it as a key": ("class C: __getitem__ = heapq.heappop", "c = C()", "c[L]  # @here"),
     "slot wrapper": (
         "class C: __eq__ = L.__iadd__",
         "c = C()",

@@ -12,7 +12,8 @@
  * I4. Surveys take at most half of the processor's time, however often something begins to be checked: until the next one
  *     may be made, hooks count as found.
  * I5. `operator.methodcaller("append", 1)` and `staticmethod(operator.setitem)` are bound to nothing, but as a class's
- *     `__radd__` or the like they change whatever the operator is given: while there are such, `hooked` is set.
+ *     `__radd__` or the like they change whatever the operator is given: while there are such, `hooked` is set. So it is
+ *     while a class has `heapq.heapify` itself as an operator.
  */
 #include "codeinfo.h"
 #include "content.h"
@@ -148,6 +149,23 @@ visit_property_part(PyObject *part, void *state)
                                : PyCFunction_Check(part) && is_changing_function(state, part);
 }
 
+/* True when operators of a class written in Python are C functions that change what they are given (I5). */
+static int
+has_changing_operator(const CoreState *state, PyTypeObject *type)
+{
+    PyObject *entries = PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) ? compat_type_dict(type) : NULL;
+    PyObject *key, *value;
+    Py_ssize_t position = 0;
+    int found = 0;
+    while (!found && entries != NULL && PyDict_Next(entries, &position, &key, &value)) {
+        found = PyCFunction_Check(value) && PyUnicode_CheckExact(key) && PyUnicode_GET_LENGTH(key) > 2 &&
+                PyUnicode_READ_CHAR(key, 0) == '_' && PyUnicode_READ_CHAR(key, 1) == '_' &&
+                is_changing_function(state, value);
+    }
+    Py_XDECREF(entries);
+    return found;
+}
+
 /* If `object` is a C function that changes data and is bound to some, note to which. */
 static void
 note_function(Search *search, PyObject *object)
@@ -169,6 +187,9 @@ note_function(Search *search, PyObject *object)
         if (!PyFunction_Check(PyMethod_GET_FUNCTION(object))) {
             note_bound(search, PyMethod_GET_SELF(object));
         }
+    }
+    else if (PyType_Check(object)) {
+        search->hooked |= has_changing_operator(state, (PyTypeObject *)object);
     }
     else if (type == state->methodcaller_type) {
         search->hooked |= type->tp_traverse(object, visit_changing_name, state) != 0; /* I5 */

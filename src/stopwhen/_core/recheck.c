@@ -173,7 +173,22 @@ recheck_set_level(PyObject *module, PyObject *effects)
 }
 #endif
 
-/* Blame the frame that called stopwhen, when it is stopwhen's own that runs. */
+/* Blame the caller of a frame of which nothing has run yet: the interpreter handles what waits at its very start, too. */
+static void
+leave_starting_frame(Blame *blame)
+{
+    if (blame->frame != NULL) {
+        PyCodeObject *code = PyFrame_GetCode(blame->frame);
+        /* Amid its first instruction 3.13 names the next one, which is no call either. */
+        int starts = PyFrame_GetLasti(blame->frame) / 2 <= code->_co_firsttraceable + 1;
+        Py_DECREF(code); /* The frame keeps it. */
+        if (starts) {
+            blame_caller(blame);
+        }
+    }
+}
+
+/* Blame the frame that called stopwhen, or was about to begin, when it is stopwhen's own that runs. */
 static void
 leave_own_frames(CoreState *state, Blame *blame)
 {
@@ -184,26 +199,13 @@ leave_own_frames(CoreState *state, Blame *blame)
         if (info == NULL || !info->is_ours) {
             blame->unknown |= info == NULL;
             PyErr_Clear();
+            leave_starting_frame(blame);
             return;
         }
         PyFrameObject *caller = PyFrame_GetBack(blame->frame);
         blame->unknown |= PyErr_Occurred() != NULL;
         PyErr_Clear();
         Py_XSETREF(blame->frame, caller);
-    }
-}
-
-/* Blame the caller of a frame of which nothing has run yet: the interpreter handles what waits at its very start, too. */
-static void
-leave_starting_frame(Blame *blame)
-{
-    if (blame->frame != NULL) {
-        PyCodeObject *code = PyFrame_GetCode(blame->frame);
-        int starts = PyFrame_GetLasti(blame->frame) / 2 <= code->_co_firsttraceable;
-        Py_DECREF(code); /* The frame keeps it. */
-        if (starts) {
-            blame_caller(blame);
-        }
     }
 }
 

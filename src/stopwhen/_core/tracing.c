@@ -177,11 +177,18 @@ tracing_is_shared(const CoreState *state)
     return 0;
 }
 
+/* The threads of other interpreters are not ours. */
+static int
+is_in_main_interpreter(void)
+{
+    return PyInterpreterState_Get() == PyInterpreterState_Main();
+}
+
 static int
 trace_all_later(void *Py_UNUSED(unused))
 {
     CoreState *state = state_for_callback();
-    if (state != NULL && state->tracing && trace_all(state) < 0) {
+    if (state != NULL && state->tracing && is_in_main_interpreter() && trace_all(state) < 0) {
         PyErr_Clear();
     }
     return 0;
@@ -194,7 +201,7 @@ on_audit(const char *event, PyObject *Py_UNUSED(args), void *Py_UNUSED(data))
 {
     if (event[0] == 's' && strcmp(event, "sys.settrace") == 0) {
         CoreState *state = state_for_callback();
-        if (state != NULL && state->tracing && !state->installing) {
+        if (state != NULL && state->tracing && !state->installing && is_in_main_interpreter()) {
             state->thread_head = NULL; /* I3 */
             state->setting_thread = PyThreadState_Get();
             threads_update(state);
