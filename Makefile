@@ -1,6 +1,7 @@
 # make demo   the story of the README: names the line of nose that put project/lib on sys.path
 # make test   the tests, on all processors; make test TESTS="tests/unit -k edges" for some of them
 # make sanitize   the tests of the C module, with the module built to check memory and undefined behaviour
+# make cpython   CPython's own tests, as they go plainly and while data is watched; MODULES="test_dict test_list" for some
 # make random PROGRAMS=5000   random programs against the oracle, another seed each time
 # Each sets up what it needs in a virtual environment, once. PYTHON=python3.13 chooses another interpreter.
 
@@ -21,7 +22,7 @@ CHECKED   := LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-f
   UBSAN_OPTIONS=print_stacktrace=1:log_path=$(abspath $(SANITIZED))/report \
   PYTHONMALLOC=malloc PYTHONPATH=$(abspath $(SANITIZED))/lib
 
-.PHONY: demo test random sanitize bench lint format docs-check clean
+.PHONY: demo test random cpython sanitize bench lint format docs-check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -42,6 +43,10 @@ sanitize: $(VENV)/.test
 	@rm -f $(SANITIZED)/report.*
 	$(CHECKED) $(BIN)/python -m pytest -p no:cacheprovider $(or $(TESTS),-n auto tests/native) || { cat $(SANITIZED)/report.*; exit 1; }
 	@! cat $(SANITIZED)/report.* 2>/dev/null  # of a process that a test started
+
+MODULES ?=
+cpython: $(VENV)/.test
+	$(BIN)/python tests/cpython/compare.py $(MODULES)
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/overhead.py
