@@ -32,7 +32,7 @@ MODULES = """
     test_heapq test_bisect test_operator test_array test_memoryview test_bytes test_collections test_enum
     test_dataclasses test_sys test_sys_settrace test_sys_setprofile test_monitoring test_bdb test_frame test_code
     test_compile test_exec test_dynamic test_opcache test_peepholer test_patma test_atexit test_context test_queue
-    test_fork1 test_concurrent_futures test_importlib test_import test_runpy test_inspect test_dis test_ctypes
+    test_fork1 test_importlib test_import test_runpy test_inspect test_dis test_ctypes
 """.split()
 
 EXPECTED = {

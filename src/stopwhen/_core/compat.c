@@ -155,10 +155,10 @@ compat_runs_python(PyThreadState *thread)
     return frame != NULL;
 }
 
-uint64_t
+const uint64_t *
 compat_latest_thread(void)
 {
-    return PyThreadState_Get()->interp->threads.next_unique_id;
+    return &PyInterpreterState_Main()->threads.next_unique_id;
 }
 
 int

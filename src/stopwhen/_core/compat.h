@@ -185,8 +185,8 @@ void compat_lend_stack(int frames);
 /* Let none of the frames that run in this thread now count for the recursion limit. */
 void compat_forgive_stack(void);
 
-/* Return the id of the thread that began last, alive or not. Ids grow, from 1 on. */
-uint64_t compat_latest_thread(void);
+/* Return where the interpreter keeps the id of the thread that began last, alive or not. Ids grow, from 1 on. */
+const uint64_t *compat_latest_thread(void);
 
 /* True when a thread that Python has started runs, and has no Python frame: it is amid a C function. One that has been
  * started, but does not run yet, does not count. */

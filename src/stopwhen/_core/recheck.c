@@ -388,7 +388,7 @@ see_new_threads_after(CoreState *state, const CodeInfo *info, int offset, int be
 static inline Py_ALWAYS_INLINE void
 look(CoreState *state, CodeInfo *info, int offset, int begun, Moment moment)
 {
-    if (compat_latest_thread() != state->latest_thread || state->unheard_count > 0) {
+    if (*state->latest_thread_now != state->latest_thread || state->unheard_count > 0) {
         see_new_threads_after(state, info, offset, begun, moment);
     }
     FrameRef *ref = frames_running(state);
@@ -496,11 +496,13 @@ static inline Py_ALWAYS_INLINE int
 is_plain(const CoreState *state, const CodeInfo *info)
 {
     size_t pointers = (size_t)state->raising.code | (size_t)state->newborn;
-    size_t counts = (size_t)(state->begun_count | state->access_count | state->large_count | state->crowd_count |
-                             state->queued | state->frame_refs.count | info->local_checks | info->calls);
+    size_t counts =
+        (size_t)(state->begun_count | state->access_count | state->large_count | state->crowd_count | state->queued |
+                 state->unheard_count | state->frame_refs.count | info->local_checks | info->calls);
     int flags = state->has_new_class | state->several_threads | state->hooked | state->blind | state->due |
                 info->awaited | info->is_ours;
-    return !(pointers | counts | (unsigned int)flags) && state->last_thread != NULL;
+    return !(pointers | counts | (unsigned int)flags) && state->last_thread != NULL &&
+           *state->latest_thread_now == state->latest_thread;
 }
 
 static inline Py_ALWAYS_INLINE int

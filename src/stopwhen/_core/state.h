@@ -234,6 +234,7 @@ typedef struct {
     Py_ssize_t unheard_count;
     Py_ssize_t unheard_capacity;
     uint64_t latest_thread;
+    const uint64_t *latest_thread_now; /* The interpreter's. */
 
     /* An exception on its way from an instruction that has finished (raising.c). */
     struct {

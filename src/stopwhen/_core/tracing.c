@@ -545,7 +545,7 @@ look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject 
     else if (state->raising.code == frame->f_frame->f_code) {
         raising_end(state);
     }
-    if (compat_latest_thread() != state->latest_thread || state->unheard_count > 0) {
+    if (*state->latest_thread_now != state->latest_thread || state->unheard_count > 0) {
         see_new_threads(state, traced, frame);
     }
     FrameRef *ref = frames_find(state, frame);

@@ -93,7 +93,7 @@ unheard_begin(CoreState *state, PyCodeObject *code, int offset)
             }
         }
     }
-    uint64_t latest = compat_latest_thread();
+    uint64_t latest = *state->latest_thread_now;
     if (latest == state->latest_thread) {
         return 0;
     }
@@ -113,7 +113,7 @@ unheard_doubt(const CoreState *state, Blame *blame)
     if (blame->frame == NULL || blame->unknown || blame->other_code != NULL) {
         return;
     }
-    if (compat_latest_thread() != state->latest_thread) {
+    if (*state->latest_thread_now != state->latest_thread) {
         blame->unknown = 1; /* There was no memory to take note of some. */
         return;
     }
