@@ -93,13 +93,17 @@ def already(watchpoint: Watchpoint, armed_by: FrameType | None) -> tuple[Hit, Fr
     return hit, frame
 
 
+_FIRST_THREAD = get_ident()
+"""Where `threading` has never been imported, the main thread is the one that imports stopwhen."""
+
+
 def thread_name(thread_id: int) -> str:
     """Return the name that `threading` has for a thread, without making it known to `threading`."""
     threading = sys.modules.get("threading")
     thread = None if threading is None else threading._active.get(thread_id)  # noqa: SLF001 - enumerate() takes a lock
     if thread is not None:
         return text_of(thread._name) if type(thread._name) is not str else thread._name  # noqa: SLF001
-    return "MainThread" if threading is None else f"Thread-{thread_id}"
+    return "MainThread" if threading is None and thread_id == _FIRST_THREAD else f"Thread-{thread_id}"
 
 
 def _task_name(thread_id: int) -> str | None:

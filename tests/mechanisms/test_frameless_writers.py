@@ -160,6 +160,27 @@ def test_a_c_function_runs_at_exit(mechanism):
     assert sorted(done.stdout.splitlines()) == ["L 7 True", "L None True", "L None True", "d None True"]
 
 
+@pytest.mark.parametrize("mechanism", NATIVE)
+def test_a_thread_has_a_name_of_its_own_where_threading_is_not_imported(mechanism):
+    """Only the main thread is called so."""
+    program = """
+    import _thread, sys, stopwhen
+    L = []
+    lock = _thread.allocate_lock(); lock.acquire()
+    def work():
+        L.append(1)
+        lock.release()
+    with stopwhen.changes("L", action="count") as watchpoint:
+        _thread.start_new_thread(work, ())
+        lock.acquire()
+        L.append(2)
+    names = [hit.thread for hit in watchpoint.hits]
+    print("threading" in sys.modules, names[0].startswith("Thread-"), names[1])
+    """
+    done = run_program(program, env={VARIABLE: "" if mechanism == "default" else mechanism})
+    assert (done.stdout, done.stderr) == ("False True MainThread\n", "")
+
+
 def test_what_runs_amid_a_look_in_python_is_not_certain(tmp_path, monkeypatch):
     """A signal handler, or a finaliser, that the interpreter runs while pure Python compares, has no events."""
     choose(monkeypatch, "recheck")
