@@ -158,9 +158,11 @@ has_changing_operator(const CoreState *state, PyTypeObject *type)
     Py_ssize_t position = 0;
     int found = 0;
     while (!found && entries != NULL && PyDict_Next(entries, &position, &key, &value)) {
-        found = PyCFunction_Check(value) && PyUnicode_CheckExact(key) && PyUnicode_GET_LENGTH(key) > 2 &&
-                PyUnicode_READ_CHAR(key, 0) == '_' && PyUnicode_READ_CHAR(key, 1) == '_' &&
-                is_changing_function(state, value);
+        /* `__new__` is bound to a class, and by far the most frequent one. */
+        found = PyCFunction_Check(value) && PyCFunction_GET_SELF(value) != NULL &&
+                PyModule_Check(PyCFunction_GET_SELF(value)) && PyUnicode_CheckExact(key) &&
+                PyUnicode_GET_LENGTH(key) > 2 && PyUnicode_READ_CHAR(key, 0) == '_' &&
+                PyUnicode_READ_CHAR(key, 1) == '_' && is_changing_function(state, value);
     }
     Py_XDECREF(entries);
     return found;
