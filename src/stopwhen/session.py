@@ -18,7 +18,7 @@ from stopwhen.accessing import ArmedAccesses
 from stopwhen.acting import Acting, DueHit, Own, Raise
 from stopwhen.activation import Activation, Family, Seen, seen_of
 from stopwhen.arming import ArmedCells
-from stopwhen.cells import Layout, Local
+from stopwhen.cells import Frame, Layout
 from stopwhen.dependencies import Reading, read
 from stopwhen.errors import StopwhenError
 from stopwhen.event import Ended, Event, Rebound, Relaid
@@ -290,10 +290,12 @@ class Session:
         """Read and plan `watchpoint`, and arm all its cells or none; return in how many places it is true already."""
         scope = watchpoint.scope
         if not isinstance(scope, WideScope):
-            activation = self._begin(watchpoint, scope, scope)
-            if isinstance(scope, FrameScope) and not _reads_local(activation.seen.reading):
+            span: tuple[Cell, ...] = ()
+            if isinstance(scope, FrameScope) and scope.has_variable(watchpoint.expression.names()):
+                span = (Frame(watchpoint.expression.text, scope.running),)
+            elif isinstance(scope, FrameScope):
                 scope.let_go()
-            return int(activation.seen.truth)
+            return int(self._begin(watchpoint, scope, scope, span).seen.truth)
         watchpoint.family = Family(watchpoint, scope)
         try:
             return self._families.begin(watchpoint.family)
@@ -685,7 +687,3 @@ atexit.register(_close_at_exit)
 
 def _as_own(event: Event) -> Event:
     return dataclasses.replace(event, own=True)
-
-
-def _reads_local(reading: Reading) -> bool:
-    return any(isinstance(cell, Local) for cell in reading.cells)
