@@ -206,6 +206,16 @@ LOCALS = {
         "try:\n    1 / 0\nexcept ZeroDivisionError as x:  # @a\n    after = 1  # @last\nafter = 2",
         [hit("a", "1", ANY), hit("last", ANY, "None"), hit("last", "None", "absent")],
     ),
+    "except, left by another exception": (
+        "try:\n    try:\n        1 / 0\n    except ZeroDivisionError as x:  # @a\n        raise KeyError  # @last\n"
+        "except KeyError:\n    after = 1\nafter = 2\nx = 3  # @b",
+        [hit("a", "1", ANY), hit("last", ANY, "None"), hit("last", "None", "absent"), hit("b", "absent", "3")],
+    ),
+    "except, left by its own exception from a callee": (
+        "def g():\n    raise KeyError\ntry:\n    try:\n        1 / 0\n    except ZeroDivisionError as x:  # @a\n"
+        "        after = g()  # @last\nexcept KeyError:\n    after = 1\nafter = 2",
+        [hit("a", "1", ANY), hit("last", ANY, "None"), hit("last", "None", "absent")],
+    ),
     "import": ("import sys as x  # @a\nafter = 1", [hit("a", "1", ANY)]),
     "from import": ("from sys import maxsize as x  # @a\nafter = 1", [hit("a", "1", str(sys.maxsize))]),
     "match": ("match [1, 2]:\n    case [_, x]:  # @a\n        after = 1", [hit("a", "1", "2")]),

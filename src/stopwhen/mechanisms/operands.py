@@ -10,8 +10,8 @@ import opcode
 from typing import TYPE_CHECKING, Any
 
 from stopwhen import frames
+from stopwhen.handlers import handlers
 from stopwhen.mechanisms import sites
-from stopwhen.mechanisms.comprehensions import handlers
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType
