@@ -20,7 +20,7 @@ from stopwhen.activation import Activation, Family, Seen, seen_of
 from stopwhen.arming import ArmedCells
 from stopwhen.cells import Frame, Layout
 from stopwhen.dependencies import Reading, read
-from stopwhen.errors import StopwhenError
+from stopwhen.errors import Refused, StopwhenError
 from stopwhen.event import Ended, Event, Rebound, Relaid
 from stopwhen.expression import parse
 from stopwhen.families import Families, Host, plan_for_many
@@ -501,10 +501,22 @@ class Session:
 
     def _process(self, activation: Activation, event: Event) -> None:
         watchpoint, seen = activation.watchpoint, activation.seen
-        new, changed = self._look(activation, event)
+        try:
+            new, changed = self._look(activation, event)
+        except Refused as refused:
+            if refused.slug == "too-deep":
+                self._consider_last(activation, event)
+            raise
         activation.seen = new
         watchpoint.was_present |= new.reading.value is not ABSENT
         if changed and not event.own:
+            self._consider(watchpoint, seen, new, event)
+
+    def _consider_last(self, activation: Activation, event: Event) -> None:
+        """Consider the change by which a value has come to reach more than can be watched: the last one that is seen."""
+        watchpoint, seen = activation.watchpoint, activation.seen
+        new = seen_of(self._read(watchpoint, activation.scope, event, {}, depth=1), watchpoint.access)
+        if self._is_asked_for(watchpoint, seen, new, event) and not event.own:
             self._consider(watchpoint, seen, new, event)
 
     def _look(self, activation: Activation, event: Event) -> tuple[Seen, bool]:
@@ -526,16 +538,23 @@ class Session:
         new = seen_of(reading, access)
         self._armed.replace(activation, cells_of(seen.reading), cells_of(reading))
         self._accesses.follow(activation, reading)
-        if access is AccessType.TRUE:
-            return new, new.truth and not seen.truth
-        if access is AccessType.READ:
-            return new, False
-        if access is AccessType.WRITE:
-            return new, accessing.is_written(seen, new, event)
-        if event.cell in seen.reading.content and values.is_one_object(seen.reading.value, reading.value):
-            return new, deltas.is_change_of(reading.value, event.cell, event.delta)
-        equal = values.same_structure if reading.fresh and seen.reading.fresh else values.same
-        return new, not equal(seen.reading.value, reading.value)
+        return new, self._is_asked_for(watchpoint, seen, new, event)
+
+    @staticmethod
+    def _is_asked_for(watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event) -> bool:
+        """Return whether the step from `seen` to `new` is what the access type asks for."""
+        before, now = seen.reading, new.reading
+        match watchpoint.access:
+            case AccessType.TRUE:
+                return new.truth and not seen.truth
+            case AccessType.READ:
+                return False
+            case AccessType.WRITE:
+                return accessing.is_written(seen, new, event)
+        if event.cell in before.content and values.is_one_object(before.value, now.value):
+            return deltas.is_change_of(now.value, event.cell, event.delta)
+        equal = values.same_structure if now.fresh and before.fresh else values.same
+        return not equal(before.value, now.value)
 
     def _past(self, event: Event | None) -> dict[Cell, Any]:
         """Return what cells held before the events that wait, and right after `event`."""
@@ -544,7 +563,15 @@ class Session:
             past[event.cell] = event.delta.new
         return past
 
-    def _read(self, watchpoint: Watchpoint, scope: Scope, event: Event | None, past: Mapping[Cell, Any]) -> Reading:
+    def _read(
+        self,
+        watchpoint: Watchpoint,
+        scope: Scope,
+        event: Event | None,
+        past: Mapping[Cell, Any],
+        *,
+        depth: int | None = None,
+    ) -> Reading:
         """Read an expression as it was right after `event`, before those that wait or arrive while it is read.
 
         Args:
@@ -552,12 +579,14 @@ class Session:
             scope: where.
             event: None for the present.
             past: what cells held, where it is not that.
+            depth: how far the content of the value counts; None for what the watchpoint says.
         """
+        content = accessing.depth_of_content(watchpoint.access, watchpoint.depth) if depth is None else depth
         while True:
             reading = read(
                 watchpoint.expression,
                 scope,
-                depth=accessing.depth_of_content(watchpoint.access, watchpoint.depth),
+                depth=content,
                 allow_calls=watchpoint.allow_calls,
                 past={**self._past(event), **past},
             )
