@@ -66,6 +66,7 @@ class Session:
         self._processing = False
         self._missed = Missed()
         self._unsettled = False  # something may be half done, for want of memory: see _settle()
+        self._told_of_end_of_tracing = False
         self._calls = _Calls()
         self._acting = Acting(actions.Output(), self.absorb, self._fail)
         self._families = Families(
@@ -162,6 +163,7 @@ class Session:
             due = [self._already(watchpoint, armed_by) for _ in range(true_already)]
         raised = self._acting.run([one for one in due if one is not None])
         if raised is not None:
+            self._tell_of_end_of_tracing()
             raise raised.error
         return watchpoint
 
@@ -467,6 +469,15 @@ class Session:
                 raise
         if raised is not None:
             raise raised.error
+
+    def _tell_of_end_of_tracing(self) -> None:
+        """Say once that on 3.11 the interpreter traces a thread no more in which a trace function in Python raises."""
+        if not env.HAS_MONITORING and not self._told_of_end_of_tracing:
+            self._told_of_end_of_tracing = True
+            self.output.say(
+                "an exception is raised by a watchpoint that is watched in pure Python: on Python 3.11 changes that this "
+                "thread makes from now on may be missed [raised-once]"
+            )
 
     def _process_all(self, events: list[Event]) -> None:
         """Process `events` behind those that wait already; when called by what that runs, leave them waiting."""
