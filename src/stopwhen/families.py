@@ -13,6 +13,7 @@ from stopwhen.activation import Family, Memo, Seen, many_cell, memo_of, seen_of
 from stopwhen.cells import DictItem, Frame, Instances, Slot
 from stopwhen.dependencies import Reading, read
 from stopwhen.event import Born, Called, Event, Rebound, Relaid
+from stopwhen.mechanisms import KeepsInstances
 from stopwhen.parts import check_part, find_beyond, hold_part, planned_part
 from stopwhen.plan import Plan, PlannedCell, cells_of, choose
 from stopwhen.record import present
@@ -143,8 +144,12 @@ class Families:
     def _instances(self, family: Family) -> InstanceKeeper:
         """Return what keeps the instances: what the mechanism has that watches the class."""
         if family.keeper is None:
-            (planned,) = self._host.armed.planned((family.cell,))
-            family.keeper = planned.mechanism.instances(family.cell)
+            cell = family.cell
+            (planned,) = self._host.armed.planned((cell,))
+            mechanism = planned.mechanism
+            assert isinstance(cell, Instances), "only these are about instances"
+            assert isinstance(mechanism, KeepsInstances), "others do not claim them"
+            family.keeper = mechanism.instances(cell)
         return family.keeper
 
     def _scope_of(self, family: Family, instance: Any) -> InstanceScope:

@@ -79,7 +79,7 @@ def local(frame: FrameType | None, name: str) -> Any:
 
 
 def namespace_of(frame: FrameType) -> Any:
-    """Return the mapping in which `frame`, when it is no function's, keeps its names; None where it is not to be had."""
+    """Return the mapping in which `frame`, when it is no function's, keeps its names; None where none is to be had."""
     namespace: Any = frame.f_locals
     # While a comprehension that is inlined there runs (3.12+), this is made anew each time: a copy with the
     # comprehension's variables, or from 3.13 on a mapping of these alone.

@@ -163,7 +163,6 @@ class Session:
             due = [self._already(watchpoint, armed_by) for _ in range(true_already)]
         raised = self._acting.run([one for one in due if one is not None])
         if raised is not None:
-            self._tell_of_end_of_tracing()
             raise raised.error
         return watchpoint
 
@@ -468,6 +467,7 @@ class Session:
             if not is_own_failure(error):
                 raise
         if raised is not None:
+            self._tell_of_end_of_tracing()
             raise raised.error
 
     def _tell_of_end_of_tracing(self) -> None:
@@ -475,8 +475,8 @@ class Session:
         if not env.HAS_MONITORING and not self._told_of_end_of_tracing:
             self._told_of_end_of_tracing = True
             self.output.say(
-                "an exception is raised by a watchpoint that is watched in pure Python: on Python 3.11 changes that this "
-                "thread makes from now on may be missed [raised-once]"
+                "an exception is raised by a watchpoint that is watched in pure Python: on Python 3.11 what this "
+                "thread changes from now on may be missed [raised-once]"
             )
 
     def _process_all(self, events: list[Event]) -> None:
@@ -524,7 +524,7 @@ class Session:
             self._consider(watchpoint, seen, new, event)
 
     def _consider_last(self, activation: Activation, event: Event) -> None:
-        """Consider the change by which a value has come to reach more than can be watched: the last one that is seen."""
+        """Consider the change by which a value has come to reach more than can be watched, the last one seen."""
         watchpoint, seen = activation.watchpoint, activation.seen
         new = seen_of(self._read(watchpoint, activation.scope, event, {}, depth=1), watchpoint.access)
         if self._is_asked_for(watchpoint, seen, new, event) and not event.own:

@@ -19,13 +19,12 @@ from stopwhen import env, session
 
 has_dict_watchers = env.core is not None and env.HAS_DICT_WATCHERS
 every_instance = pytest.mark.parametrize("mechanism", ["default", *(["recheck"] if has_dict_watchers else [])])
-in_dicts = pytest.mark.parametrize(
-    "mechanism", ["default", *(["dictwatch", "recheck"] if has_dict_watchers else [])]
-)
+in_dicts = pytest.mark.parametrize("mechanism", ["default", *(["dictwatch", "recheck"] if has_dict_watchers else [])])
 
 
 natively = pytest.mark.parametrize(
-    "mechanism", [pytest.param("default", marks=pytest.mark.skipif(not has_dict_watchers, reason="needs dict watchers"))]
+    "mechanism",
+    [pytest.param("default", marks=pytest.mark.skipif(not has_dict_watchers, reason="needs dict watchers"))],
 )
 
 

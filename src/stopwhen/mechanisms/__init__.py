@@ -56,9 +56,6 @@ class Mechanism(Protocol):
     def disarm_all(self) -> None:
         """Report no changes any more; may be called again when it has failed."""
 
-    def instances(self, cell: Instances) -> InstanceKeeper:
-        """Return the instances of the class that `cell`, which is armed by this, is about."""
-
 
 class AccessMechanism(Protocol):
     """A way to learn of stores that change nothing, and of reads."""
@@ -106,6 +103,14 @@ class InstanceKeeper(Protocol):
 
     def set_quiet(self, kind: type | None, *, is_quiet: bool) -> None:
         """Say whether new instances of the very class `kind`, None for all, need not be told of."""
+
+
+@runtime_checkable
+class KeepsInstances(Protocol):
+    """A mechanism that watches every instance of a class."""
+
+    def instances(self, cell: Instances) -> InstanceKeeper:
+        """Return the instances of the class that `cell`, which is armed by this, is about."""
 
 
 @runtime_checkable

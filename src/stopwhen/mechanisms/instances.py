@@ -86,7 +86,7 @@ class _Record:
         names: each attribute of interest, without a hold on its value.
         whole: all attributes, where they are of interest together, likewise.
         before: while an instruction runs that has it for an operand, the values themselves.
-        parts: what else the expression depends on there, the owner of each (None for the instance itself), what it held.
+        parts: what else the expression depends on there, the owner of each (None for the instance), what it held.
         memo: what the expression was.
         place: where it was compared last.
         toucher: the thread whose next instruction has it for an operand, the latest one; 0 for none.
@@ -166,7 +166,7 @@ class InstanceChecks:
         self._settle(record, instance)
 
     def see(self, taken: Iterable[Any], place: Place, *, may_store: bool) -> list[Found]:
-        """Note which instances the next instruction, at `place`, takes; return those that are met here for the first time."""
+        """Note which instances the next instruction, at `place`, takes; return those that are met here first."""
         found = []
         for one in taken:
             if id(one) not in self._records and static.has_base(type(one), self.handle.owner):
@@ -212,7 +212,7 @@ class InstanceChecks:
                 record.place = place
 
     def _in_turn(self) -> list[tuple[int, _Record]]:
-        chosen = []
+        chosen: list[tuple[int, _Record]] = []
         while len(chosen) < IN_TURN and self._order:
             self._turn = (self._turn + 1) % len(self._order)
             key = self._order[self._turn]
@@ -226,7 +226,8 @@ class InstanceChecks:
 
     def _changes_of(self, key: int, record: _Record, since: Place | None) -> list[Found]:
         instance = record.reach()
-        found = [] if instance is None or self._records.get(key) is not record else self._compare(record, instance, since)
+        is_known = instance is not None and self._records.get(key) is record
+        found = self._compare(record, instance, since) if is_known else []
         record.before = None
         return found
 
@@ -369,9 +370,9 @@ _LOOKING = frozenset({"LOAD_ATTR", "LOAD_METHOD", "BINARY_OP", "BINARY_SUBSCR"})
 
 
 def taken_by(frame: FrameType, offset: int) -> tuple[list[Any], bool]:
-    """Return what the instruction at `offset`, which comes next in `frame`, may take from the stack, and what that holds.
+    """Return what the instruction at `offset`, which comes next in `frame`, may take from the stack.
 
-    And whether it can store to that.
+    Of a bound function in C that is also what it is bound to. And return whether the instruction can store to that.
     """
     count, stores = _taken(frame.f_code).get(offset, (0, False))
     found = (operands.operands(frame, offset, count) or []) if count else []
@@ -390,7 +391,7 @@ def _first_argument(frame: FrameType) -> Any:
 
 
 def made_by_call(frame: FrameType, place: Place | None, offset: int) -> list[Any]:
-    """Return what the call at `place`, just done, has left on the stack for the next instruction of `frame`, if anything."""
+    """Return what the call at `place`, just done, has left on the stack for the next instruction, if anything."""
     if place is None or place[0] is not frame.f_code or offset < 0:
         return []
     number, _argument, behind = sites.instruction_around(frame.f_code, place[1])

@@ -223,9 +223,7 @@ class Recheck:
             return
         with self._one_at_a_time():
             found = [
-                one
-                for checks in list(self._instances.values())
-                for one in checks.see(taken, place, may_store=stores)
+                one for checks in list(self._instances.values()) for one in checks.see(taken, place, may_store=stores)
             ]
         for one in found:
             writer = maker_of(frame, one.instance)
@@ -320,7 +318,7 @@ class Recheck:
         place = self._positions.get(thread_id)
         made = made_by_call(frame, place, offset)
         is_other = self._last_thread not in (0, thread_id)
-        found = []
+        found: list[Found] = []
         with self._one_at_a_time():
             for checks in list(self._instances.values()):
                 found += checks.changes(whole=is_other, place=place)
@@ -329,9 +327,7 @@ class Recheck:
         if not found:
             return []
         mine, others = self._own(thread_id, frame), self._blamed(thread_id, frame)
-        return [
-            event for one in found for event in (mine if one.is_taken else others).events([one], self.name)
-        ]
+        return [event for one in found for event in (mine if one.is_taken else others).events([one], self.name)]
 
     def _find_changed_locals(self, thread_id: int, frame: FrameType) -> list[Event]:
         """Return how the frame's own locals have changed, by rule by the instruction that it has just finished."""
