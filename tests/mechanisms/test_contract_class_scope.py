@@ -573,8 +573,9 @@ def test_an_address_that_is_used_again_is_another_instance(module):
 
 
 @in_dicts
-def test_raise_and_conditions(module, capfd):
+def test_raise_and_conditions(module, capfd, monkeypatch):
     """The exception comes from the line that wrote; conditions see old and new."""
+    monkeypatch.setattr(session.current(), "_told_of_end_of_tracing", False)  # as it is said once only
     module.run(ACCOUNT)
     with Recorder() as hits:
         hits.changes("self.balance", scope=module.Account, condition="new is not absent and new < 0", action="raise")
