@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from stopwhen import env, static, values
+from stopwhen import static, values
 from stopwhen.attributes import check_readable
 from stopwhen.cells import Calls, Cell, Content, DictItem, Instances
 from stopwhen.dependencies import Reading
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
     from stopwhen.expression import WatchExpression
+    from stopwhen.mechanisms import InstanceKeeper
     from stopwhen.scope import Scope
     from stopwhen.watchpoint import Watchpoint
     from stopwhen.wide import Subject, WideScope
@@ -127,6 +128,7 @@ class Family:
         cells: all that it is told of itself.
         shared: those of them that the readings in all instances have in common.
         holders: the mechanisms that watch parts of instances for it.
+        keeper: what keeps the instances; None for a function, and until it is asked for.
     """
 
     def __init__(self, watchpoint: Watchpoint, scope: WideScope) -> None:
@@ -136,6 +138,7 @@ class Family:
         self.cells: tuple[Cell, ...] = ()
         self.shared: dict[Cell, None] = {}
         self.holders: dict[Any, None] = {}
+        self.keeper: InstanceKeeper | None = None
         self._cell: Cell | None = None
 
     @property
@@ -156,7 +159,7 @@ class Family:
         if self.subject is ABSENT:
             return title
         if isinstance(self._cell, Instances):
-            count, verb = len(env.core.instances(self._cell)), "live"
+            count, verb = 0 if self.keeper is None else len(self.keeper.all()), "live"
         else:
             count, verb = len(self.watchpoint.activations), "run"
         return f"{title}; {f'none {verb}s' if count == 0 else f'{count:,} of them {verb}'} now"

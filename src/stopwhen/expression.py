@@ -30,6 +30,10 @@ class WatchExpression:
         uses = sum(_is_name(node, name) for node in ast.walk(self.tree))
         return tuple(dict.fromkeys(node.attr for node in of_it)), uses > len(of_it)
 
+    def names(self) -> frozenset[str]:
+        """Return all names in it, those that it binds itself too."""
+        return frozenset(node.id for node in ast.walk(self.tree) if isinstance(node, ast.Name))
+
     def root_names(self) -> list[str]:
         """Return the names that it reads and does not bind itself, each once, in order."""
         names = [node for node in ast.walk(self.tree) if isinstance(node, ast.Name)]

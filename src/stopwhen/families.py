@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from types import FunctionType, MemberDescriptorType
 from typing import TYPE_CHECKING, Any
 
-from stopwhen import deltas, env, frames, static, values
+from stopwhen import deltas, frames, static, values
 from stopwhen.accessing import check_counted_in_instances
 from stopwhen.activation import Family, Memo, Seen, many_cell, memo_of, seen_of
 from stopwhen.cells import DictItem, Frame, Instances, Slot
 from stopwhen.dependencies import Reading, read
 from stopwhen.event import Born, Called, Event, Rebound, Relaid
-from stopwhen.parts import find_beyond, hold_part, planned_part
+from stopwhen.mechanisms import KeepsInstances
+from stopwhen.parts import check_part, find_beyond, hold_part, planned_part
 from stopwhen.plan import Plan, PlannedCell, cells_of, choose
 from stopwhen.record import present
 from stopwhen.scope import FrameScope
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from stopwhen.arming import ArmedCells
     from stopwhen.cells import Cell
     from stopwhen.expression import WatchExpression
-    from stopwhen.mechanisms import Mechanism
+    from stopwhen.mechanisms import InstanceKeeper, Mechanism
     from stopwhen.scope import Scope
     from stopwhen.watchpoint import Watchpoint
     from stopwhen.wide import WideScope
@@ -93,13 +94,15 @@ class Families:
         if isinstance(subject, type):
             check_counted_in_instances(family.watchpoint.access, family.watchpoint.expression.text)
         self._host.armed.replace(family, family.cells, cells)
-        family.subject, family.cells, family.shared = subject, cells, {}
+        family.subject, family.cells, family.shared, family.keeper = subject, cells, {}, None
         if isinstance(subject, FunctionType):
             begun = [self._begin_call(family, frame) for frame in frames.of_function(subject)]
             return sum(one is not None and one.seen.truth for one in begun)
         if subject is ABSENT:
             return 0
-        return sum(self._begin_instance(family, one, None).truth for one in env.core.find_instances(family.cell))
+        instances = self._instances(family)
+        with instances.at_work():
+            return sum(self._begin_instance(family, one, None).truth for one in instances.find())
 
     # Calls.
 
@@ -129,7 +132,7 @@ class Families:
         if watchpoint.access is AccessType.TRUE and not new.truth:
             self._settle(family, instance, new)
             return
-        memo = env.core.memo(family.cell, instance)
+        memo = self._instances(family).memo(instance)
         assert memo is None or isinstance(memo, Memo)
         seen = self._before(family, event, scope, new, memo)
         is_content = event.cell in new.reading.content or (memo is not None and event.cell.place in memo.content)
@@ -137,6 +140,17 @@ class Families:
         self._settle(family, instance, new)
         if changed and not event.own:
             self._host.consider(watchpoint, seen.seen() if isinstance(seen, Memo) else seen, new, event)
+
+    def _instances(self, family: Family) -> InstanceKeeper:
+        """Return what keeps the instances: what the mechanism has that watches the class."""
+        if family.keeper is None:
+            cell = family.cell
+            (planned,) = self._host.armed.planned((cell,))
+            mechanism = planned.mechanism
+            assert isinstance(cell, Instances), "only these are about instances"
+            assert isinstance(mechanism, KeepsInstances), "others do not claim them"
+            family.keeper = mechanism.instances(cell)
+        return family.keeper
 
     def _scope_of(self, family: Family, instance: Any) -> InstanceScope:
         assert isinstance(family.cell, Instances), "instances are told of by the cell of their class"
@@ -170,7 +184,7 @@ class Families:
         new = seen_of(reading, watchpoint.access)
         is_kept = self._settle(family, instance, new)
         if event is not None and not is_kept and not new.truth:
-            env.core.set_quiet(family.cell, type(instance), True)  # as it is, so are all when they begin
+            self._instances(family).set_quiet(type(instance), is_quiet=True)  # as it is, so are all when they begin
         return new
 
     def _settle(self, family: Family, instance: Any, new: Seen) -> bool:
@@ -179,19 +193,20 @@ class Families:
         watchpoint.was_present |= reading.value is not ABSENT
         scope = self._scope_of(family, instance)
         found = find_beyond(family, instance, scope, cells_of(reading))
-        parts = [hold_part(family, cell) for cell in found.parts]
+        instances = self._instances(family)
+        parts = [hold_part(family, cell) if instances.are_native else check_part(family, cell) for cell in found.parts]
         shared = {cell: None for cell in found.shared if cell not in family.shared}
         if shared:
             self._host.armed.add(family, shared)
             family.shared |= shared
             family.cells = (*family.cells, *shared)
         is_kept = bool(parts) or bool(reading.content)  # what content was, no store tells
-        env.core.set_parts(family.cell, instance, parts, memo_of(new) if is_kept else None)
+        instances.set_parts(instance, parts, memo_of(new) if is_kept or not instances.are_native else None)
         return is_kept
 
     def planned_parts(self, family: Family) -> tuple[PlannedCell, ...]:
         """Return how the parts of an instance are watched, taking the latest for an example; none without instances."""
-        instances = env.core.instances(family.cell) if isinstance(family.subject, type) else []
+        instances = self._instances(family).all() if isinstance(family.subject, type) else []
         if not instances:
             return ()
         scope = self._scope_of(family, instances[-1])
@@ -201,8 +216,8 @@ class Families:
 
     def _hear_shared(self, family: Family, event: Event) -> None:
         """Take the change of what all instances read, such as an attribute of the class: it is one in each of them."""
-        env.core.set_quiet(family.cell, None, False)
-        for instance in env.core.instances(family.cell):
+        self._instances(family).set_quiet(None, is_quiet=False)
+        for instance in self._instances(family).all():
             if family.is_live:
                 self._hear_instance(family, dataclasses.replace(event, instance=instance), instance)
 

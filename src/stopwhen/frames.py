@@ -53,8 +53,12 @@ def ref(frame: FrameType) -> FrameRef:
 def cell_of(frame: FrameType, name: str) -> CellType | None:
     """Return the cell object in which `frame` keeps `name`; None where it is not to be had."""
     reach = _core_function("frame_cell")
-    cell: CellType | None = None if reach is None else reach(frame, name)
-    return cell
+    if reach is not None:
+        cell: CellType | None = reach(frame, name)
+        return cell
+    names = names_of_variables(frame.f_code)
+    found = variable(frame, names.index(name)) if name in names and start_of_locals() is not None else None
+    return found if type(found) is CellType else None
 
 
 def local(frame: FrameType | None, name: str) -> Any:
@@ -72,6 +76,102 @@ def local(frame: FrameType | None, name: str) -> Any:
         return frame.f_locals[name]
     except KeyError:
         return ABSENT
+
+
+def namespace_of(frame: FrameType) -> Any:
+    """Return the mapping in which `frame`, when it is no function's, keeps its names; None where none is to be had."""
+    namespace: Any = frame.f_locals
+    # While a comprehension that is inlined there runs (3.12+), this is made anew each time: a copy with the
+    # comprehension's variables, or from 3.13 on a mapping of these alone.
+    if namespace is frame.f_locals:
+        return namespace
+    reach = _core_function("frame_namespace")
+    return _namespace_in_memory(frame) if reach is None else reach(frame)
+
+
+def variables_of_comprehensions(frame: FrameType, namespace: dict[str, Any]) -> frozenset[str]:
+    """Return the variables of the comprehensions that run inlined in `frame`, which has `namespace` for its names."""
+    shown: Any = frame.f_locals
+    if shown is namespace:
+        return frozenset()
+    names = (*frame.f_code.co_varnames, *frame.f_code.co_cellvars)
+    return frozenset(
+        name
+        for name in names
+        if shown.get(name, ABSENT) is not ABSENT
+        and (env.HAS_PURE_F_LOCALS or shown[name] is not dict.get(namespace, name, ABSENT))
+    )
+
+
+_WORD = 8 if sys.maxsize > 1 << 32 else 4
+_RUNNING = 3 * _WORD if not hasattr(sys, "getobjects") else 5 * _WORD
+"""Where a frame object has the address of what the interpreter runs: behind its reference count, type and caller."""
+_TAGS = 3
+"""The lowest two bits of an entry are not part of the address (from 3.14 on); where both are set it is none."""
+_FARTHEST = 20
+
+EMPTY = object()
+"""Stands for an entry of the stack, or a variable, that holds nothing."""
+
+
+def words(frame: FrameType, count: int) -> list[int]:
+    """Return the first `count` words of what the interpreter runs for `frame`, read from its memory.
+
+    Raises:
+        ImportError: there is no ctypes.
+    """
+    import ctypes  # noqa: PLC0415 - it may be missing, and only those without the C module need it
+
+    start = ctypes.c_size_t.from_address(id(frame) + _RUNNING).value
+    return list((ctypes.c_size_t * count).from_address(start))
+
+
+def entry_of(word: int) -> Any:
+    """Return the object that a word of a frame's variables or stack refers to, or EMPTY."""
+    import ctypes  # noqa: PLC0415
+
+    address = 0 if word & _TAGS == _TAGS else word & ~_TAGS
+    return ctypes.cast(address, ctypes.py_object).value if address else EMPTY
+
+
+@functools.cache
+def start_of_locals() -> int | None:
+    """Return where, in words, the variables of a running frame begin; None where they are not found."""
+    try:
+        return _find(object(), object(), object())
+    except ImportError:
+        return None
+
+
+def _find(first: object, second: object, third: object) -> int | None:
+    wanted = [id(first), id(second), id(third)]
+    found = [word & ~_TAGS for word in words(sys._getframe(), _FARTHEST + 3)]  # noqa: SLF001 - as above
+    return next((place for place in range(_FARTHEST) if found[place : place + 3] == wanted), None)
+
+
+@functools.lru_cache(maxsize=256)
+def names_of_variables(code: CodeType) -> tuple[str, ...]:
+    """Return the names of locals, cell and free variables, in the order of their indexes."""
+    return (*code.co_varnames, *(name for name in code.co_cellvars if name not in code.co_varnames), *code.co_freevars)
+
+
+def variable(frame: FrameType, index: int) -> Any:
+    """Return what the frame has for variable `index`: for one that functions share its cell; EMPTY where unbound."""
+    start = start_of_locals()
+    assert start is not None, "who asks has made sure of it"
+    return entry_of(words(frame, start + index + 1)[start + index])
+
+
+def _namespace_in_memory(frame: FrameType) -> Any:
+    """Return what lies behind the frame's globals and builtins, which are known."""
+    start = start_of_locals()
+    if start is None:
+        return None
+    found = words(frame, start)
+    known = [id(frame.f_globals), id(frame.f_builtins)]
+    places = (place + 2 for place in range(start - 2) if found[place : place + 2] == known)
+    namespace = next((entry_of(found[place]) for place in places), EMPTY)
+    return None if namespace is EMPTY else namespace
 
 
 def runs(frame: FrameType, function: FunctionType) -> bool:

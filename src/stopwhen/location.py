@@ -20,6 +20,7 @@ from types import (
 from typing import Any, Final, NamedTuple
 
 from stopwhen.event import Place
+from stopwhen.handlers import protected
 from stopwhen.static import has_base, is_a, module_dict, mro
 from stopwhen.texts import own_entry, plain_str, short_class_name
 
@@ -58,7 +59,8 @@ class Location:
 def locate(code: CodeType, offset: int) -> Location:
     """Return the location of the instruction at `offset`, in bytes, of `code`.
 
-    An instruction without a line has the line of the nearest one before it, as a frame outside its code has the first.
+    An instruction without a line belongs to what it cleans up after, and has the line at which that ends; any other has
+    the line of the nearest one before it, as a frame outside its code has the first.
     """
     function = plain_str(code.co_qualname) or "?"
     filename = filename_of(code)
@@ -78,8 +80,22 @@ def _position(code: CodeType, unit: int) -> tuple[int | None, int | None, int | 
     # Line 0 is what the very first instruction of a module has.
     if position[0] or unit >= len(code.co_code) // 2:
         return position
-    before = [line for line, *_ in islice(code.co_positions(), unit) if line]
-    return (before[-1], None, None, None) if before else nowhere
+    lines = [line for line, *_ in islice(code.co_positions(), unit)]
+    line = _line_cleaned_up_after(code, lines) or next(filter(None, reversed(lines)), None)
+    return nowhere if line is None else (line, None, None, None)
+
+
+def _line_cleaned_up_after(code: CodeType, lines: list[int | None]) -> int | None:
+    """Return the last line from which an exception leads to the instructions without a line behind `lines`.
+
+    When `raise KeyError` leaves `except OSError as e:`, `e` is deleted by code that may lie anywhere.
+    """
+    start = next((unit + 1 for unit in range(len(lines) - 1, -1, -1) if lines[unit]), 0)
+    reached = [entry for entry in protected(code) if start <= entry[2] // 2 <= len(lines)]
+    nearest = max((target for _first, _last, target in reached), default=0)
+    left = [(first, last) for first, last, target in reached if target == nearest]
+    found = [line for first, last in left for line in lines[first // 2 : last // 2 + 1] if line]
+    return found[-1] if found else None
 
 
 def own_location(places: Iterable[Place]) -> Location | None:

@@ -69,13 +69,25 @@ def planned_part(family: Family, cell: Cell) -> PlannedCell:
     """
     for planned in choose(cell, family.watchpoint.mechanisms):
         is_in_dict = planned.mechanism.name == "dictwatch" and isinstance(cell, DictItem | Content)
-        if is_in_dict or (isinstance(planned.mechanism, Holdable) and isinstance(cell, _PARTS)):
+        is_held = isinstance(planned.mechanism, Holdable) or planned.mechanism.name == "recheck"
+        if is_in_dict or (is_held and isinstance(cell, _PARTS)):
             return planned
     raise Refused(
         f"cannot watch {cell.name!r} in every instance: no mechanism here does that",
         slug="no-mechanism",
         hint="`stopwhen doctor` shows what this interpreter has",
     )
+
+
+def check_part(family: Family, cell: Cell) -> Cell:
+    """Return `cell`, one more for an instance, when the recheck in pure Python can compare it.
+
+    Raises:
+        Refused: it cannot.
+    """
+    if not isinstance(cell, _PARTS):
+        planned_part(family, cell)  # which refuses it
+    return cell
 
 
 def hold_part(family: Family, cell: Cell) -> tuple[PartToken, Any, Any, Any]:

@@ -47,21 +47,21 @@ class FrameScope:
         self._modules = (frame.f_globals, frame.f_builtins)
         # The body of a module has its globals for locals; the body of a class, or text given to exec, may not.
         self._namespace = None if self._is_function else _namespace_of(frame)
+        if not self._is_function:
+            self._own = frames.variables_of_comprehensions(frame, self._namespace or frame.f_globals)
 
     @property
     def title(self) -> str:
         """Say which frame, as of the moment at which it was taken for a scope."""
         return _title_of(self._code, self._lineno, self._modules[0])
 
-    def has_local(self, name: str) -> bool:
-        """Tell whether `name` is a local of the frame, which ends with it. A free variable and a global are not."""
-        if self._is_function:
-            return name in self._own
-        return self._namespace is not None and dict.__contains__(self._namespace, name)
+    def has_variable(self, names: frozenset[str]) -> bool:
+        """Tell whether one of `names` is a variable that ends with the frame. A free variable and a global do not."""
+        return not names.isdisjoint(self._own)
 
     def find(self, name: str, look: Look) -> Any:
         """Return the value of `name`; a local that is not bound yet hides a global, as in the program."""
-        if self._is_function and (name in self._own or name in self._outer):
+        if name in self._own or (self._is_function and name in self._outer):
             return self._find_variable(name, look)
         if self._namespace is not None:
             value = look(DictItem(name, self._namespace, name))
@@ -94,12 +94,12 @@ class FrameScope:
     @property
     def running(self) -> FrameRef:
         """The frame."""
-        assert self._ref is not None, "a frame whose locals are read is not let go of"
+        assert self._ref is not None, "a frame whose locals may be read is not let go of"
         return self._ref
 
     @property
     def is_over(self) -> bool:
-        """Whether the frame, of which a local is read, is gone."""
+        """Whether the frame, of which a local may be read, is gone."""
         return self._ref is not None and self._ref.frame is None
 
     def let_go(self) -> None:
@@ -127,7 +127,7 @@ def _namespace_of(frame: FrameType) -> dict[str, Any] | None:
     Raises:
         Refused: they are kept in a mapping that runs code of its own.
     """
-    namespace: Any = frame.f_locals
+    namespace = frames.namespace_of(frame)
     if namespace is frame.f_globals:
         return None
     return _storage_of(namespace, f"the locals of {_title_of(frame.f_code, frame.f_lineno, frame.f_globals)}")

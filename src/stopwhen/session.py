@@ -18,9 +18,9 @@ from stopwhen.accessing import ArmedAccesses
 from stopwhen.acting import Acting, DueHit, Own, Raise
 from stopwhen.activation import Activation, Family, Seen, seen_of
 from stopwhen.arming import ArmedCells
-from stopwhen.cells import Layout, Local
+from stopwhen.cells import Frame, Layout
 from stopwhen.dependencies import Reading, read
-from stopwhen.errors import StopwhenError
+from stopwhen.errors import Refused, StopwhenError
 from stopwhen.event import Ended, Event, Rebound, Relaid
 from stopwhen.expression import parse
 from stopwhen.families import Families, Host, plan_for_many
@@ -66,6 +66,7 @@ class Session:
         self._processing = False
         self._missed = Missed()
         self._unsettled = False  # something may be half done, for want of memory: see _settle()
+        self._told_of_end_of_tracing = False
         self._calls = _Calls()
         self._acting = Acting(actions.Output(), self.absorb, self._fail)
         self._families = Families(
@@ -290,10 +291,12 @@ class Session:
         """Read and plan `watchpoint`, and arm all its cells or none; return in how many places it is true already."""
         scope = watchpoint.scope
         if not isinstance(scope, WideScope):
-            activation = self._begin(watchpoint, scope, scope)
-            if isinstance(scope, FrameScope) and not _reads_local(activation.seen.reading):
+            span: tuple[Cell, ...] = ()
+            if isinstance(scope, FrameScope) and scope.has_variable(watchpoint.expression.names()):
+                span = (Frame(watchpoint.expression.text, scope.running),)
+            elif isinstance(scope, FrameScope):
                 scope.let_go()
-            return int(activation.seen.truth)
+            return int(self._begin(watchpoint, scope, scope, span).seen.truth)
         watchpoint.family = Family(watchpoint, scope)
         try:
             return self._families.begin(watchpoint.family)
@@ -464,7 +467,17 @@ class Session:
             if not is_own_failure(error):
                 raise
         if raised is not None:
+            self._tell_of_end_of_tracing()
             raise raised.error
+
+    def _tell_of_end_of_tracing(self) -> None:
+        """Say once that on 3.11 the interpreter traces a thread no more in which a trace function in Python raises."""
+        if not env.HAS_MONITORING and not self._told_of_end_of_tracing:
+            self._told_of_end_of_tracing = True
+            self.output.say(
+                "an exception is raised by a watchpoint that is watched in pure Python: on Python 3.11 what this "
+                "thread changes from now on may be missed [raised-once]"
+            )
 
     def _process_all(self, events: list[Event]) -> None:
         """Process `events` behind those that wait already; when called by what that runs, leave them waiting."""
@@ -499,10 +512,22 @@ class Session:
 
     def _process(self, activation: Activation, event: Event) -> None:
         watchpoint, seen = activation.watchpoint, activation.seen
-        new, changed = self._look(activation, event)
+        try:
+            new, changed = self._look(activation, event)
+        except Refused as refused:
+            if refused.slug == "too-deep":
+                self._consider_last(activation, event)
+            raise
         activation.seen = new
         watchpoint.was_present |= new.reading.value is not ABSENT
         if changed and not event.own:
+            self._consider(watchpoint, seen, new, event)
+
+    def _consider_last(self, activation: Activation, event: Event) -> None:
+        """Consider the change by which a value has come to reach more than can be watched, the last one seen."""
+        watchpoint, seen = activation.watchpoint, activation.seen
+        new = seen_of(self._read(watchpoint, activation.scope, event, {}, depth=1), watchpoint.access)
+        if self._is_asked_for(watchpoint, seen, new, event) and not event.own:
             self._consider(watchpoint, seen, new, event)
 
     def _look(self, activation: Activation, event: Event) -> tuple[Seen, bool]:
@@ -524,16 +549,23 @@ class Session:
         new = seen_of(reading, access)
         self._armed.replace(activation, cells_of(seen.reading), cells_of(reading))
         self._accesses.follow(activation, reading)
-        if access is AccessType.TRUE:
-            return new, new.truth and not seen.truth
-        if access is AccessType.READ:
-            return new, False
-        if access is AccessType.WRITE:
-            return new, accessing.is_written(seen, new, event)
-        if event.cell in seen.reading.content and values.is_one_object(seen.reading.value, reading.value):
-            return new, deltas.is_change_of(reading.value, event.cell, event.delta)
-        equal = values.same_structure if reading.fresh and seen.reading.fresh else values.same
-        return new, not equal(seen.reading.value, reading.value)
+        return new, self._is_asked_for(watchpoint, seen, new, event)
+
+    @staticmethod
+    def _is_asked_for(watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event) -> bool:
+        """Return whether the step from `seen` to `new` is what the access type asks for."""
+        before, now = seen.reading, new.reading
+        match watchpoint.access:
+            case AccessType.TRUE:
+                return new.truth and not seen.truth
+            case AccessType.READ:
+                return False
+            case AccessType.WRITE:
+                return accessing.is_written(seen, new, event)
+        if event.cell in before.content and values.is_one_object(before.value, now.value):
+            return deltas.is_change_of(now.value, event.cell, event.delta)
+        equal = values.same_structure if now.fresh and before.fresh else values.same
+        return not equal(before.value, now.value)
 
     def _past(self, event: Event | None) -> dict[Cell, Any]:
         """Return what cells held before the events that wait, and right after `event`."""
@@ -542,7 +574,15 @@ class Session:
             past[event.cell] = event.delta.new
         return past
 
-    def _read(self, watchpoint: Watchpoint, scope: Scope, event: Event | None, past: Mapping[Cell, Any]) -> Reading:
+    def _read(
+        self,
+        watchpoint: Watchpoint,
+        scope: Scope,
+        event: Event | None,
+        past: Mapping[Cell, Any],
+        *,
+        depth: int | None = None,
+    ) -> Reading:
         """Read an expression as it was right after `event`, before those that wait or arrive while it is read.
 
         Args:
@@ -550,12 +590,14 @@ class Session:
             scope: where.
             event: None for the present.
             past: what cells held, where it is not that.
+            depth: how far the content of the value counts; None for what the watchpoint says.
         """
+        content = accessing.depth_of_content(watchpoint.access, watchpoint.depth) if depth is None else depth
         while True:
             reading = read(
                 watchpoint.expression,
                 scope,
-                depth=accessing.depth_of_content(watchpoint.access, watchpoint.depth),
+                depth=content,
                 allow_calls=watchpoint.allow_calls,
                 past={**self._past(event), **past},
             )
@@ -691,7 +733,3 @@ atexit.register(_close_at_exit)
 
 def _as_own(event: Event) -> Event:
     return dataclasses.replace(event, own=True)
-
-
-def _reads_local(reading: Reading) -> bool:
-    return any(isinstance(cell, Local) for cell in reading.cells)

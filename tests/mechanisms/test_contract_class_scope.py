@@ -17,10 +17,15 @@ from contract import ANY, Module, choose, described, hit
 from recorder import Recorder
 from stopwhen import env, session
 
-pytestmark = pytest.mark.skipif(env.core is None or not env.HAS_DICT_WATCHERS, reason="needs dict watchers")
+has_dict_watchers = env.core is not None and env.HAS_DICT_WATCHERS
+every_instance = pytest.mark.parametrize("mechanism", ["default", *(["recheck"] if has_dict_watchers else [])])
+in_dicts = pytest.mark.parametrize("mechanism", ["default", *(["dictwatch", "recheck"] if has_dict_watchers else [])])
 
-every_instance = pytest.mark.parametrize("mechanism", ["default"])
-in_dicts = pytest.mark.parametrize("mechanism", ["default", *(["dictwatch"] if env.HAS_DICT_WATCHERS else [])])
+
+natively = pytest.mark.parametrize(
+    "mechanism",
+    [pytest.param("default", marks=pytest.mark.skipif(not has_dict_watchers, reason="needs dict watchers"))],
+)
 
 
 @pytest.fixture
@@ -435,9 +440,12 @@ def test_every_instance_of_a_class(name, module):
 
 @every_instance
 @pytest.mark.parametrize("name", CONTENTS)
-def test_contents_in_every_instance_of_a_class(name, module):
+def test_contents_in_every_instance_of_a_class(name, module, mechanism):
     """What attributes hold has a say as in other scopes."""
-    check(CONTENTS[name], module)
+    source, what, expected = CONTENTS[name]
+    # What C code has put into a list of its own making is not told from what was there.
+    is_told = has_dict_watchers and mechanism != "recheck"
+    check((source, what, expected if is_told or name != "an instance that is a list" else expected[1:]), module)
 
 
 @in_dicts
@@ -565,8 +573,9 @@ def test_an_address_that_is_used_again_is_another_instance(module):
 
 
 @in_dicts
-def test_raise_and_conditions(module):
+def test_raise_and_conditions(module, capfd, monkeypatch):
     """The exception comes from the line that wrote; conditions see old and new."""
+    monkeypatch.setattr(session.current(), "_told_of_end_of_tracing", False)  # as it is said once only
     module.run(ACCOUNT)
     with Recorder() as hits:
         hits.changes("self.balance", scope=module.Account, condition="new is not absent and new < 0", action="raise")
@@ -574,6 +583,9 @@ def test_raise_and_conditions(module):
         with pytest.raises(stopwhen.DataChanged):
             one.add(-5)
         assert one.balance == -4
+        if not env.HAS_MONITORING:  # the interpreter has ended the tracing of this thread
+            assert "[raised-once]" in capfd.readouterr().err
+            return
         with pytest.raises(stopwhen.DataChanged):
             module.Account(-1)
         assert hits.watchpoints[0].count == 2
@@ -731,7 +743,7 @@ def test_an_expression_that_comes_to_be_unreadable_ends_the_watchpoint(module, c
 # Lifetimes.
 
 
-@every_instance
+@natively
 @pytest.mark.parametrize(
     ("expression", "prepare"),
     [
@@ -800,7 +812,7 @@ def test_subclasses_die_as_they_would(module):
         assert hits.watchpoints[0].count == 3
 
 
-@every_instance
+@natively
 def test_ten_thousand_instances_are_no_burden_for_code_that_runs(module):
     """No check is compared at every look for their sake; each is still exact."""
     module.run("class Box:\n    def __init__(self):\n        self.items, self.n = [], 0\n")

@@ -533,6 +533,13 @@ COMPUTED = [
 
 LINKS = [
     Case(
+        "a slot's descriptor undoes on one line what it has done",
+        "class C: __slots__ = ('v',)\no = C(); o.v = 1",
+        "o.v",
+        "C.v.__set__(o, 6); C.v.__set__(o, 1)  # @a\nafter = 1\nC.v.__delete__(o); C.v.__set__(o, 1)  # @b\n",
+        [hit("a", "1", "6"), hit("a", "6", "1"), hit("b", "1", "absent"), hit("b", "absent", "1")],
+    ),
+    Case(
         "each link of a path is watched",
         """
         class N: pass

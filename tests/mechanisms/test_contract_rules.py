@@ -583,3 +583,21 @@ def test_the_action_runs_right_after_the_write(mechanism, tmp_path, monkeypatch)
         module.run(textwrap.dedent(source))
     line = marked_lines(module.path)["write"]
     assert seen == [("inner", line, ["before"], ["inner", "outer", "<module>"])]
+
+
+@pytest.mark.parametrize("mechanism", [name for name in mechanism_sets() if name != "dictwatch"])
+def test_what_grows_beyond_what_can_be_watched_has_a_last_hit(mechanism, tmp_path, monkeypatch, capfd):
+    """The change that makes it too large is seen, and then it is said, once, that no more is watched."""
+    choose(monkeypatch, mechanism)
+    monkeypatch.setattr("stopwhen.values.MOST_CELLS", 4)
+    subject = Module(tmp_path)
+    subject.rows = [[0], [1]]
+    with Recorder() as hits:
+        watchpoint = hits.changes("rows", scope=subject, depth="all")
+        subject.run("rows.append([2])  # @a\nrows.append([3])  # @last\nrows.append([4])\nrows = []\n")
+        assert watchpoint.removed
+    assert described(hits.hits, subject.path) == [
+        hit("a", "[[0], [1]]", "[[0], [1], [2]]", "list.append"),
+        hit("last", "[[0], [1], [2]]", "[[0], [1], [2], [3]]", "list.append"),
+    ]
+    assert capfd.readouterr().err.count("no longer watching 'rows'") == 1

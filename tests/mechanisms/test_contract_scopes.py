@@ -93,6 +93,98 @@ def test_a_caller_scope_at_module_level_is_the_module(mechanism, tmp_path, monke
     assert described(hits.hits, module.path) == [hit("first", "1", "2"), hit("second", "2", "3")]
 
 
+@every_mechanism
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[stopwhen.changes(name, action=record) for name in ('x',)]",
+        "{name: stopwhen.changes(name, action=record) for name in ('x',)}",
+        "[[stopwhen.changes(name, action=record) for name in names] for names in ('x',)]",
+    ],
+)
+def test_a_comprehension_at_module_level_reads_the_names_of_the_module(body, mechanism, tmp_path, monkeypatch):
+    """Whether or not the interpreter runs it in a frame of its own."""
+    choose(monkeypatch, mechanism)
+    module = Module(tmp_path)
+    with Recorder() as hits:
+        module.record = hits
+        module.run(f"import stopwhen\nx = 1\nwatchpoints = {body}\nx = 2  # @first\n")
+        module.x = 3
+    assert described(hits.hits, module.path)[:1] == [hit("first", "1", "2")]
+    assert hits.texts == [("1", "2"), ("2", "3")]
+
+
+@every_mechanism
+def test_a_comprehension_in_a_class_body_reads_the_names_of_the_module(mechanism, tmp_path, monkeypatch):
+    """As its own code does, in which those of the class are not there."""
+    choose(monkeypatch, mechanism)
+    module = Module(tmp_path)
+    with Recorder() as hits:
+        module.record = hits
+        module.run(
+            "import stopwhen\nx = 1\nclass Body:\n"
+            "    watchpoints = [stopwhen.changes(name, action=record) for name in ('x',)]\n"
+            "x = 2  # @first\n"
+        )
+    assert described(hits.hits, module.path) == [hit("first", "1", "2")]
+
+
+@with_locals
+def test_a_local_that_is_read_later_only(mechanism, tmp_path, monkeypatch):
+    """What an `or` has not come to yet is read when it does, and the watchpoint ends with the frame all the same."""
+    choose(monkeypatch, mechanism)
+    module = Module(tmp_path)
+    with Recorder() as hits:
+        module.record = hits
+        module.run(
+            """\
+import stopwhen
+flag = True
+def f():
+    global flag
+    total = [1]
+    watchpoint = stopwhen.changes("flag or total", action=record)
+    flag = False  # @read
+    total.append(2)  # @content
+    flag = True  # @again
+    return watchpoint
+watchpoint = f()
+flag = False
+"""
+        )
+    assert described(hits.hits, module.path) == [
+        hit("read", "True", "[1]"),
+        hit("content", "[1]", "[1, 2]", "list.append"),
+        hit("again", "[1, 2]", "True"),
+    ]
+    assert module.watchpoint.removed
+
+
+@with_locals
+def test_a_watchpoint_ends_with_the_frame_whose_local_it_has_read_once(mechanism, tmp_path, monkeypatch):
+    """Whatever it reads when the frame ends."""
+    choose(monkeypatch, mechanism)
+    module = Module(tmp_path)
+    with Recorder() as hits:
+        module.record = hits
+        module.run(
+            """\
+import stopwhen
+flag = True
+def f():
+    global flag
+    total = 1
+    watchpoint = stopwhen.changes("total if flag else 5", action=record)
+    flag = False  # @a
+    return watchpoint
+watchpoint = f()
+flag = True
+"""
+        )
+    assert described(hits.hits, module.path) == [hit("a", "1", "5")]
+    assert module.watchpoint.removed
+
+
 def locals_of(body: str) -> str:
     """Return a program that watches its local `x` from its first statement on; `body` is the rest of the function."""
     return (
@@ -112,6 +204,16 @@ LOCALS = {
     "with": ("with contextlib.nullcontext(4) as x:  # @a\n    after = 1", [hit("a", "1", "4")]),
     "except": (
         "try:\n    1 / 0\nexcept ZeroDivisionError as x:  # @a\n    after = 1  # @last\nafter = 2",
+        [hit("a", "1", ANY), hit("last", ANY, "None"), hit("last", "None", "absent")],
+    ),
+    "except, left by another exception": (
+        "try:\n    try:\n        1 / 0\n    except ZeroDivisionError as x:  # @a\n        raise KeyError  # @last\n"
+        "except KeyError:\n    after = 1\nafter = 2\nx = 3  # @b",
+        [hit("a", "1", ANY), hit("last", ANY, "None"), hit("last", "None", "absent"), hit("b", "absent", "3")],
+    ),
+    "except, left by its own exception from a callee": (
+        "def g():\n    raise KeyError\ntry:\n    try:\n        1 / 0\n    except ZeroDivisionError as x:  # @a\n"
+        "        after = g()  # @last\nexcept KeyError:\n    after = 1\nafter = 2",
         [hit("a", "1", ANY), hit("last", ANY, "None"), hit("last", "None", "absent")],
     ),
     "import": ("import sys as x  # @a\nafter = 1", [hit("a", "1", ANY)]),

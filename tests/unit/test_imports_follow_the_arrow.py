@@ -40,6 +40,7 @@ ORDER = (
     "stopwhen.methods",
     "stopwhen.calls",
     "stopwhen.dependencies",
+    "stopwhen.handlers",
     "stopwhen.location",
     "stopwhen.change",
     "stopwhen.hit",

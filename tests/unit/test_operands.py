@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from stopwhen import frames
 from stopwhen.mechanisms import operands, sites
 
 MODULES = ["argparse", "asyncio.tasks", "contextlib", "dataclasses", "inspect", "tempfile", "typing"]
@@ -55,5 +56,5 @@ def test_names_of_variables():
 
         return inner, b
 
-    assert operands.names_of_variables(outer.__code__) == ("a", "b", "inner", "c")
-    assert operands.names_of_variables(outer(1, 2)[0].__code__) == ("d", "a", "c")
+    assert frames.names_of_variables(outer.__code__) == ("a", "b", "inner", "c")
+    assert frames.names_of_variables(outer(1, 2)[0].__code__) == ("d", "a", "c")

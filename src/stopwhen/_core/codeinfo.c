@@ -310,6 +310,18 @@ done:
     return result;
 }
 
+/* Stores without a line are those of `e = None; del e`, by which a handler ends that another exception leaves. */
+static void
+find_unlined(CodeInfo *info)
+{
+    info->unlined = -1;
+    for (Py_ssize_t unit = 0; unit < info->length && info->unlined < 0; unit++) {
+        if (info->line[unit] < 0 && (info->effect[unit] & EFFECT_DIRECT)) {
+            info->unlined = unit;
+        }
+    }
+}
+
 static CodeInfo *
 make_info(CoreState *state, PyCodeObject *code)
 {
@@ -355,6 +367,7 @@ make_info(CoreState *state, PyCodeObject *code)
     }
     const unsigned char *bytes = (const unsigned char *)PyBytes_AS_STRING(bytecode);
     find_effects(state, info, bytes, code->co_names);
+    find_unlined(info);
     depths_find(state, info, code, bytes);
     find_checks(state, info, bytes);
     find_handlers(state, info, code, bytes);

@@ -71,6 +71,7 @@ struct CodeInfo {
     int is_ours; /* Code of stopwhen itself, where nothing is looked at. */
     int loop_era; /* loops.c: `state->era` for which `loop` holds. */
     int *line; /* Of a unit; -1 for none. */
+    Py_ssize_t unlined; /* tracing.c: the first unit without a line that stores something; -1 for none. */
     PyCodeObject *code; /* Borrowed: the code owns its information. */
     int *stored; /* Of an instruction: LOCAL_STORE..., 0 for none, and its argument from bit 2 on. */
     Py_ssize_t local_checks; /* Armed checks on frames of this code. */

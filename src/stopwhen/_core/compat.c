@@ -124,6 +124,12 @@ compat_frame_function(PyFrameObject *frame)
 #endif
 }
 
+PyObject *
+compat_frame_namespace(PyFrameObject *frame)
+{
+    return frame->f_frame->f_locals;
+}
+
 void
 compat_lend_stack(int frames)
 {

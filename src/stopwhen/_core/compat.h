@@ -179,6 +179,9 @@ PyFrameObject *compat_running_frame(void);
 /* Return the function that `frame` runs, borrowed; NULL when that is not known any more. */
 PyObject *compat_frame_function(PyFrameObject *frame);
 
+/* Return where `frame`, when it is no function's, keeps its names, borrowed; NULL for nothing of its own. */
+PyObject *compat_frame_namespace(PyFrameObject *frame);
+
 /* Let this thread have `frames` more Python frames before it reaches the recursion limit; negative: take them back. */
 void compat_lend_stack(int frames);
 

@@ -269,6 +269,16 @@ frames_function(PyObject *Py_UNUSED(module), PyObject *frame)
     return Py_NewRef(function == NULL ? Py_None : function);
 }
 
+PyObject *
+frames_namespace(PyObject *Py_UNUSED(module), PyObject *frame)
+{
+    if (!PyFrame_Check(frame)) {
+        return PyErr_Format(PyExc_TypeError, "a frame, not a %.100s", Py_TYPE(frame)->tp_name);
+    }
+    PyObject *namespace = compat_frame_namespace((PyFrameObject *)frame);
+    return Py_NewRef(namespace == NULL ? Py_None : namespace);
+}
+
 static PyObject *
 ref_frame(PyObject *object, void *Py_UNUSED(closure))
 {

@@ -44,6 +44,10 @@ PyObject *frames_ref(PyObject *module, PyObject *frame);
 /* frame_function(frame): the function that the frame runs. */
 PyObject *frames_function(PyObject *module, PyObject *frame);
 
+/* frame_namespace(frame): where a frame that is no function's keeps its names; None where it has none of its own.
+ * While an inlined comprehension runs in it, `f_locals` is something else (3.12+). */
+PyObject *frames_namespace(PyObject *module, PyObject *frame);
+
 void frames_clear(CoreState *state);
 
 #endif

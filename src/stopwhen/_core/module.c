@@ -207,6 +207,7 @@ static PyMethodDef methods[] = {
     {"frame_cell", frame_cell, METH_VARARGS, NULL},
     {"frame_ref", frames_ref, METH_O, NULL},
     {"frame_function", frames_function, METH_O, NULL},
+    {"frame_namespace", frames_namespace, METH_O, NULL},
     {"arm_calls", calls_arm, METH_VARARGS, NULL},
     {"disarm_calls", calls_disarm, METH_O, NULL},
 #if HAS_DICT_WATCHERS

@@ -427,6 +427,19 @@ choose_grain(CoreState *state, Traced *traced, PyFrameObject *frame)
     }
 }
 
+/* An exception may lead to instructions that have no line, for which no line event comes (codeinfo.c). */
+static void
+see_unlined(CoreState *state, PyFrameObject *frame)
+{
+    CodeInfo *info = code_info(state, frame->f_frame->f_code);
+    if (info == NULL) {
+        PyErr_Clear();
+    }
+    else if (info->unlined >= 0 && grain_of(state, info, info->unlined) == GRAIN_OPCODE && !frame->f_trace_opcodes) {
+        frame->f_trace_opcodes = OPCODES_FOR_US;
+    }
+}
+
 static int
 is_ours(CoreState *state, PyFrameObject *frame)
 {
@@ -594,6 +607,9 @@ look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject 
         }
         else if (what == PyTrace_OPCODE && state->large_count > 0) {
             see_operands(state, frame);
+        }
+        else if (what == PyTrace_EXCEPTION) {
+            see_unlined(state, frame);
         }
     }
     if (result == 0) {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from stopwhen.errors import UsageError
 from stopwhen.mechanisms.dictwatch import DictWatch
@@ -15,8 +15,9 @@ from stopwhen.mechanisms.tracing import Tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
-    from stopwhen.cells import Cell
+    from stopwhen.cells import Cell, Instances
     from stopwhen.event import Event
     from stopwhen.types import AccessType
 
@@ -74,6 +75,42 @@ class AccessMechanism(Protocol):
 
     def disarm_access(self, cell: Cell, access: AccessType) -> None:
         """Report them no more; nothing when they are not armed."""
+
+
+class InstanceKeeper(Protocol):
+    """The instances of one class, and what is watched of each.
+
+    Attributes:
+        are_native: parts are given to `set_parts` as the C module takes them; else as cells.
+    """
+
+    are_native: bool
+
+    def at_work(self) -> AbstractContextManager[object]:
+        """Return a context in which what this thread does is our own work, at which nothing is to be looked at."""
+
+    def find(self) -> list[Any]:
+        """Return all instances that exist, which are watched from now on."""
+
+    def all(self) -> list[Any]:
+        """Return those that are watched, in the order in which they were met."""
+
+    def memo(self, instance: Any) -> Any:
+        """Return what was kept of the expression in `instance`, None for nothing."""
+
+    def set_parts(self, instance: Any, parts: list[Any], memo: Any) -> None:
+        """Watch `parts` as well for the sake of `instance`, and no others; keep `memo`."""
+
+    def set_quiet(self, kind: type | None, *, is_quiet: bool) -> None:
+        """Say whether new instances of the very class `kind`, None for all, need not be told of."""
+
+
+@runtime_checkable
+class KeepsInstances(Protocol):
+    """A mechanism that watches every instance of a class."""
+
+    def instances(self, cell: Instances) -> InstanceKeeper:
+        """Return the instances of the class that `cell`, which is armed by this, is about."""
 
 
 @runtime_checkable

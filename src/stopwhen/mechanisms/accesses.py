@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import CellType
 from typing import TYPE_CHECKING, Any
 
-from stopwhen import static
+from stopwhen import frames, static
 from stopwhen.mechanisms import operands, sites
 from stopwhen.mechanisms.armed import READ, WRITE, Armed
 from stopwhen.mechanisms.callees import touches
@@ -122,7 +122,7 @@ class _Instruction:
     def _stores(self, site: int) -> list[Cell]:
         frame, armed = self._frame, self._armed
         if site == sites.STORE_NAME:
-            return armed.name(WRITE, frame.f_locals, self._name())
+            return armed.name(WRITE, frames.namespace_of(frame), self._name())
         if site == sites.STORE_GLOBAL:
             return armed.name(WRITE, frame.f_globals, self._name())
         if site == sites.STORE_FAST:
@@ -130,7 +130,7 @@ class _Instruction:
         if site == sites.STORE_FAST_TWICE:
             return [*self._local(WRITE, self._argument >> 4), *self._local(WRITE, self._argument & 15)]
         if site == sites.STORE_DEREF:
-            return self._shared(WRITE, operands.variable(frame, self._argument))
+            return self._shared(WRITE, frames.variable(frame, self._argument))
         return self._stores_by_stack(site)
 
     def _stores_by_stack(self, site: int) -> list[Cell]:
@@ -148,19 +148,19 @@ class _Instruction:
             owner, other = self._operands(2)
             return armed.in_place(owner, other, sites.operator_of(self._argument))
         (module,) = self._operands(1)
-        return armed.star(self._frame.f_locals, module)
+        return armed.star(frames.namespace_of(self._frame), module)
 
     def _reads(self, site: int) -> list[Cell]:
         frame, armed = self._frame, self._armed
         if site in (sites.LOAD_NAME, sites.LOAD_GLOBAL):
-            namespaces = [frame.f_locals] if site == sites.LOAD_NAME else []
+            namespaces = [frames.namespace_of(frame)] if site == sites.LOAD_NAME else []
             return self._from_first(*namespaces, frame.f_globals, frame.f_builtins)
         if site == sites.LOAD_FAST:
             return self._local(READ, self._argument)
         if site == sites.LOAD_FAST_TWICE:
             return [*self._local(READ, self._argument >> 4), *self._local(READ, self._argument & 15)]
         if site == sites.LOAD_DEREF:
-            return self._closure(operands.variable(frame, self._argument))
+            return self._closure(frames.variable(frame, self._argument))
         if site in (sites.LOAD_ATTRIBUTE, sites.IMPORT_FROM):
             (owner,) = self._operands(1)
             return armed.attribute(READ, owner, self._name(), by_class=True)
@@ -180,11 +180,11 @@ class _Instruction:
         if site == sites.LOAD_FROM_DICT_OR_GLOBAL:
             (namespace,) = self._operands(1)
             return self._from_first(namespace, self._frame.f_globals, self._frame.f_builtins)
-        name = operands.names_of_variables(self._frame.f_code)[self._argument]
+        name = frames.names_of_variables(self._frame.f_code)[self._argument]
         namespace = self._frame.f_locals if sites.LOOKS_IN_CLASS_ITSELF else self._operands(1)[0]
         if static.is_a(namespace, dict) and dict.__contains__(namespace, name):
             return self._armed.name(READ, namespace, name)
-        return self._closure(operands.variable(self._frame, self._argument))
+        return self._closure(frames.variable(self._frame, self._argument))
 
     def _from_first(self, *namespaces: Any) -> list[Cell]:
         """Return the cells of a name in the first of `namespaces` that has it."""
@@ -197,9 +197,9 @@ class _Instruction:
         return []
 
     def _local(self, access: AccessType, index: int) -> list[Cell]:
-        if access is READ and operands.variable(self._frame, index) is operands.EMPTY:
+        if access is READ and frames.variable(self._frame, index) is frames.EMPTY:
             return []
-        name = operands.names_of_variables(self._frame.f_code)[index]
+        name = frames.names_of_variables(self._frame.f_code)[index]
         return self._armed.local(access, self._frame, name, self._offset)
 
     def _closure(self, shared: Any) -> list[Cell]:
@@ -234,10 +234,10 @@ class _Instruction:
         if type(keywords) is not tuple:  # the depth of the stack is not known
             return None, [], ()
         callee, owner = first, second
-        if first is operands.EMPTY:  # until 3.12, where no method is called
+        if first is frames.EMPTY:  # until 3.12, where no method is called
             callee, owner = second, first
         del arguments[len(arguments) - len(keywords) :]
-        return callee, arguments if owner is operands.EMPTY else [owner, *arguments], keywords
+        return callee, arguments if owner is frames.EMPTY else [owner, *arguments], keywords
 
     def _unpacked(self) -> tuple[Any, list[Any], Sequence[str]]:
         """As `_called`, for `f(*arguments, **keywords)`."""
@@ -252,11 +252,11 @@ class _Instruction:
 
     def _operands(self, count: int) -> list[Any]:
         found = operands.operands(self._frame, self._offset, count)
-        return [operands.EMPTY] * count if found is None else found  # nothing that is watched
+        return [frames.EMPTY] * count if found is None else found  # nothing that is watched
 
 
 def _cell_object(cell: Local) -> Any:
     frame = cell.owner.frame
     if frame is None:
-        return operands.EMPTY
-    return operands.variable(frame, operands.names_of_variables(frame.f_code).index(cell.variable))
+        return frames.EMPTY
+    return frames.variable(frame, frames.names_of_variables(frame.f_code).index(cell.variable))

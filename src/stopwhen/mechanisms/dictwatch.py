@@ -17,6 +17,41 @@ if TYPE_CHECKING:
     from stopwhen.mechanisms.tools import SharedTool
 
 
+class NativeInstances:
+    """The instances of a class, of which the C module keeps what there is to keep."""
+
+    are_native = True
+
+    def __init__(self, handle: Instances) -> None:
+        self._handle = handle
+
+    def at_work(self) -> contextlib.nullcontext[None]:
+        """Return a context for work of our own, which causes no events here."""
+        return contextlib.nullcontext()
+
+    def find(self) -> list[Any]:
+        """Return all that exist, which are watched from now on."""
+        found: list[Any] = env.core.find_instances(self._handle)
+        return found
+
+    def all(self) -> list[Any]:
+        """Return those that are watched, in the order in which they were met."""
+        found: list[Any] = env.core.instances(self._handle)
+        return found
+
+    def memo(self, instance: Any) -> Any:
+        """Return what was kept of the expression in `instance`, None for nothing."""
+        return env.core.memo(self._handle, instance)
+
+    def set_parts(self, instance: Any, parts: list[Any], memo: Any) -> None:
+        """Watch `parts` as well for the sake of `instance`, and no others; keep `memo`."""
+        env.core.set_parts(self._handle, instance, parts, memo)
+
+    def set_quiet(self, kind: type | None, *, is_quiet: bool) -> None:
+        """Say whether new instances of the very class `kind`, None for all, need not be told of."""
+        env.core.set_quiet(self._handle, kind, is_quiet)
+
+
 class DictWatch:
     """Watches items and contents of dicts; names, attributes of objects, classes and modules are such items."""
 
@@ -95,6 +130,10 @@ class DictWatch:
         for cell in list(self._armed):
             self.disarm(cell)
         self._drop_events()
+
+    def instances(self, cell: Instances) -> NativeInstances:
+        """Return the instances of the class that `cell`, which is armed, is about."""
+        return NativeInstances(cell)
 
     def _arm_class(self, cell: Instances) -> None:
         names = {name: PartToken(f"self.{name}", DictItem, name, self.name) for name in cell.names}

@@ -133,7 +133,7 @@ MUTATORS = frozenset(
     fromfile fromunicode byteswap heappush heappop heapify heapreplace heappushpop insort insort_left insort_right
     setattr delattr exec eval __setitem__ __delitem__ __iadd__ __imul__ __ior__ __iand__ __isub__ __ixor__ __setattr__
     __delattr__ __init__ __setstate__ setitem delitem iadd iconcat imul ior iand isub ixor write writelines
-    write_byte truncate resize memset memmove fill put
+    write_byte truncate resize memset memmove fill put pack_into release close __set__ __delete__
     """.split()  # noqa: SIM905 - a table, to be read
 )
 """Names under which the standard types and modules offer functions that change data in place."""

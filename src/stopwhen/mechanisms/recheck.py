@@ -7,25 +7,43 @@ worked out from the code beforehand.
 from __future__ import annotations
 
 import _thread
+import contextlib
+import dataclasses
 import opcode
 import sys
-from _thread import get_ident
+from _thread import RLock, get_ident
 from types import MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stopwhen import env, frames, location
-from stopwhen.cells import Blocks, Calls, Cell, Closure, Content, DictItem, Frame, Layout, ListItem, Local, Opaque, Slot
+from stopwhen.cells import (
+    Blocks,
+    Calls,
+    Cell,
+    Closure,
+    Content,
+    DictItem,
+    Frame,
+    Instances,
+    Layout,
+    ListItem,
+    Local,
+    Opaque,
+    Slot,
+)
 from stopwhen.event import Called, Delta, Ended, Event, Place, Read, Written
 from stopwhen.mechanisms import opcodes, operands
 from stopwhen.mechanisms.accesses import Accesses
+from stopwhen.mechanisms.instances import InstanceChecks, made_by_call, maker_of, taken_by
 from stopwhen.mechanisms.snapshots import difference, has_changed, snapshot
 from stopwhen.mechanisms.tools import SPARE, has_free_tool, take_tool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from types import CodeType, FrameType
 
     from stopwhen.cells import FrameRef
+    from stopwhen.mechanisms.instances import Found
     from stopwhen.types import AccessType
 
     Report = Callable[[list[Event]], None]
@@ -39,6 +57,9 @@ STARTERS = frozenset(
 
 MOST_PLACES = 500
 """How many frames the stack of an event has at most: those of a deep recursion tell nothing new."""
+
+PATIENCE = 1.0
+"""For how many seconds a thread waits for another one that compares."""
 
 MOST_FRAMES = 100
 """How many frames outwards a debugger is taken to have stored to locals."""
@@ -66,6 +87,8 @@ class Recheck:
         self._strangers: dict[int, Place] = {}  # where threads of which no events come stood at the last change
         self._busy: set[int] = set()
         self._accesses = Accesses()
+        self._instances: dict[Cell, InstanceChecks] = {}
+        self._lock = RLock()
         self._source = MonitoringSource(self) if env.HAS_MONITORING else TraceSource(self)
 
     def reason(self) -> str | None:
@@ -74,6 +97,8 @@ class Recheck:
 
     def claims(self, cell: Cell) -> bool:
         """Return whether changes of `cell` can be seen."""
+        if isinstance(cell, Instances):
+            return operands.reason() is None
         return isinstance(
             cell, Blocks | Content | DictItem | Layout | ListItem | Slot | Local | Frame | Calls | Closure | Opaque
         )
@@ -82,13 +107,15 @@ class Recheck:
         """Report changes of `cell` from now on."""
         starts = not self._is_armed()
         try:
-            if isinstance(cell, Calls):
+            if isinstance(cell, Instances):
+                self._instances[cell] = InstanceChecks(cell, self._busy)
+            elif isinstance(cell, Calls):
                 self._calls.setdefault(cell.owner.__code__, {})[cell] = None
             elif isinstance(cell, Local | Frame):
                 self._ends.setdefault(cell.owner, {})[cell] = None
             if isinstance(cell, Local) and not _is_shared(cell):
                 self._locals.setdefault(cell.owner, {})[cell] = snapshot(cell)
-            elif not isinstance(cell, Calls | Frame):
+            elif not isinstance(cell, Calls | Frame | Instances):
                 self._snapshots[cell] = snapshot(cell)
             if starts:
                 self._source.start()
@@ -100,6 +127,7 @@ class Recheck:
     def disarm(self, cell: Cell) -> None:
         """Report changes of `cell` no more."""
         self._snapshots.pop(cell, None)
+        self._instances.pop(cell, None)
         if isinstance(cell, Calls):
             _take(self._calls, cell.owner.__code__, cell)
         elif isinstance(cell, Local | Frame):
@@ -112,13 +140,17 @@ class Recheck:
 
     def disarm_all(self) -> None:
         """Report no changes any more."""
-        for cells in (self._snapshots, self._locals, self._ends, self._calls, self._positions):
+        for cells in (self._snapshots, self._instances, self._locals, self._ends, self._calls, self._positions):
             cells.clear()
         self._expected.clear()
         self._source.stop()
 
     def _is_armed(self) -> bool:
-        return bool(self._snapshots or self._ends or self._calls)
+        return bool(self._snapshots or self._instances or self._ends or self._calls)
+
+    def instances(self, cell: Instances) -> InstanceChecks:
+        """Return the instances of the class that `cell` is about, which is armed."""
+        return self._instances[cell]
 
     def reason_for_accesses(self) -> str | None:
         """Return why stores of the same value, and reads, cannot be seen here; None when they can."""
@@ -143,6 +175,10 @@ class Recheck:
         try:
             writer = _Writer(thread_id, frame, places_of(frame), None, own)
             events = self._changes(self._snapshots, writer)
+            for checks in list(self._instances.values()):
+                with self._one_at_a_time():
+                    found = list(checks.changes(whole=True, place=None))
+                events += writer.events(found, self.name)
             outer = frame
             for _ in range(MOST_FRAMES if self._locals else 0):
                 if outer is not None:
@@ -168,6 +204,8 @@ class Recheck:
             del self._expected[0]
         try:
             events = self._find_changes(thread_id, frame)
+            if self._instances:
+                events += self._find_changed_instances(thread_id, frame, offset)
             if self._locals:
                 events += self._find_changed_locals(thread_id, frame)
             if self._accesses:
@@ -203,15 +241,47 @@ class Recheck:
         code = frame.f_code
         if not STARTERS.isdisjoint(code.co_names) and opcodes.loaded_name(code, offset) in STARTERS:
             self._expected.append((code, offset))
-        if not self._accesses or thread_id in self._busy:
+        if thread_id in self._busy or not (self._accesses or self._instances):
             return
         self._busy.add(thread_id)
         try:
+            if self._instances:
+                self._see_instances(thread_id, frame, offset)
+            if not self._accesses:
+                return
             cells = self._accesses.begin(thread_id, frame, offset)
             writer = _Writer(thread_id, frame, places_of(frame) if cells else (), None, own=False)
             self._report([writer.event(cell, Read(), self.name) for cell in cells])
         finally:
             self._busy.discard(thread_id)
+
+    def _see_instances(self, thread_id: int, frame: FrameType, offset: int) -> None:
+        """Report the instances of classes that are met as what the instruction at `offset` takes."""
+        taken, stores = taken_by(frame, offset)
+        place = frame.f_code, offset
+        if not taken:
+            return
+        with self._one_at_a_time():
+            found = [
+                one for checks in list(self._instances.values()) for one in checks.see(taken, place, may_store=stores)
+            ]
+        for one in found:
+            writer = maker_of(frame, one.instance)
+            self._report(_Writer(thread_id, writer, places_of(writer), None, own=False).events([one], self.name))
+
+    @contextlib.contextmanager
+    def _one_at_a_time(self) -> Iterator[None]:
+        """Return a context for one thread: nobody's instruction stores to an instance while another one compares it.
+
+        It is not waited for without end: what has the lock may run a finalizer of the program's that waits for us.
+        """
+        lock = self._lock
+        is_held = lock.acquire(timeout=PATIENCE)
+        try:
+            yield
+        finally:
+            if is_held:
+                lock.release()
 
     def move_to_caller(self, frame: FrameType) -> None:
         """Take note that this thread is back in the instruction that called `frame`."""
@@ -240,6 +310,7 @@ class Recheck:
         """Forget all threads but this one, in a forked child."""
         me = get_ident()
         self._busy &= {me}
+        self._lock = RLock()
         self._positions = {thread: place for thread, place in self._positions.items() if thread == me}
         self._last_thread = me
 
@@ -257,6 +328,14 @@ class Recheck:
         if self._expected and not runs_c_only():
             del self._expected[0]
         return events
+
+    def _own(self, thread_id: int, frame: FrameType) -> _Writer:
+        """Return this thread, with the instruction that it has begun last, as who made a change."""
+        place = self._positions.get(thread_id)
+        writer = frame if place is None else frame_of(frame, place[0])
+        if writer is None or place is None:
+            return _Writer(thread_id, frame, places_of(frame), None, own=False)
+        return _Writer(thread_id, writer, (place, *places_of(writer)[1:]), None, own=False)
 
     def _blame(self, thread_id: int, frame: FrameType) -> _Writer:
         """Return who made the change that was found just now in `frame`."""
@@ -296,6 +375,22 @@ class Recheck:
         if frame.f_back is None and is_start(frame):  # nothing of this thread's Python code has run
             return thread_id, None, None, None
         return thread_id, frame, None, (frame.f_code, 0)
+
+    def _find_changed_instances(self, thread_id: int, frame: FrameType, offset: int) -> list[Event]:
+        """Return what has changed in instances of classes; `offset` is that of the instruction that comes next."""
+        place = self._positions.get(thread_id)
+        made = made_by_call(frame, place, offset)
+        is_other = self._last_thread not in (0, thread_id)
+        found: list[Found] = []
+        with self._one_at_a_time():
+            for checks in list(self._instances.values()):
+                found += checks.changes(whole=is_other, place=place)
+                if place is not None:
+                    found += [one for instance in made for one in checks.met(instance, place)]
+        if not found:
+            return []
+        mine, others = self._own(thread_id, frame), self._blame(thread_id, frame)
+        return [event for one in found for event in (mine if one.is_taken else others).events([one], self.name)]
 
     def _find_changed_locals(self, thread_id: int, frame: FrameType) -> list[Event]:
         """Return how the frame's own locals have changed, by rule by the instruction that it has just finished."""
@@ -340,6 +435,18 @@ class _Writer(NamedTuple):
 
     def event(self, cell: Cell, delta: Delta, mechanism: str) -> Event:
         return Event(cell, delta, self.thread_id, self.frame, self.stack, self.other, mechanism, self.own)
+
+    def events(self, found: Iterable[Found], mechanism: str) -> list[Event]:
+        """Return as events what has changed in instances of classes."""
+        return [
+            dataclasses.replace(
+                self.event(one.cell, one.delta, mechanism),
+                other=one.since,
+                instance=one.instance,
+                heard_by=one.handle,
+            )
+            for one in found
+        ]
 
 
 def _is_shared(cell: Local) -> bool:
@@ -435,20 +542,22 @@ class MonitoringSource:
             self._begin(frame, offset)
             self._recheck.begin(frame)
 
-    def _on_return(self, code: CodeType, _offset: int, _value: object) -> None:
+    def _on_return(self, code: CodeType, _offset: int, _value: object) -> object:
         if location.is_ours(code.co_filename):
-            return  # PY_UNWIND cannot be disabled
+            return None  # DISABLE would be an error for PY_UNWIND
         frame = sys._getframe(1)  # noqa: SLF001
         self._recheck.look(frame)
         self._recheck.end(frame)
         self._recheck.move_to_caller(frame)
+        return None
 
-    def _on_yield(self, code: CodeType, _offset: int, _value: object) -> None:
+    def _on_yield(self, code: CodeType, _offset: int, _value: object) -> object:
         if location.is_ours(code.co_filename):
-            return
+            return sys.monitoring.DISABLE
         frame = sys._getframe(1)  # noqa: SLF001
         self._recheck.look(frame)
         self._recheck.move_to_caller(frame)
+        return None
 
 
 class TraceSource:

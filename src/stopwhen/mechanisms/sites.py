@@ -14,7 +14,7 @@ from stopwhen import env
 from stopwhen.mechanisms import opcodes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from types import CodeType
     from typing import Any
 
@@ -137,6 +137,24 @@ def _instructions(code: CodeType) -> dict[int, tuple[int, int, int]]:
 def instruction_at(code: CodeType, offset: int) -> tuple[int, int, int]:
     """Return opcode, argument and offset of the next instruction."""
     return _instructions(code)[offset]
+
+
+def instructions_of(code: CodeType) -> Iterator[tuple[int, tuple[int, int]]]:
+    """Yield each instruction of `code`: its offset, or on 3.11 that of the first EXTENDED_ARG; opcode and argument."""
+    start = None
+    for offset, (number, argument, _behind) in _instructions(code).items():
+        start = offset if start is None or env.HAS_MONITORING else start
+        if number != opcode.EXTENDED_ARG:
+            yield start, (number, argument)
+            start = None
+
+
+def instruction_around(code: CodeType, offset: int) -> tuple[int, int, int]:
+    """Return the same for an offset that may be that of a cache of the instruction."""
+    found = _instructions(code)
+    while offset not in found:
+        offset -= 2
+    return found[offset]
 
 
 class Site(NamedTuple):
