@@ -359,16 +359,28 @@ class MonitoringSource:
     def _on_throw(self, code: CodeType, offset: int, _exception: BaseException) -> None:
         self._on_start(code, offset)
 
-    def _on_return(self, _code: CodeType, _offset: int, _value: object) -> None:
+    def _on_return(self, code: CodeType, _offset: int, _value: object) -> None:
         frame = sys._getframe(1)  # noqa: SLF001
+        if location.is_ours(code.co_filename):
+            self._leave_own(frame)
+            return
         self._recheck.look(frame)
         self._recheck.end(frame)
         self._recheck.move_to_caller(frame)
 
-    def _on_yield(self, _code: CodeType, _offset: int, _value: object) -> None:
+    def _on_yield(self, code: CodeType, _offset: int, _value: object) -> None:
         frame = sys._getframe(1)  # noqa: SLF001
+        if location.is_ours(code.co_filename):
+            self._leave_own(frame)
+            return
         self._recheck.look(frame)
         self._recheck.move_to_caller(frame)
+
+    def _leave_own(self, frame: FrameType) -> None:
+        """Take note that code of ours ends; nothing is compared amid it, but where it was called from matters again."""
+        caller = frame.f_back
+        if caller is None or not location.is_ours(caller.f_code.co_filename):
+            self._recheck.move_to_caller(frame)
 
 
 class TraceSource:

@@ -1,0 +1,235 @@
+"""Runs a random program under one set of mechanisms, and compares what came of it with another run."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import re
+import sys
+import threading
+import traceback
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import leak_guard
+from contract import choose, mechanism_sets
+from random_programs.writing import Program, Watch
+from recorder import Recorder
+from stopwhen import Hit, expression, location, session
+
+SETUP_FILE, MAIN_FILE = "<setup>", "<program>"
+ORACLE = "recheck"
+MECHANISMS = tuple(one for one in mechanism_sets() if one not in ("dictwatch", ORACLE))
+LONGEST = 5_000
+"""How many statements a program may run; what goes on for longer is not worth the oracle's time."""
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run.
+
+    Attributes:
+        ending: the error that ended it, in words.
+        data: the program's data in the end, in words.
+        hits: those of each watchpoint.
+    """
+
+    ending: str
+    data: str
+    hits: dict[str, Any]
+
+
+class TooLong(BaseException):
+    """A program has run for longer than it is worth."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How runs of one program compare: how many statements ran in each, how many hits there were, what differs."""
+
+    statements: int
+    hits: int
+    difference: str | None
+
+
+def compare(program: Program) -> Comparison:
+    """Run a program unwatched, under the oracle and under each mechanism; tell the first difference."""
+    setup, main = compile(program.setup, SETUP_FILE, "exec"), compile(program.main, MAIN_FILE, "exec")
+    counted = _Counted()
+    try:
+        plain = counted.run(lambda: _run(setup, main, (), None))
+    except TooLong:
+        return Comparison(0, 0, None)
+    try:
+        hits, difference = _compare(program, setup, main, plain)
+    except Exception:
+        hits, difference = 0, traceback.format_exc()
+    return Comparison(counted.statements, hits, difference)
+
+
+def _compare(
+    program: Program, setup: types.CodeType, main: types.CodeType, plain: Outcome
+) -> tuple[int, str | None]:
+    """Return how many hits the oracle has, and what differs first."""
+    expected = _run(setup, main, program.watches, ORACLE)
+    hits = sum(_number_of(found) for found in expected.hits.values())
+    difference = _difference(f"watched by {ORACLE}", expected, "unwatched", plain, hits=False)
+    is_wide = any(watch.instances for watch in program.watches)
+    for mechanism in ("default",) if is_wide else MECHANISMS:
+        if difference is None:
+            found = _run(setup, main, program.watches, mechanism)
+            difference = _difference(f"watched by {mechanism}", found, f"by {ORACLE}", expected)
+    return hits, difference
+
+
+class _Counted:
+    """Counts the statements that a program runs, and ends one that runs for too long."""
+
+    statements = 0
+
+    def run(self, run: Any) -> Any:
+        before = sys.gettrace()
+        sys.settrace(self._trace)
+        try:
+            return run()
+        finally:
+            sys.settrace(before)
+
+    def _trace(self, frame: types.FrameType, kind: str, _argument: object) -> Any:
+        if frame.f_code.co_filename not in (MAIN_FILE, SETUP_FILE):
+            return None
+        if kind == "line":
+            self.statements += 1
+            if self.statements > LONGEST:
+                raise TooLong
+        return self._trace
+
+
+def _run(setup: types.CodeType, main: types.CodeType, watches: tuple[Watch, ...], mechanism: str | None) -> Outcome:
+    before = leak_guard.interpreter_state()
+    module = types.ModuleType("subject")
+    exec(setup, module.__dict__)
+    with pytest.MonkeyPatch.context() as patch, Recorder() as hits:
+        patch.setattr(session, "parse", functools.cache(expression.parse))
+        patch.setattr(location, "is_ours", _is_ours)
+        choose(patch, mechanism or "default")
+        with _unlooked_at():
+            watched = [(watch, _arm(watch, hits, module, mechanism)) for watch in watches]
+        ending = _ending(main, module)
+        told = hits.hits[:]
+    by_watch = {str(watch): _hits_of(watch, numbers, told) for watch, numbers in watched}
+    outcome = Outcome(ending, _data(module), by_watch)
+    leaks = leak_guard.leaks(before, leak_guard.interpreter_state())
+    assert not leaks, leaks
+    return outcome
+
+
+_OURS = (location.FOLDER, str(Path(__file__).parents[1]), "<frozen os>", "<frozen _collections_abc>", os.__file__)
+
+
+def _is_ours(filename: str) -> bool:
+    return filename.startswith(_OURS)
+
+
+@contextlib.contextmanager
+def _unlooked_at() -> Iterator[None]:
+    """Let the oracle, which takes most of the time, not compare everything at each instruction by which we arm."""
+    oracle = next(one for one in session.current()._mechanisms if one.name == ORACLE)
+    oracle._busy.add(threading.get_ident())
+    try:
+        yield
+    finally:
+        oracle._busy.discard(threading.get_ident())
+
+
+def _arm(watch: Watch, hits: Recorder, module: types.ModuleType, mechanism: str | None) -> set[int]:
+    """Arm the watchpoints that `watch` stands for, and return their numbers."""
+    arm = getattr(hits, watch.trigger)
+    if watch.instances and mechanism == ORACLE:
+        texts = [re.sub(r"\bself\b", name, watch.text) for name in watch.instances]
+        return {arm(text, scope=module).number for text in texts}
+    return {arm(watch.text, scope=getattr(module, watch.scope) if watch.scope else module).number}
+
+
+def _ending(main: types.CodeType, module: types.ModuleType) -> str:
+    try:
+        exec(main, module.__dict__)
+    except Exception as error:
+        return f"{type(error).__name__}: {_ADDRESS.sub('', str(error))}"
+    return "end"
+
+
+def _data(module: types.ModuleType) -> str:
+    names = [name for name in module.__dict__ if not name.startswith("_")]
+    return "\n".join(f"{name} = {_words(module.__dict__[name])}" for name in sorted(names))
+
+
+def _words(value: Any, depth: int = 3) -> str:
+    if isinstance(value, types.FunctionType | types.ModuleType | types.BuiltinFunctionType):
+        return "..."
+    if depth and isinstance(value, list | tuple):
+        return f"[{', '.join(_words(one, depth - 1) for one in value)}]"
+    if depth and hasattr(value, "__dict__") and not isinstance(value, type):
+        parts = [f"{name}={_words(one, depth - 1)}" for name, one in vars(value).items()]
+        return f"{type(value).__name__}({', '.join(parts)})"
+    return _ADDRESS.sub("", repr(value))
+
+
+def _hits_of(watch: Watch, numbers: set[int], told: list[Hit]) -> Any:
+    hits = [one for one in told if one.watchpoint.number in numbers]
+    return _counted(watch, hits) if watch.instances else _told_apart(hits)
+
+
+def _place(hit: Hit) -> tuple[Any, ...] | None:
+    where = hit.location
+    return where and (where.filename, where.lineno)
+
+
+def _told_apart(hits: list[Hit]) -> list[tuple[Any, ...]]:
+    """Return what hits have in common under every mechanism: an `update` of two keys may be told as one hit or as two."""
+    lines: list[tuple[Any, ...]] = []
+    for hit in hits:
+        where, old, new = _place(hit), _ADDRESS.sub("", hit.old_text), _ADDRESS.sub("", hit.new_text)
+        if not (lines and old == new and lines[-1][0] == where and lines[-1][2] == new):
+            lines.append((where, old, new, hit.exact, hit.already))
+    return lines
+
+
+def _counted(watch: Watch, hits: list[Hit]) -> dict[tuple[Any, ...], list[None]]:
+    """Return the hits in all instances, without their order."""
+    found: dict[tuple[Any, ...], list[None]] = {}
+    for hit in hits:
+        texts = [_ADDRESS.sub("", text) for text in (hit.old_text, hit.new_text)]
+        if watch.text == "self":  # what is in the attributes is shown as it was at the last look, whatever that was for
+            texts = []
+        if hit.old_text != hit.new_text:
+            found.setdefault((_place(hit), *texts, hit.exact), []).append(None)
+    return found
+
+
+def _number_of(hits: Any) -> int:
+    return sum(map(len, hits.values())) if isinstance(hits, dict) else len(hits)
+
+
+def _difference(one: str, found: Outcome, other: str, expected: Outcome, *, hits: bool = True) -> str | None:
+    if found.ending != expected.ending:
+        return f"{one}: {found.ending}\n{other}: {expected.ending}"
+    if found.data != expected.data:
+        return f"{one}:\n{found.data}\n{other}:\n{expected.data}"
+    for watch in expected.hits if hits else ():
+        if found.hits[watch] != expected.hits[watch]:
+            return f"{watch}\n{one}:\n{_lines(found.hits[watch])}\n{other}:\n{_lines(expected.hits[watch])}"
+    return None
+
+
+def _lines(hits: Any) -> str:
+    lines = sorted(f"{len(times)} x {hit}" for hit, times in hits.items()) if isinstance(hits, dict) else hits
+    return "\n".join(f"    {line}" for line in lines)
