@@ -129,6 +129,11 @@ CASES = {
             hit("d", "12", "10"),
         ],
     ),
+    "an attribute of the class is none of an instance that has its own": (
+        ACCOUNT + "def put(one):\n    one.rate = 7  # @b\n    Savings.rate = 6\n    del Savings.rate\n    Account.rate = 5\n",
+        ("self.rate", "Account", "put(Savings(2))"),
+        [hit("b", "1", "7")],
+    ),
     "an item of a dict": (
         ACCOUNT + "def put(a):\n    a.other = {}\n    a.other['k'] = 1  # @b\n    a.other.update(k=2, l=3)  # @c\n"
         "    a.other = {'k': 4}  # @d\n",
