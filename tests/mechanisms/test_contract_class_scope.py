@@ -826,8 +826,8 @@ def test_ten_thousand_instances_are_no_burden_for_code_that_runs(module):
 def test_a_change_in_a_crowd_by_what_has_no_hold_of_it_is_told_honestly(module):
     """It is found in turn, and named between two places."""
     module.run(
-        "import functools, operator\nclass Box:\n    def __init__(self):\n        self.items = [0]\n"
-        "def put(box):\n    hidden = functools.partial(operator.setitem, box.items, 0, 5)\n    hidden()\n"
+        "import operator\nclass Box:\n    def __init__(self):\n        self.items = [0]\n"
+        "def put(box):\n    list(map(operator.setitem, [box.items], [0], [5]))\n"
         "    for n in range(5_000):\n        len([])\n"
     )
     boxes = [module.Box() for _ in range(100)]
