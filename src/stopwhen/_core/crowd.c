@@ -18,13 +18,14 @@
 #include "codeinfo.h"
 
 /* A crowd of no more is compared as a whole at each look, like other checks. */
-#define FEW 32
+#define FEW 16
 
 /* A crowd of more is not, even where hooks are about. */
 #define MOST_HOOKED 2048
 
-/* How many are compared in turn at each look. */
+/* How many are compared in turn, and how many looks go by until the next ones are. */
 #define IN_TURN 2
+#define LOOKS_BETWEEN 3
 
 /* Of how many objects, and how deep, an iterator or the like is asked for the functions in it. */
 #define MOST_PARTS 32
@@ -179,7 +180,7 @@ chosen(const CoreState *state, Py_ssize_t i)
 }
 
 /* Those whose turn it was have been compared. Where one of them is large, none has its turn until as many looks have gone
- * by as take the time of comparing that. */
+ * by as take the time of comparing that, or more. */
 static void
 end_turn(CoreState *state)
 {
@@ -191,6 +192,7 @@ end_turn(CoreState *state)
     for (Py_ssize_t i = state->crowd_recent_count; (check = chosen(state, i)) != NULL; i++) {
         remember_place(state, check);
     }
+    state->crowd_rest = LOOKS_BETWEEN;
     for (Py_ssize_t i = 0; i < IN_TURN && i < state->crowd_count; i++) {
         check = state->crowd[(state->crowd_turn + i) % state->crowd_count];
         state->crowd_rest += check->length / 64;

@@ -228,7 +228,7 @@ large_see_operands(CoreState *state, const CodeInfo *info, Py_ssize_t unit)
             crowd_see_operand(state, operand, !harmless); /* `list(map(...))` runs what is in the map. */
         }
     }
-    if (harmless) {
+    if (harmless || state->large_count == crowd_is_large(state)) {
         return;
     }
     for (Py_ssize_t i = 0; i < state->check_count; i++) {

@@ -21,7 +21,7 @@
 #include "large.h"
 
 /* More are compared one by one as long as they are large, or anything may change them; others join the crowd. */
-#define FEW_CHECKS 32
+#define FEW_CHECKS 16
 
 int
 recheck_add(CoreState *state, Check *check)
