@@ -74,6 +74,14 @@ def local(frame: FrameType | None, name: str) -> Any:
         return ABSENT
 
 
+def is_over(ref: FrameRef) -> bool:
+    """Return whether the frame is gone; or has no locals any more, as that of a closed generator which somebody keeps."""
+    frame = ref.frame
+    if frame is None:
+        return True
+    return bool(frame.f_code.co_flags & _SUSPENDS) and frame.f_back is None and not frame.f_locals
+
+
 def runs(frame: FrameType, function: FunctionType) -> bool:
     """Return whether `frame` is a call of `function`; without the C module, of any function that has its code."""
     if frame.f_code is not function.__code__:

@@ -48,6 +48,8 @@ SETUP = dedented("""
 
 WATCHED = ["G", "L", "D", "S", "Q", "O", "O.x", "O.items", "len(L)", "D.get('a')", "L[0]", "Thing.kind"]
 
+TRUE = ["len(L) > 3", "G", "D.get('a') == 2 and O.x < 2"]
+
 SIMPLE = [
     "L.append({n})", "L.insert(0, {n})", "L[0:1] = [{n}, {m}]", "L.extend((i for i in range({n})))", "L.reverse()",
     "del L[:1]", "L.sort(key=str)", "L[-1:] = []", "heapify(O.items); heappush(O.items, {n})", "O.items += [{n}]",
@@ -76,7 +78,7 @@ HEADS = [
 def program(seed: int) -> Program:
     """Return a program: functions that call those before them, and a main part that calls the last."""
     writer = Writer(seed, SIMPLE, HEADS, "(ZeroDivisionError, LookupError, TypeError)")
-    watches = tuple(Watch("changes", text) for text in WATCHED)
+    watches = tuple(Watch("changes", text) for text in WATCHED) + tuple(Watch("true", text) for text in TRUE)
     while True:
         count = writer.random.randint(1, 3)
         parts = []

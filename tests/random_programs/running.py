@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import functools
 import os
 import re
@@ -21,7 +22,7 @@ import leak_guard
 from contract import choose, mechanism_sets
 from random_programs.writing import Program, Watch
 from recorder import Recorder
-from stopwhen import Hit, expression, location, session
+from stopwhen import Hit, Watchpoint, expression, location, session
 
 SETUP_FILE, MAIN_FILE = "<setup>", "<program>"
 ORACLE = "recheck"
@@ -98,10 +99,12 @@ class _Counted:
     def run(self, run: Any) -> Any:
         before = sys.gettrace()
         sys.settrace(self._trace)
+        threading.settrace(self._trace)
         try:
             return run()
         finally:
             sys.settrace(before)
+            threading.settrace(None)  # type: ignore[arg-type] # typeshed does not know that this is how to end it
 
     def _trace(self, frame: types.FrameType, kind: str, _argument: object) -> Any:
         if frame.f_code.co_filename not in (MAIN_FILE, SETUP_FILE):
@@ -115,18 +118,30 @@ class _Counted:
 
 def _run(setup: types.CodeType, main: types.CodeType, watches: tuple[Watch, ...], mechanism: str | None) -> Outcome:
     before = leak_guard.interpreter_state()
-    module = types.ModuleType("subject")
+    module = sys.modules["subject"] = types.ModuleType("subject")
+    module.__dict__["switch"] = _nothing
+    interval = sys.getswitchinterval()
     exec(setup, module.__dict__)
     with pytest.MonkeyPatch.context() as patch, Recorder() as hits:
         patch.setattr(session, "parse", functools.cache(expression.parse))
         patch.setattr(location, "is_ours", _is_ours)
         choose(patch, mechanism or "default")
-        with _unlooked_at():
-            watched = [(watch, _arm(watch, hits, module, mechanism)) for watch in watches]
+        switches = Switches(watches, hits, module, mechanism)
+        module.__dict__["switch"] = switches
+        for number, watch in enumerate(watches):
+            if watch.is_armed:
+                switches("arm", number)
         ending = _ending(main, module)
+        for watchpoint in hits.watchpoints:
+            watchpoint.remove()  # what no look has found so far is told now
         told = hits.hits[:]
-    by_watch = {str(watch): _hits_of(watch, numbers, told) for watch, numbers in watched}
+    by_watch = {
+        f"{number}: {watch}": _hits_of(watch, numbers, told)
+        for number, (watch, numbers) in enumerate(zip(watches, switches.numbers, strict=True))
+    }
     outcome = Outcome(ending, _data(module), by_watch)
+    sys.setswitchinterval(interval)
+    del sys.modules["subject"]
     leaks = leak_guard.leaks(before, leak_guard.interpreter_state())
     assert not leaks, leaks
     return outcome
@@ -150,13 +165,49 @@ def _unlooked_at() -> Iterator[None]:
         oracle._busy.discard(threading.get_ident())
 
 
-def _arm(watch: Watch, hits: Recorder, module: types.ModuleType, mechanism: str | None) -> set[int]:
-    """Arm the watchpoints that `watch` stands for, and return their numbers."""
-    arm = getattr(hits, watch.trigger)
-    if watch.instances and mechanism == ORACLE:
-        texts = [re.sub(r"\bself\b", name, watch.text) for name in watch.instances]
-        return {arm(text, scope=module).number for text in texts}
-    return {arm(watch.text, scope=getattr(module, watch.scope) if watch.scope else module).number}
+def _nothing(_what: str, _number: int) -> None:
+    """Be `switch` where nothing is watched."""
+
+
+class Switches:
+    """The watchpoints of a program, which it arms, disables, enables and removes itself.
+
+    Attributes:
+        numbers: of the watchpoints that each watch stood for.
+    """
+
+    def __init__(
+        self, watches: tuple[Watch, ...], hits: Recorder, module: types.ModuleType, mechanism: str | None
+    ) -> None:
+        self.numbers: list[set[int]] = [set() for _ in watches]
+        self._watches = watches
+        self._hits = hits
+        self._module = module
+        self._is_oracle = mechanism == ORACLE
+        self._live: list[list[Watchpoint]] = [[] for _ in watches]
+
+    def __call__(self, what: str, number: int) -> None:
+        """Do `what` to the watchpoint of that number; nothing where it does not fit."""
+        if number >= len(self._watches):
+            return
+        with _unlooked_at():
+            if what == "arm" and not self._live[number]:
+                self._live[number] = self._armed(self._watches[number])
+                self.numbers[number] |= {one.number for one in self._live[number]}
+            elif what == "remove":
+                for watchpoint in self._live[number]:
+                    watchpoint.remove()
+                self._live[number] = []
+            elif what in ("disable", "enable"):
+                for watchpoint in self._live[number]:
+                    getattr(watchpoint, what)()
+
+    def _armed(self, watch: Watch) -> list[Watchpoint]:
+        arm = getattr(self._hits, watch.trigger)
+        if watch.instances and self._is_oracle:
+            texts = [re.sub(r"\bself\b", name, watch.text) for name in watch.instances]
+            return [arm(text, scope=self._module) for text in texts]
+        return [arm(watch.text, scope=getattr(self._module, watch.scope) if watch.scope else self._module)]
 
 
 def _ending(main: types.CodeType, module: types.ModuleType) -> str:
@@ -168,12 +219,12 @@ def _ending(main: types.CodeType, module: types.ModuleType) -> str:
 
 
 def _data(module: types.ModuleType) -> str:
-    names = [name for name in module.__dict__ if not name.startswith("_")]
+    names = [name for name in module.__dict__ if not name.startswith("_") and name != "switch"]
     return "\n".join(f"{name} = {_words(module.__dict__[name])}" for name in sorted(names))
 
 
 def _words(value: Any, depth: int = 3) -> str:
-    if isinstance(value, types.FunctionType | types.ModuleType | types.BuiltinFunctionType):
+    if isinstance(value, types.FunctionType | types.ModuleType | types.BuiltinFunctionType | types.GeneratorType):
         return "..."
     if depth and isinstance(value, list | tuple):
         return f"[{', '.join(_words(one, depth - 1) for one in value)}]"
@@ -185,7 +236,7 @@ def _words(value: Any, depth: int = 3) -> str:
 
 def _hits_of(watch: Watch, numbers: set[int], told: list[Hit]) -> Any:
     hits = [one for one in told if one.watchpoint.number in numbers]
-    return _counted(watch, hits) if watch.instances else _told_apart(hits)
+    return _told_apart(hits) if watch.is_ordered and not watch.instances else _counted(watch, hits)
 
 
 def _place(hit: Hit) -> tuple[Any, ...] | None:
@@ -223,13 +274,18 @@ def _difference(one: str, found: Outcome, other: str, expected: Outcome, *, hits
     if found.ending != expected.ending:
         return f"{one}: {found.ending}\n{other}: {expected.ending}"
     if found.data != expected.data:
-        return f"{one}:\n{found.data}\n{other}:\n{expected.data}"
+        return _apart(one, found.data.splitlines(), other, expected.data.splitlines())
     for watch in expected.hits if hits else ():
         if found.hits[watch] != expected.hits[watch]:
-            return f"{watch}\n{one}:\n{_lines(found.hits[watch])}\n{other}:\n{_lines(expected.hits[watch])}"
+            return f"{watch}\n{_apart(one, _lines(found.hits[watch]), other, _lines(expected.hits[watch]))}"
     return None
 
 
-def _lines(hits: Any) -> str:
-    lines = sorted(f"{len(times)} x {hit}" for hit, times in hits.items()) if isinstance(hits, dict) else hits
-    return "\n".join(f"    {line}" for line in lines)
+def _apart(one: str, found: list[str], other: str, expected: list[str]) -> str:
+    return "\n".join(difflib.unified_diff(expected, found, other, one, n=2, lineterm=""))
+
+
+def _lines(hits: Any) -> list[str]:
+    if isinstance(hits, dict):
+        return sorted(f"{len(times)} x {hit}" for hit, times in hits.items())
+    return [str(hit) for hit in hits]

@@ -17,12 +17,16 @@ class Watch:
         text: the watch expression.
         scope: a name in the program: of a function or class; empty for the program's globals.
         instances: names of all instances of the class, by whose watchpoints the oracle stands in for it.
+        is_ordered: the order of the hits is the same in each run; else threads share it.
+        is_armed: before the main part runs; else where that calls `switch`.
     """
 
     trigger: str
     text: str
     scope: str = ""
     instances: tuple[str, ...] = ()
+    is_ordered: bool = True
+    is_armed: bool = True
 
     def __str__(self) -> str:
         return f"{self.trigger}({self.text!r}{self.scope and f', scope={self.scope}'})"
@@ -30,7 +34,10 @@ class Watch:
 
 @dataclass(frozen=True)
 class Program:
-    """A program in two parts: what runs before anything is watched, and what runs then."""
+    """A program in two parts: what runs before anything is watched, and what runs then.
+
+    Both may call `switch(what, number)`: to "arm", "disable", "enable" or "remove" the watchpoint of that number.
+    """
 
     setup: str
     main: str
@@ -76,7 +83,7 @@ class Writer:
             elif kind == 2 and calls:
                 lines += self.filled(self.random.choice(calls)).splitlines()
             else:
-                lines.append(self.statement())
+                lines += self.statement().splitlines()
         return lines
 
     def pieces(self, depth: int, calls: Sequence[str]) -> list[str]:
@@ -84,7 +91,7 @@ class Writer:
         lines: list[str] = []
         for _ in range(self.random.randint(2, 6)):
             piece = [*self.block(depth, calls), *self.filled(self.random.choice(calls)).splitlines()]
-            lines += ["try:", *indented(piece), "except Exception as error:", f"    {self.statement()}"]
+            lines += ["try:", *indented(piece), "except Exception as error:", *indented(self.statement().splitlines())]
         return lines
 
     def _compound(self, depth: int, calls: Sequence[str]) -> list[str]:

@@ -254,7 +254,11 @@ class Recheck:
         """Return what differs from `snapshots`, and bring these up to date."""
         events = []
         for cell, seen in list(snapshots.items()):
-            if has_changed(cell, seen):
+            if not has_changed(cell, seen):
+                continue
+            if isinstance(cell, Local) and frames.is_over(cell.owner):
+                events.append(writer.event(cell, Ended(), self.name))  # some interpreters tell of no end by close()
+            else:
                 now = snapshots[cell] = snapshot(cell)
                 delta = difference(cell, seen, now)
                 if delta is not None:
@@ -510,5 +514,5 @@ def can_change(code: CodeType, offset: int) -> bool:
     """Return whether the instruction at `offset` can change data that others hold."""
     number = code.co_code[offset]
     return opcode.opname[number] == "BINARY_OP" or bool(
-        opcodes.EFFECTS.get(opcode.opname[number], 0) & (opcodes.CALL | opcodes.STORE)
+        opcodes.EFFECTS.get(opcode.opname[number], 0) & (opcodes.CALL | opcodes.STORE | opcodes.MISSING)
     )
