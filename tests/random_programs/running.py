@@ -97,14 +97,19 @@ class _Counted:
     statements = 0
 
     def run(self, run: Any) -> Any:
-        before = sys.gettrace()
+        before, hook = sys.gettrace(), threading.excepthook
+        threading.excepthook = lambda _told: None
         sys.settrace(self._trace)
         threading.settrace(self._trace)
         try:
-            return run()
+            result = run()
         finally:
+            threading.excepthook = hook
             sys.settrace(before)
             threading.settrace(None)  # type: ignore[arg-type] # typeshed does not know that this is how to end it
+        if self.statements > LONGEST:  # in a thread
+            raise TooLong
+        return result
 
     def _trace(self, frame: types.FrameType, kind: str, _argument: object) -> Any:
         if frame.f_code.co_filename not in (MAIN_FILE, SETUP_FILE):
@@ -119,7 +124,7 @@ class _Counted:
 def _run(setup: types.CodeType, main: types.CodeType, watches: tuple[Watch, ...], mechanism: str | None) -> Outcome:
     before = leak_guard.interpreter_state()
     module = sys.modules["subject"] = types.ModuleType("subject")
-    module.__dict__["switch"] = _nothing
+    module.__dict__.update(switch=_nothing, at_once=lambda: mechanism not in (None, ORACLE))
     interval = sys.getswitchinterval()
     exec(setup, module.__dict__)
     with pytest.MonkeyPatch.context() as patch, Recorder() as hits:
@@ -219,7 +224,7 @@ def _ending(main: types.CodeType, module: types.ModuleType) -> str:
 
 
 def _data(module: types.ModuleType) -> str:
-    names = [name for name in module.__dict__ if not name.startswith("_") and name != "switch"]
+    names = [name for name in module.__dict__ if not name.startswith("_") and name not in ("switch", "at_once")]
     return "\n".join(f"{name} = {_words(module.__dict__[name])}" for name in sorted(names))
 
 

@@ -1,4 +1,4 @@
-"""Programs with threads: one after another, or at the same time with data of their own."""
+"""Programs with threads that write to data of their own: one after another, and at the same time, it comes to the same."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ SETUP = dedented("""
         threads = [threading.Thread(target=target, args=(k,)) for k, target in enumerate(targets)]
         for thread in threads:
             thread.start()
+            if not at_once():
+                thread.join()
         for thread in threads:
             thread.join()
 
@@ -52,13 +54,9 @@ def program(seed: int) -> Program:
         setup = SETUP + text_of(functions)
         if is_valid(setup):
             break
-    at_once = writer.random.choice([0, 1])
-    main = ["sys.setswitchinterval(1e-6)"]
+    main = ["sys.setswitchinterval(1e-6 if at_once() else 100)"]
     for _ in range(writer.random.randint(1, 3)):
-        if at_once:
-            main.append(f"run({', '.join(f'work{writer.random.randrange(3)}' for _ in range(3))})")
-        else:
-            main += [f"run(work{writer.random.randrange(3)})", "shared.append(1)"]
+        main += [f"run({', '.join(f'work{writer.random.randrange(3)}' for _ in range(3))})", "shared.append(1)"]
     watches = [Watch("changes", text) for text in writer.random.sample(WATCHED, 6)]
-    watches.append(Watch("changes", "a", "work0", is_ordered=not at_once))
+    watches.append(Watch("changes", "a", "work0", is_ordered=False))
     return Program(setup, text_of(main), tuple(watches))

@@ -36,7 +36,8 @@ class Watch:
 class Program:
     """A program in two parts: what runs before anything is watched, and what runs then.
 
-    Both may call `switch(what, number)`: to "arm", "disable", "enable" or "remove" the watchpoint of that number.
+    Both may call `switch(what, number)`: to "arm", "disable", "enable" or "remove" the watchpoint of that number; and `at_once()`,
+    whether threads are to run at the same time: not where the oracle looks, which knows no better then who has written.
     """
 
     setup: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import opcode
 import sys
-from _thread import get_ident
+from _thread import RLock, get_ident
 from types import MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -37,6 +37,8 @@ MOST_PLACES = 500
 MOST_FRAMES = 100
 """How many frames outwards a debugger is taken to have stored to locals."""
 
+_NOTHING = object()
+
 
 class Recheck:
     """Watches every kind of cell."""
@@ -56,6 +58,7 @@ class Recheck:
         self._calls: dict[CodeType, dict[Calls, None]] = {}
         self._positions: dict[int, Place] = {}
         self._last_thread = 0
+        self._lock = RLock()  # of `_snapshots`: threads that look at the same time shall not tell of the same change
         self._busy: set[int] = set()
         self._accesses = Accesses()
         self._source = MonitoringSource(self) if env.HAS_MONITORING else TraceSource(self)
@@ -90,7 +93,8 @@ class Recheck:
 
     def disarm(self, cell: Cell) -> None:
         """Report changes of `cell` no more."""
-        self._snapshots.pop(cell, None)
+        with self._lock:
+            self._snapshots.pop(cell, None)
         if isinstance(cell, Calls):
             _take(self._calls, cell.owner.__code__, cell)
         elif isinstance(cell, Local | Frame):
@@ -199,6 +203,7 @@ class Recheck:
     def forget_threads(self) -> None:
         """Forget all threads but this one, in a forked child."""
         me = get_ident()
+        self._lock = RLock()  # another thread may have had it
         self._busy &= {me}
         self._positions = {thread: place for thread, place in self._positions.items() if thread == me}
         self._last_thread = me
@@ -258,12 +263,15 @@ class Recheck:
                 continue
             if isinstance(cell, Local) and frames.is_over(cell.owner):
                 events.append(writer.event(cell, Ended(), self.name))  # some interpreters tell of no end by close()
-            else:
+                continue
+            with self._lock:
+                if snapshots.get(cell, _NOTHING) is not seen:
+                    continue  # another thread has told of it, or disarmed it
                 now = snapshots[cell] = snapshot(cell)
-                delta = difference(cell, seen, now)
-                if delta is not None:
-                    self._accesses.saw_change(cell)
-                    events.append(writer.event(cell, delta, self.name))
+            delta = difference(cell, seen, now)
+            if delta is not None:
+                self._accesses.saw_change(cell)
+                events.append(writer.event(cell, delta, self.name))
         return events
 
 
