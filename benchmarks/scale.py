@@ -1,4 +1,4 @@
-"""Measure what many watchpoints cost a program that never changes what they watch, and those that concern other code."""
+"""Measure what many watchpoints cost a program that never changes what they watch, and those on other code."""
 
 from __future__ import annotations
 

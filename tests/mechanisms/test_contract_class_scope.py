@@ -130,7 +130,8 @@ CASES = {
         ],
     ),
     "an attribute of the class is none of an instance that has its own": (
-        ACCOUNT + "def put(one):\n    one.rate = 7  # @b\n    Savings.rate = 6\n    del Savings.rate\n    Account.rate = 5\n",
+        ACCOUNT
+        + "def put(one):\n    one.rate = 7  # @b\n    Savings.rate = 6\n    del Savings.rate\n    Account.rate = 5\n",
         ("self.rate", "Account", "put(Savings(2))"),
         [hit("b", "1", "7")],
     ),

@@ -17,9 +17,7 @@ from random_programs.writing import Program, Watch
 NUMBERS = {"data": 16, "functions": 6, "instances": 12, "objects": 16, "switching": 16, "threads": 3}
 
 
-@pytest.mark.parametrize(
-    ("kind", "seed"), [(kind, seed) for kind in KINDS for seed in range(NUMBERS[kind])]
-)
+@pytest.mark.parametrize(("kind", "seed"), [(kind, seed) for kind in KINDS for seed in range(NUMBERS[kind])])
 def test_a_random_program_has_the_hits_of_the_oracle(kind, seed):
     """What changed, where, from what to what: one and the same, for each watch expression; the program does as unwatched."""
     program = KINDS[kind](seed)

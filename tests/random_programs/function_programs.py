@@ -67,7 +67,7 @@ SIMPLE = [
     "L[:1] = [{n}]", "L = [{n}, a]", "L += [{m}]", "L *= 2; del L[3:]", "D['k'] = a", "D.update(k={n}, l={m})",
     "D = {{}}", "D |= {{'k': {n}}}", "D['k'] = D.get('k', 0) + 1", "s += {n}", "inner({n})", "a = inner({n}) + inner({m})",
     "b = sorted([3, 1], key=inner)[0]", "x = list(map(inner, [{n}, {m}]))", "x = [*map(L.append, [1])]", "T.append(a)",
-    "with Manager() as a: b = {n}", "with managed(L) as b: s = {n}", "global G; G = {n}" if False else "T.append(s)",
+    "with Manager() as a: b = {n}", "with managed(L) as b: s = {n}", "T.append(s)",
     "del b; b = {n}", "del a; a = {m}", "x = (lambda: a)() or {n}", "exec('L.append({n})')", "a = len(L)", "a = a == b",
     "match {n}, {m}:\n    case 0, b:\n        a = 5\n    case a, 1 | 2:\n        pass\n    case _:\n        b = a",
     "try:\n    raise KeyError({n})\nexcept KeyError as b:\n    a = {m}\nb = 0",
@@ -127,8 +127,8 @@ def program(seed: int) -> Program:
     names = [head.split("(")[0].split()[-1] for head in heads]
     watches = []
     for name in names:
-        for text in writer.random.sample(WATCHED, 3):
-            watches.append(Watch(writer.random.choice(["changes", "changes", "changes", "true"]), text, name))
+        triggers = writer.random.choices(["changes", "changes", "changes", "true"], k=3)
+        watches += [Watch(*one, name) for one in zip(triggers, writer.random.sample(WATCHED, 3), strict=True)]
     watches += [Watch("changes", "T"), Watch("changes", "G")]
     drives = [statement for head in heads for statement in KINDS[head]]
     driver = Writer(seed, drives, ["for i in range({n}):", "try:"], "(LookupError, TypeError, ValueError)")

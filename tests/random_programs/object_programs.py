@@ -132,7 +132,13 @@ SIMPLE = [
     "for K.x in range({n}): O.total = K.x", "with io.StringIO() as F: F.write('a')", "F = io.StringIO('{n}')", "del tree[1][{n}:]",
     "print(end='', file=F)", "print({n}, file=F)", "O.log.clear()", "x = next(iter([O.parts.append({n})]))", "S.a = O.total = K.x = {n}",
 ]  # fmt: skip
-SWITCHES = ["switch('disable', {w})", "switch('enable', {w})", "switch('remove', {w})", "switch('arm', {w})", "switch('arm', {w})"]
+SWITCHES = [
+    "switch('disable', {w})",
+    "switch('enable', {w})",
+    "switch('remove', {w})",
+    "switch('arm', {w})",
+    "switch('arm', {w})",
+]
 
 HEADS = ["if O.total < {n}:", "for i in range({n}):", "try:", "for i in list(N):", "for i in O.parts[:3]:"]
 

@@ -76,9 +76,7 @@ def compare(program: Program) -> Comparison:
     return Comparison(counted.statements, hits, difference)
 
 
-def _compare(
-    program: Program, setup: types.CodeType, main: types.CodeType, plain: Outcome
-) -> tuple[int, str | None]:
+def _compare(program: Program, setup: types.CodeType, main: types.CodeType, plain: Outcome) -> tuple[int, str | None]:
     """Return how many hits the oracle has, and what differs first."""
     expected = _run(setup, main, program.watches, ORACLE)
     hits = sum(_number_of(found) for found in expected.hits.values())

@@ -49,7 +49,12 @@ def program(seed: int) -> Program:
     while True:
         functions: list[str] = []
         for number in range(3):
-            body = ["row, box, a = rows[k], boxes[k], 0", *writer.block(2, longest=6), "row = rows[k]", *writer.block(2, longest=6)]
+            body = [
+                "row, box, a = rows[k], boxes[k], 0",
+                *writer.block(2, longest=6),
+                "row = rows[k]",
+                *writer.block(2, longest=6),
+            ]
             functions += [f"def work{number}(k):", *indented(body)]
         setup = SETUP + text_of(functions)
         if is_valid(setup):

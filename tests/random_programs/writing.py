@@ -53,7 +53,7 @@ class Writer:
     """Draws lines of a program from pools of statements, in which `{n}` and `{m}` stand for small numbers."""
 
     def __init__(self, seed: int, simple: Sequence[str], heads: Sequence[str], handled: str) -> None:
-        self.random = random.Random(seed)  # noqa: S311 - nothing is secret here
+        self.random = random.Random(seed)
         self._simple = simple
         self._heads = heads
         self._handled = handled

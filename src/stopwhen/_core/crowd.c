@@ -330,7 +330,8 @@ passes_on(const CoreState *state, PyTypeObject *type)
     if (type == state->partial_type) {
         return 1;
     }
-    int is_of_python = PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) && !PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE);
+    int is_of_python =
+        PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) && !PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE);
     return !is_of_python && type->tp_traverse != NULL && (type->tp_iternext != NULL || type->tp_call != NULL) &&
            type != &PyGen_Type && type != &PyCoro_Type && type != &PyAsyncGen_Type && type != &PyFunction_Type &&
            type != &PyMethod_Type && type != &PyType_Type;

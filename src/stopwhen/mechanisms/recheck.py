@@ -154,6 +154,8 @@ class Recheck:
                 events += self._find_changed_locals(thread_id, frame)
             if self._accesses:
                 events += self._find_written(thread_id, frame, offset)
+            if events and self._ends:
+                events = self._find_gone(thread_id, frame) + events
             self._last_thread = thread_id
             # With nothing to report, an action may wait for this thread all the same.
             self._report(events)
@@ -208,6 +210,12 @@ class Recheck:
         self._positions = {thread: place for thread, place in self._positions.items() if thread == me}
         self._last_thread = me
 
+    def _find_gone(self, thread_id: int, frame: FrameType) -> list[Event]:
+        """Return the ends of frames that have gone without an event: from 3.13 on, of generators that were closed."""
+        writer = _Writer(thread_id, frame, (), None, own=False)
+        gone = [cell for ref, cells in list(self._ends.items()) if ref.frame is None for cell in list(cells)]
+        return [writer.event(cell, Ended(), self.name) for cell in gone]
+
     def _find_written(self, thread_id: int, frame: FrameType, offset: int) -> list[Event]:
         """Return what the last instruction of `frame` has stored to without a change."""
         stored, cells = self._accesses.end(thread_id, frame, offset)
@@ -260,9 +268,6 @@ class Recheck:
         events = []
         for cell, seen in list(snapshots.items()):
             if not has_changed(cell, seen):
-                continue
-            if isinstance(cell, Local) and frames.is_over(cell.owner):
-                events.append(writer.event(cell, Ended(), self.name))  # some interpreters tell of no end by close()
                 continue
             with self._lock:
                 if snapshots.get(cell, _NOTHING) is not seen:
