@@ -14,10 +14,10 @@ from random_programs.running import compare
 from random_programs.shrinking import shrunk
 from random_programs.writing import Program, Watch
 
-NUMBERS = {"data": 16, "functions": 6, "instances": 12, "objects": 16, "switching": 16, "threads": 3}
+NUMBERS = {"data": 8, "functions": 3, "instances": 10, "objects": 12, "switching": 14}
 
 
-@pytest.mark.parametrize(("kind", "seed"), [(kind, seed) for kind in KINDS for seed in range(NUMBERS[kind])])
+@pytest.mark.parametrize(("kind", "seed"), [(kind, seed) for kind in KINDS for seed in range(NUMBERS.get(kind, 0))])
 def test_a_random_program_has_the_hits_of_the_oracle(kind, seed):
     """What changed, where, from what to what: one and the same, for each watch expression; the program does as unwatched."""
     program = KINDS[kind](seed)
