@@ -71,7 +71,7 @@ def cases():
 
 
 @pytest.mark.skipif(env.core is None, reason="in pure Python all are compared, however many there are")
-@pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", list(cases()), ids=lambda case: case.name)
 def test_who_writes_to_one_of_many_is_named(case, tmp_path):
     """It is taken by what writes to it, or bound to what that runs."""
     found = run_case(case, tmp_path)
