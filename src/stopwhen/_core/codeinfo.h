@@ -16,9 +16,9 @@
 #define EFFECT_HOOKS 256 /* may run a C function that somebody has put in the way of it (hooks.c) */
 #define EFFECT_MAKES 1024 /* leaves on the stack what may be a C function bound to some object */
 #define EFFECT_SHUFFLES 2048 /* only moves what is on the stack */
-#define EFFECT_MISSING 8192 /* reads an item, which a defaultdict may add then */
 #define EFFECT_INPLACE 4096 /* of the operators with `=`: the store that belongs to it comes right behind */
 #define EFFECT_PYTHON 8192 /* a Python function that it calls begins at once: no C code runs before */
+#define EFFECT_MISSING 16384 /* reads an item, which a defaultdict may add then */
 /* In `due` only, where EFFECT_DIRECT, EFFECT_JUMPS and EFFECT_BREAKS have no meaning (codeinfo.c, loops.c): */
 #define DUE_SWITCH 8       /* another thread may have run just before: due where there are several */
 #define DUE_LOOP_STARTS 16 /* a `for` loop takes its iterator here */
