@@ -45,6 +45,7 @@ sanitize: $(VENV)/.test
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/table.py
 
 lint: $(VENV)/.dev
