@@ -77,7 +77,7 @@ def local(frame: FrameType | None, name: str) -> Any:
 def is_closed(ref: FrameRef | None) -> bool:
     """Return whether the frame is that of a generator which has been closed.
 
-    From 3.13 on no event tells of that where closing runs nothing of the generator, and the frame stays as long as that.
+    From 3.13 on no event tells of that where closing runs nothing of it, and the frame stays as long as the generator.
     """
     frame = None if ref is None else ref.frame
     if frame is None or not env.HAS_PURE_F_LOCALS or not frame.f_code.co_flags & _SUSPENDS:
