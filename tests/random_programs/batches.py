@@ -50,6 +50,8 @@ def told(kind: str, seed: int, program: Program, difference: str) -> str:
 def disagrees(program: Program) -> bool:
     """Return whether a program still shows a disagreement; one that cannot be set up shows nothing."""
     try:
-        return compare(program).difference is not None
+        difference = compare(program).difference
     except Exception:
         return False
+    # What cannot be watched any more, since its function has been taken out, shows nothing either.
+    return difference is not None and not difference.startswith("Traceback")
