@@ -2,7 +2,7 @@
 # make test   the tests, on all processors; make test TESTS="tests/unit -k edges" for some of them
 # make sanitize   the tests of the C module, with the module built to check memory and undefined behaviour
 # make cpython   CPython's own tests, as they go plainly and while data is watched; MODULES="test_dict test_list" for some
-# make random PROGRAMS=5000   random programs against the oracle, another seed each time
+# make random PROGRAMS=5000   random programs against the oracle, other ones each time; or STATEMENTS=1000000
 # Each sets up what it needs in a virtual environment, once. PYTHON=python3.13 chooses another interpreter.
 
 PYTHON ?= python3
@@ -31,10 +31,10 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(or $(TESTS),-n auto)
 
-PROGRAMS ?= 5000
+PROGRAMS   ?= $(if $(STATEMENTS),,5000)
+STATEMENTS ?=
 random: $(VENV)/.test
-	STOPWHEN_RANDOM_PROGRAMS=$(PROGRAMS) $(BIN)/python -m pytest -n auto -o faulthandler_timeout=0 \
-	  $(wildcard tests/*/test_random_*.py)
+	cd tests && $(BIN)/python -m random_programs $(if $(PROGRAMS),--programs $(PROGRAMS)) $(if $(STATEMENTS),--statements $(STATEMENTS))
 
 sanitize: $(VENV)/.test
 	@$(PIP) 'setuptools>=77'
@@ -50,6 +50,7 @@ cpython: $(VENV)/.test
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/table.py
 
 lint: $(VENV)/.dev

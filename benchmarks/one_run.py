@@ -7,7 +7,7 @@ import importlib
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import CodeType, FrameType, ModuleType
 from typing import Any
@@ -74,6 +74,100 @@ def bdb_condition(_case: ModuleType) -> Disarm:
     return lambda: sys.settrace(None)
 
 
+class Account:
+    """A class of the program's, with thousands of instances."""
+
+    def __init__(self) -> None:
+        self.balance = 0
+
+
+def elsewhere(total: int) -> int:
+    """Have a local, in a function that the workload does not call."""
+    total += 1
+    return total
+
+
+def counter() -> Callable[[], int]:
+    """Return a function that shares a variable with this one."""
+    count = 0
+
+    def step() -> int:
+        nonlocal count
+        count += 1
+        return count
+
+    return step
+
+
+def _all(watchpoints: list[Any], *keep: object) -> Disarm:
+    """Return what removes all watchpoints, and keeps what they are about alive until then."""
+    return lambda: ([one.remove() for one in watchpoints], keep)
+
+
+def dict_items(count: int) -> Callable[[ModuleType], Disarm]:
+    """Watch so many items of a dict."""
+
+    def arm(_case: ModuleType) -> Disarm:
+        import stopwhen
+
+        prices = dict.fromkeys(range(count), 0)
+        scope = {"prices": prices}
+        return _all([stopwhen.changes(f"prices[{key}]", scope=scope, action="count") for key in prices])
+
+    return arm
+
+
+def lists(count: int) -> Callable[[ModuleType], Disarm]:
+    """Watch so many lists."""
+
+    def arm(_case: ModuleType) -> Disarm:
+        import stopwhen
+
+        rows = [[number] for number in range(count)]
+        return _all([stopwhen.changes("row", scope={"row": row}, action="count") for row in rows])
+
+    return arm
+
+
+def local(_case: ModuleType) -> Disarm:
+    """Watch a local in every call of a function that the workload does not call."""
+    import stopwhen
+
+    return stopwhen.changes("total", scope=elsewhere, action="count").remove
+
+
+def shared_variable(_case: ModuleType) -> Disarm:
+    """Watch a variable that functions share where it is a local: of a generator that stands still meanwhile."""
+    import stopwhen
+
+    found = []
+
+    def standing() -> Iterator[None]:
+        count = 0
+
+        def step() -> None:
+            nonlocal count
+            count += 1
+
+        found.append(stopwhen.changes("count", action="count"))
+        yield step
+
+    stands = standing()
+    return _all(found, stands, next(stands))
+
+
+def instances(count: int) -> Callable[[ModuleType], Disarm]:
+    """Watch an attribute in every instance of a class that has so many."""
+
+    def arm(_case: ModuleType) -> Disarm:
+        import stopwhen
+
+        alive = [Account() for _ in range(count)]
+        return _all([stopwhen.changes("self.balance", scope=Account, action="count")], alive)
+
+    return arm
+
+
 VARIANTS: dict[str, Callable[[ModuleType], Disarm]] = {
     "untouched": untouched,
     "stopwhen-global": stopwhen_global,
@@ -81,6 +175,11 @@ VARIANTS: dict[str, Callable[[ModuleType], Disarm]] = {
     "settrace": settrace,
     "watchpoints": watchpoints,
     "bdb": bdb_condition,
+    **{f"dict-items-{count}": dict_items(count) for count in (1, 10, 100, 1000)},
+    **{f"lists-{count}": lists(count) for count in (1, 10, 100, 1000)},
+    "local": local,
+    "shared-variable": shared_variable,
+    "instances-10000": instances(10_000),
 }
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from overhead import VARIANTS, ratios
+from scale import COUNTS
+from scale import VARIANTS as SCALE_VARIANTS
 
 HERE = Path(__file__).parent
 START, END = "<!-- cost: made by benchmarks/table.py -->\n", "<!-- end of cost -->"
@@ -20,6 +22,14 @@ HEADS = {
     "settrace": "`sys.settrace` function",
     "watchpoints": "watchpoints",
     "bdb": "bdb with a condition",
+}
+SCALE_START, SCALE_END = "<!-- scale: made by benchmarks/table.py -->\n", "<!-- end of scale -->"
+SCALE_HEADS = {
+    **{f"dict-items-{count}": f"{count:,} dict item{'s' if count > 1 else ''}" for count in COUNTS},
+    **{f"lists-{count}": f"{count:,} list{'s' if count > 1 else ''}" for count in COUNTS},
+    "local": "a local elsewhere",
+    "shared-variable": "a shared variable elsewhere",
+    "instances-10000": "10,000 instances",
 }
 
 
@@ -82,31 +92,47 @@ def long_table(report: dict[str, Any]) -> str:
     return text
 
 
-def replaced(text: str, table: str) -> str:
+def scale_table(report: dict[str, Any]) -> str:
+    """Return one row for each kind of watchpoints, with a column for each workload."""
+    text = f"\n### Python {report['python']}\n\n{report['machine']}; {report['date']}, commit {report['commit']};"
+    text += f" {report['rounds']} rounds.\n\n"
+    text += row(["watched", *report["cases"], "geometric mean"]) + row(["---"] * (len(report["cases"]) + 2))
+    for variant, head in SCALE_HEADS.items():
+        if medians(report, variant):
+            cells = [cell(result, variant) for result in report["cases"].values()]
+            text += row([head, *cells, overall(report, variant)])
+    return text
+
+
+def replaced(text: str, table: str, start: str = START, end: str = END) -> str:
     """Return `text` with what is between the two marks replaced."""
-    return re.sub(re.escape(START) + ".*?" + re.escape(END), lambda _: START + table + END, text, flags=re.DOTALL)
+    return re.sub(re.escape(start) + ".*?" + re.escape(end), lambda _: start + table + end, text, flags=re.DOTALL)
 
 
 def version_of(path: Path) -> tuple[int, ...]:
     """Return the version in a result's file name, for sorting."""
-    return tuple(int(part) for part in path.stem.removeprefix("overhead-").split("."))
+    return tuple(int(part) for part in path.stem.rpartition("-")[2].split("."))
 
 
 def main() -> None:
     """Rewrite the tables, or with --check say which are not what the results give."""
     assert list(HEADS) == list(VARIANTS[1:])
+    assert list(SCALE_HEADS) == list(SCALE_VARIANTS)
     paths = sorted((HERE / "results").glob("overhead-*.json"), key=version_of)
     if not paths:
         print("no results yet: make bench")
         return
     reports = [json.loads(path.read_text()) for path in paths]
-    tables = {
-        HERE.parent / "README.md": short_table(reports),
-        HERE / "README.md": "".join(long_table(report) for report in reports),
-    }
-    for path, table in tables.items():
+    tables = [
+        (HERE.parent / "README.md", short_table(reports), START, END),
+        (HERE / "README.md", "".join(long_table(report) for report in reports), START, END),
+    ]
+    paths = sorted((HERE / "results").glob("scale-*.json"), key=version_of)
+    scales = [json.loads(path.read_text()) for path in paths]
+    tables.append((HERE / "README.md", "".join(scale_table(report) for report in scales), SCALE_START, SCALE_END))
+    for path, table, start, end in tables:
         text = path.read_text(encoding="utf-8")
-        new = replaced(text, table)
+        new = replaced(text, table, start, end)
         if new == text:
             continue
         if "--check" in sys.argv[1:]:

@@ -170,7 +170,8 @@ class Families:
         past: dict[Cell, Any] = {}
         match event.delta:
             case Rebound(old=old):
-                if old is not ABSENT and family.reads_only(event.cell) and event.cell in new.reading.cells:
+                is_own = isinstance(event.cell, DictItem) and event.cell.owner is static.instance_dict(scope.instance)
+                if old is not ABSENT and is_own and family.reads_only(event.cell) and event.cell in new.reading.cells:
                     return Reading(old, (), (), fresh=False, absent_because=None)
                 past = {event.cell: old}
             case Relaid(old=old):

@@ -174,6 +174,23 @@ def _namespace_in_memory(frame: FrameType) -> Any:
     return None if namespace is EMPTY else namespace
 
 
+def is_closed(ref: FrameRef | None) -> bool:
+    """Return whether the frame is that of a generator which has been closed.
+
+    From 3.13 on no event tells of that where closing runs nothing of it, and the frame stays as long as the generator.
+    """
+    frame = None if ref is None else ref.frame
+    if frame is None or not env.HAS_PURE_F_LOCALS or not frame.f_code.co_flags & _SUSPENDS:
+        return False
+    if frame.f_back is not None or frame.f_locals:
+        return False
+    try:
+        frame.clear()  # nothing is there to be cleared, but a frame that can go on refuses
+    except RuntimeError:
+        return False
+    return True
+
+
 def runs(frame: FrameType, function: FunctionType) -> bool:
     """Return whether `frame` is a call of `function`; without the C module, of any function that has its code."""
     if frame.f_code is not function.__code__:

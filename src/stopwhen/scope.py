@@ -102,6 +102,11 @@ class FrameScope:
         """Whether the frame, of which a local may be read, is gone."""
         return self._ref is not None and self._ref.frame is None
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the frame is that of a generator which has been closed."""
+        return frames.is_closed(self._ref)
+
     def let_go(self) -> None:
         """Speak of the frame no longer: none of the names that are asked for is a local of its own."""
         self._ref = None

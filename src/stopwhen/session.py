@@ -503,7 +503,7 @@ class Session:
         try:
             if isinstance(reader, Family):
                 self._families.hear(reader, event)
-            elif isinstance(event.delta, Ended):
+            elif isinstance(event.delta, Ended) or (isinstance(reader.scope, FrameScope) and reader.scope.is_closed):
                 self._end(reader)
             else:
                 self._process(reader, event)

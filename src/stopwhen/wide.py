@@ -108,10 +108,14 @@ class FutureCall:
 
 
 class InstanceScope:
-    """One instance of a class, as `self`; then the module in which the class was made, and builtins."""
+    """One instance of a class, as `self`; then the module in which the class was made, and builtins.
+
+    Attributes:
+        instance: that instance.
+    """
 
     def __init__(self, instance: Any, made_in: type) -> None:
-        self._instance = instance
+        self.instance = instance
         name = static.entry(made_in, "__module__")
         module = sys.modules.get(name) if type(name) is str else None
         self._modules = (
@@ -122,17 +126,17 @@ class InstanceScope:
     @property
     def title(self) -> str:
         """Say of what."""
-        return f"an instance of {static.class_name(type(self._instance))}"
+        return f"an instance of {static.class_name(type(self.instance))}"
 
     def find(self, name: str, look: Look) -> Any:
         """Return the value of `name`."""
-        return self._instance if name == "self" else find_in(self._modules, name, look)
+        return self.instance if name == "self" else find_in(self._modules, name, look)
 
     def is_shared(self, owner: Any) -> bool:
         """Tell whether `owner` is the same for all instances: a class of theirs, its namespace, or that of a module."""
         if any(owner is namespace for namespace in (*self._modules, sys.modules)):
             return True
-        return any(owner is base or owner is static.type_dict(base) for base in static.mro(type(self._instance)))
+        return any(owner is base or owner is static.type_dict(base) for base in static.mro(type(self.instance)))
 
 
 def _subject_of(value: Any, name: str) -> Subject:

@@ -134,6 +134,12 @@ CASES = {
             hit("d", "12", "10"),
         ],
     ),
+    "an attribute of the class is none of an instance that has its own": (
+        ACCOUNT
+        + "def put(one):\n    one.rate = 7  # @b\n    Savings.rate = 6\n    del Savings.rate\n    Account.rate = 5\n",
+        ("self.rate", "Account", "put(Savings(2))"),
+        [hit("b", "1", "7")],
+    ),
     "an item of a dict": (
         ACCOUNT + "def put(a):\n    a.other = {}\n    a.other['k'] = 1  # @b\n    a.other.update(k=2, l=3)  # @c\n"
         "    a.other = {'k': 4}  # @d\n",
@@ -833,8 +839,8 @@ def test_ten_thousand_instances_are_no_burden_for_code_that_runs(module):
 def test_a_change_in_a_crowd_by_what_has_no_hold_of_it_is_told_honestly(module):
     """It is found in turn, and named between two places."""
     module.run(
-        "import functools, operator\nclass Box:\n    def __init__(self):\n        self.items = [0]\n"
-        "def put(box):\n    hidden = functools.partial(operator.setitem, box.items, 0, 5)\n    hidden()\n"
+        "import operator\nclass Box:\n    def __init__(self):\n        self.items = [0]\n"
+        "def put(box):\n    list(map(operator.setitem, [box.items], [0], [5]))\n"
         "    for n in range(5_000):\n        len([])\n"
     )
     boxes = [module.Box() for _ in range(100)]

@@ -504,7 +504,18 @@ OTHERS = [
         [
             ("d['b'] = 1", "defaultdict({'b': 1})", None),
             ("d.setdefault('a', 1)", "defaultdict({'a': 1})", "dict.setdefault"),
+            ("y = d['b']", "defaultdict({'b': []})", ANY),
+            ("y = '%(b)s' % d", "defaultdict({'b': []})", ANY),
+            ("y = '{b}'.format_map(d)", "defaultdict({'b': []})", ANY),
+            ("d['b'].append(1)", "defaultdict({'b': []})", ANY),
         ],
+        dicts=True,
+    ),
+    *table(
+        "item of a default dict",
+        "import collections; d = collections.defaultdict(int)",
+        "d.get('b')",
+        [("y = d['b']", "0", ANY), ("y = '%(b)s' % d", "0", ANY)],
         dicts=True,
     ),
 ]

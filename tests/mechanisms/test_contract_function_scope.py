@@ -142,6 +142,16 @@ CASES = {
         ("x", "f", "p = f(); next(p); p.close(); q = f(); next(q); del q"),
         [hit("a", "absent", "1"), hit("b", "1", "2")] * 2,
     ),
+    "a generator that is closed where nothing of it runs, with a variable that functions share": (
+        "def f():\n    x = 1  # @a\n    def g():\n        return x\n    yield g\n",
+        ("x", "f", "p = f(); next(p); p.close(); len(''); q = f(); next(q); del q; len('')"),
+        [hit("a", "absent", "1")] * 2,
+    ),
+    "a generator that is closed reads no global any more": (
+        "k = 1\ndef f():\n    yield k\ndef put():\n    global k\n    k += 1  # @a\n",
+        ("k", "f", "p = f(); next(p); put(); p.close(); put(); q = f(); next(q); del q; put()"),
+        [hit("a", "1", "2")],
+    ),
     "a generator into which an error is thrown": (
         "def f():\n    x = 1  # @a\n    try:\n        yield\n    except KeyError:\n        x = 2  # @b\n    yield\n",
         ("x", "f", "p = f(); next(p); p.throw(KeyError)"),

@@ -18,6 +18,7 @@
 #define EFFECT_SHUFFLES 2048 /* only moves what is on the stack */
 #define EFFECT_INPLACE 4096 /* of the operators with `=`: the store that belongs to it comes right behind */
 #define EFFECT_PYTHON 8192 /* a Python function that it calls begins at once: no C code runs before */
+#define EFFECT_MISSING 16384 /* reads an item, which a defaultdict may add then */
 /* In `due` only, where EFFECT_DIRECT, EFFECT_JUMPS and EFFECT_BREAKS have no meaning (codeinfo.c, loops.c): */
 #define DUE_SWITCH 8       /* another thread may have run just before: due where there are several */
 #define DUE_LOOP_STARTS 16 /* a `for` loop takes its iterator here */
@@ -26,7 +27,7 @@
 #define DUE_RESULT 512 /* what an instruction has put on the stack may be a C function bound to the data (hooks.c) */
 
 /* After which a check is always due, and those after which it is where hooks are about as well. */
-#define EFFECT_PLAIN (EFFECT_CALL | EFFECT_STORE | EFFECT_LOCAL | EFFECT_SETS)
+#define EFFECT_PLAIN (EFFECT_CALL | EFFECT_STORE | EFFECT_LOCAL | EFFECT_SETS | EFFECT_MISSING)
 #define EFFECT_ANY (EFFECT_PLAIN | EFFECT_HOOKS)
 
 /* Kinds of jumps; the same values in mechanisms/opcodes.py. */

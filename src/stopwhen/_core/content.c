@@ -846,7 +846,7 @@ count_local_check_less(Check *check)
 static int
 add_to_list(Check *check)
 {
-    if (check_is_of_crowd(check)) {
+    if (check->part != NULL) {
         return crowd_add(check->state, check);
     }
     if (!check_is_of_frame(check)) {
@@ -870,6 +870,9 @@ take_from_list(Check *check)
 {
     if (check_is_of_frame(check)) {
         frames_remove_check((FrameRef *)check->owner, check); /* I3 */
+    }
+    else if (check_is_of_crowd(check)) {
+        crowd_remove(check->state, check); /* I3 */
     }
     else {
         recheck_remove(check->state, check); /* I3 */

@@ -56,7 +56,11 @@ struct Check {
     int is_counted;       /* In state->large_count. */
     const void *memory;   /* Never followed: a set's table as it was, or where memory begins, */
     Py_ssize_t fill;      /* and how much of the table is used, or how far the memory reaches, in bytes. */
-    Check *next_of_owner; /* crowd.c */
+    /* crowd.c */
+    int in_crowd;
+    int is_recent;        /* It is in state->crowd_recent. */
+    uint64_t compared;    /* Number of the look in which it had its turn, at `place`. */
+    Check *next_of_owner;
     Py_ssize_t place_in_crowd;
 };
 
@@ -67,7 +71,7 @@ struct Check {
 static inline int
 check_is_of_crowd(const Check *check)
 {
-    return check->part != NULL;
+    return check->in_crowd;
 }
 
 /* True for a check that stands with its frame's, not among those that any code may concern. */

@@ -1,23 +1,35 @@
-/* Checks that come in thousands, one or more for each instance of a class. A look compares those whose owner the last
- * instruction has taken, and a few others in turn, so that it costs the same however many there are.
+/* Checks that come in hundreds or thousands: the lists, sets and deques that many watchpoints are on, and what belongs to
+ * each instance of a class. A look compares those whose owner an instruction has taken lately, and a few others in turn,
+ * so that it costs the same however many there are.
  *
- * I1. `crowd` holds exactly the armed checks that belong to instances; `crowd_owners` has the first of each owner, which
- *     the others follow by `next_of_owner`.
- * I2. Before an instruction that may change what it takes, the checks of the operands are compared, and stand in
- *     `reached`. What the look right after it finds in them, that instruction did (large.c, I1).
- * I3. What is found in turn happened at some time since that check was last compared: the hit is not exact, and `place`,
- *     where that was, is the first of its two places.
- * I4. Where another thread has run since the last look, all are compared.
+ * I1. `crowd` holds exactly the armed checks that belong to instances, and those lists and the like that found no room
+ *     among the others (recheck_add); `crowd_owners` has the first of each owner, which the others follow by
+ *     `next_of_owner`.
+ * I2. Before an instruction that may change what it takes, or what the C functions that it takes are bound to, the checks
+ *     of those are compared, and stand in `crowd_recent`. From then on they are compared at each look, as checks outside the
+ *     crowd are, until others take their place: what a look finds in them, the instruction before it did.
+ * I3. What is found in turn happened at some time since that check was last compared: the hit is not exact, and where
+ *     that was is the first of its two places.
+ * I4. Where another thread has run since the last look, all are compared; and at each look as long as there are few, or
+ *     C functions are in the way of other instructions (hooks.c). `crowd_look` is the latest look that has done so.
  */
 #include "crowd.h"
 
 #include "codeinfo.h"
 
 /* A crowd of no more is compared as a whole at each look, like other checks. */
-#define FEW 32
+#define FEW 16
 
-/* How many are compared in turn at each look. */
+/* A crowd of more is not, even where hooks are about. */
+#define MOST_HOOKED 2048
+
+/* How many are compared in turn, and how many looks go by until the next ones are. */
 #define IN_TURN 2
+#define LOOKS_BETWEEN 3
+
+/* Of how many objects, and how deep, an iterator or the like is asked for the functions in it. */
+#define MOST_PARTS 32
+#define MOST_DEPTH 4
 
 int
 crowd_is_large(const CoreState *state)
@@ -26,14 +38,61 @@ crowd_is_large(const CoreState *state)
 }
 
 int
+crowd_has_room_for(const Check *check)
+{
+    /* Whatever changes one of these takes it as an operand, by rule. */
+    return check->kind == CHECK_LIST || check->kind == CHECK_LIST_ITEM || check->kind == CHECK_SET ||
+           check->kind == CHECK_SEQUENCE;
+}
+
+int
+crowd_watches(const CoreState *state, const PyObject *owner)
+{
+    Check *check = table_find(&state->crowd_owners, owner);
+    while (check != NULL && check->part != NULL) {
+        check = check->next_of_owner;
+    }
+    return check != NULL;
+}
+
+static void
+remember_place(const CoreState *state, Check *check)
+{
+    Py_XSETREF(check->place, (PyCodeObject *)Py_XNewRef(compat_place(&check->place_offset)));
+    check->compared = state->look;
+}
+
+/* All are as they were last seen. */
+static void
+remember_place_of_all(CoreState *state)
+{
+    Py_XSETREF(state->crowd_place, (PyCodeObject *)Py_XNewRef(compat_place(&state->crowd_place_offset)));
+    state->crowd_look = state->look;
+}
+
+/* It begins where the program asked for it, or stored what it belongs to. */
+static void
+remember_beginning(CoreState *state, Check *check)
+{
+    PendingError error = take_pending_error();
+    Blame blame;
+    blame_current(&blame);
+    recheck_leave_own_frames(state, &blame);
+    Py_XSETREF(check->place, blame.frame == NULL ? NULL : PyFrame_GetCode(blame.frame));
+    check->place_offset = blame.frame == NULL ? 0 : PyFrame_GetLasti(blame.frame);
+    check->place_offset = check->place_offset < 0 ? 0 : check->place_offset;
+    check->compared = state->look;
+    blame_release(&blame);
+    put_back_pending_error(error);
+}
+
+int
 crowd_add(CoreState *state, Check *check)
 {
     if (state->crowd_count == state->crowd_capacity) {
         Py_ssize_t capacity = state->crowd_capacity == 0 ? 16 : 2 * state->crowd_capacity;
-        Check **crowd = state->crowd;
-        PyMem_Resize(crowd, Check *, (size_t)capacity); /* Assigns, NULL on failure. */
+        Check **crowd = resize_memory(state->crowd, capacity, sizeof(Check *));
         if (crowd == NULL) {
-            PyErr_NoMemory();
             return -1;
         }
         state->crowd = crowd;
@@ -47,7 +106,11 @@ crowd_add(CoreState *state, Check *check)
         return -1; /* Those that followed are compared in turn. */
     }
     check->place_in_crowd = state->crowd_count;
+    check->in_crowd = 1;
+    check->is_recent = 0;
+    remember_beginning(state, check);
     state->crowd[state->crowd_count++] = check; /* I1 */
+    state->crowd_plain += check->part == NULL;
     if (state->crowd_count == FEW + 1) {
         state->large_count++;
 #if HAS_MONITORING
@@ -63,6 +126,9 @@ crowd_add(CoreState *state, Check *check)
 void
 crowd_remove(CoreState *state, Check *check)
 {
+    assert(check->in_crowd);
+    check->in_crowd = 0;
+    state->crowd_plain -= check->part == NULL;
     Check *first = table_take(&state->crowd_owners, check->owner);
     Check **link = &first;
     while (*link != NULL && *link != check) {
@@ -77,41 +143,61 @@ crowd_remove(CoreState *state, Check *check)
     Check *last = state->crowd[--state->crowd_count];
     state->crowd[check->place_in_crowd] = last; /* I1 */
     last->place_in_crowd = check->place_in_crowd;
-    for (Py_ssize_t i = 0; i < state->reached_count; i++) {
-        if (state->reached[i] == check) {
-            state->reached[i--] = state->reached[--state->reached_count];
+    for (Py_ssize_t i = 0; i < state->crowd_recent_count; i++) {
+        if (state->crowd_recent[i] == check) {
+            state->crowd_recent[i--] = state->crowd_recent[--state->crowd_recent_count];
         }
     }
+    check->is_recent = 0;
     if (state->crowd_count == FEW) {
         state->large_count--;
-        state->reached_count = 0;
     }
-}
-
-static void
-remember_place(Check *check)
-{
-    Py_XSETREF(check->place, (PyCodeObject *)Py_XNewRef(compat_place(&check->place_offset)));
+    if (state->crowd_count == 0) {
+        Py_CLEAR(state->crowd_place);
+        state->crowd_look = 0;
+    }
 }
 
 static int
 is_whole(const CoreState *state, Look look)
 {
-    return look == LOOK_WHOLE || state->crowd_count <= FEW || state->last_thread != PyThreadState_Get(); /* I4 */
+    return look == LOOK_WHOLE || state->crowd_count <= FEW || state->last_thread != PyThreadState_Get() ||
+           (state->hooked && state->crowd_plain > 0 && state->crowd_count <= MOST_HOOKED); /* I4 */
 }
 
-/* The checks to compare at a look that is not whole: those reached, then some in turn. NULL behind the last one. */
+/* The checks to compare at a look that is not whole: the recent ones, then some in turn. NULL behind the last one. */
 static Check *
 chosen(const CoreState *state, Py_ssize_t i)
 {
-    if (i < state->reached_count) {
-        return state->reached[i];
+    if (i < state->crowd_recent_count) {
+        return state->crowd_recent[i];
     }
-    i -= state->reached_count;
-    if (i >= IN_TURN || i >= state->crowd_count) {
+    i -= state->crowd_recent_count;
+    if (state->crowd_rest > 0 || i >= IN_TURN || i >= state->crowd_count) {
         return NULL;
     }
     return state->crowd[(state->crowd_turn + i) % state->crowd_count];
+}
+
+/* Those whose turn it was have been compared. Where one of them is large, none has its turn until as many looks have gone
+ * by as take the time of comparing that, or more. */
+static void
+end_turn(CoreState *state)
+{
+    if (state->crowd_rest > 0) {
+        state->crowd_rest--;
+        return;
+    }
+    Check *check;
+    for (Py_ssize_t i = state->crowd_recent_count; (check = chosen(state, i)) != NULL; i++) {
+        remember_place(state, check);
+    }
+    state->crowd_rest = LOOKS_BETWEEN;
+    for (Py_ssize_t i = 0; i < IN_TURN && i < state->crowd_count; i++) {
+        check = state->crowd[(state->crowd_turn + i) % state->crowd_count];
+        state->crowd_rest += check->length / 64;
+    }
+    state->crowd_turn += IN_TURN;
 }
 
 int
@@ -122,6 +208,9 @@ crowd_finds_change(CoreState *state, Look look)
         for (Py_ssize_t i = 0; i < state->crowd_count && !found; i++) {
             found = check_changed(state, state->crowd[i]) != 0;
         }
+        if (!found) {
+            remember_place_of_all(state);
+        }
         return found;
     }
     Check *check;
@@ -129,20 +218,17 @@ crowd_finds_change(CoreState *state, Look look)
         found = check_changed(state, check) != 0;
     }
     if (!found) {
-        for (Py_ssize_t i = state->reached_count; (check = chosen(state, i)) != NULL; i++) {
-            remember_place(check);
-        }
-        state->crowd_turn += IN_TURN;
-        state->reached_count = 0;
+        end_turn(state);
     }
     return found;
 }
 
-/* True when nothing but the instruction that has just run can have changed the owner of a check (I2). */
+/* True when nothing but the instruction that has just run can have changed the owner of a check: it was compared at the
+ * look before, too (I2, I4). */
 static int
 is_certain(const CoreState *state, const Check *check)
 {
-    return state->crowd_count <= FEW || (check->reached != 0 && check->reached == state->look);
+    return check->is_recent || state->crowd_look + 1 >= state->look;
 }
 
 static void
@@ -150,15 +236,23 @@ report(CoreState *state, Check *check, const Blame *blame, int certain)
 {
     Blame found = *blame; /* Borrows. */
     Py_INCREF(check);
+    PyCodeObject *code = NULL; /* Owned. */
     if (check_changed(state, check) != 0) {
-        if (!certain && check->place != NULL) {
-            found.other_code = check->place; /* I3 */
-            found.other_offset = check->place_offset;
+        if (!certain && found.frame != NULL) { /* I3 */
+            int is_own = check->place != NULL && (check->compared > state->crowd_look || state->crowd_place == NULL);
+            PyCodeObject *place = is_own ? check->place : state->crowd_place;
+            code = place == NULL ? PyFrame_GetCode(found.frame) : (PyCodeObject *)Py_NewRef(place);
+            found.other_code = code;
+            found.other_offset = place == NULL ? 0 : is_own ? check->place_offset : state->crowd_place_offset;
         }
         if (check_report(state, check, &found) < 0) {
-            PyErr_Clear(); /* It counts as missed. */
+            PyErr_Clear();
+            if (check->in_crowd && check->part == NULL) {
+                check_suspend(check);
+            } /* For a part it counts as missed already. */
         }
     }
+    Py_XDECREF(code);
     Py_DECREF(check);
 }
 
@@ -169,23 +263,43 @@ crowd_report(CoreState *state, const Blame *blame, Look look)
         for (Py_ssize_t i = 0; i < state->crowd_count; i++) {
             report(state, state->crowd[i], blame, is_certain(state, state->crowd[i]));
         }
+        remember_place_of_all(state);
     }
     else {
         Check *check;
         for (Py_ssize_t i = 0; (check = chosen(state, i)) != NULL; i++) {
             report(state, check, blame, is_certain(state, check));
         }
-        state->crowd_turn += IN_TURN;
+        end_turn(state);
     }
-    state->reached_count = 0;
 }
 
-void
-crowd_see_operand(CoreState *state, PyObject *object)
+/* Let a check be among those that are compared at each look. */
+static void
+be_recent(CoreState *state, Check *check)
+{
+    Py_ssize_t most = (Py_ssize_t)Py_ARRAY_LENGTH(state->crowd_recent);
+    if (state->crowd_recent_count < most) {
+        state->crowd_recent[state->crowd_recent_count++] = check;
+    }
+    else {
+        Py_ssize_t i = state->crowd_recent_turn++ % most;
+        state->crowd_recent[i]->is_recent = 0;
+        remember_place(state, state->crowd_recent[i]);
+        state->crowd_recent[i] = check;
+    }
+    check->is_recent = 1; /* I2 */
+}
+
+static void
+see_owner(CoreState *state, PyObject *object)
 {
     Check *check = table_find(&state->crowd_owners, object);
     for (Check *next; check != NULL; check = next) {
         next = check->next_of_owner;
+        if (check->is_recent) {
+            continue;
+        }
         if (check_changed(state, check) != 0) {
             /* That was there before. */
             PendingError error = take_pending_error();
@@ -195,18 +309,76 @@ crowd_see_operand(CoreState *state, PyObject *object)
             blame_release(&blame);
             put_back_pending_error(error);
         }
-        remember_place(check);
-        check->reached = state->look + 1;
-        if (state->reached_count < (Py_ssize_t)Py_ARRAY_LENGTH(state->reached)) {
-            state->reached[state->reached_count++] = check; /* I2 */
+        if (check->in_crowd) {
+            be_recent(state, check);
         }
     }
+}
+
+typedef struct {
+    CoreState *state;
+    int parts;
+    int depth;
+} Reach;
+
+static int see_part(PyObject *part, void *reach);
+
+/* True for what may call a function that it holds, or hand on what one of its parts yields: `map`, a partial, `chain`. */
+static int
+passes_on(const CoreState *state, PyTypeObject *type)
+{
+    if (type == state->partial_type) {
+        return 1;
+    }
+    int is_of_python =
+        PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) && !PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE);
+    return !is_of_python && type->tp_traverse != NULL && (type->tp_iternext != NULL || type->tp_call != NULL) &&
+           type != &PyGen_Type && type != &PyCoro_Type && type != &PyAsyncGen_Type && type != &PyFunction_Type &&
+           type != &PyMethod_Type && type != &PyType_Type;
+}
+
+static void
+see_parts(CoreState *state, PyObject *object, Reach *reach)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    if (PyCFunction_Check(object)) {
+        if (PyCFunction_GET_SELF(object) != NULL) {
+            see_owner(state, PyCFunction_GET_SELF(object));
+        }
+    }
+    else if (reach->depth < MOST_DEPTH && (PyTuple_CheckExact(object) || passes_on(state, type))) {
+        reach->depth++;
+        (void)type->tp_traverse(object, see_part, reach);
+        reach->depth--;
+    }
+}
+
+static int
+see_part(PyObject *part, void *argument)
+{
+    Reach *reach = argument;
+    if (reach->parts++ >= MOST_PARTS) {
+        return 1;
+    }
+    see_owner(reach->state, part);
+    see_parts(reach->state, part, reach);
+    return 0;
+}
+
+void
+crowd_see_operand(CoreState *state, PyObject *object, int itself)
+{
+    Reach reach = {.state = state};
+    if (itself) {
+        see_owner(state, object);
+    }
+    see_parts(state, object, &reach);
 }
 
 void
 crowd_free(CoreState *state)
 {
-    assert(state->crowd_count == 0);
+    assert(state->crowd_count == 0 && state->crowd_place == NULL);
     PyMem_Free(state->crowd);
     state->crowd = NULL;
     state->crowd_capacity = 0;

@@ -17,6 +17,7 @@
  */
 #include "codeinfo.h"
 #include "content.h"
+#include "crowd.h"
 
 #define BITS ((size_t)8 * sizeof(((CoreState *)NULL)->bound_to))
 #define FIRST_PATIENCE 100000
@@ -53,7 +54,7 @@ is_checked(const CoreState *state, const PyObject *object)
             return 1;
         }
     }
-    return 0;
+    return crowd_watches(state, object);
 }
 
 /* Take note that a function is bound to `object`. */
@@ -291,6 +292,13 @@ find_hooks(CoreState *state)
         for (Py_ssize_t j = 0; may_be_bound_to(state, owner) && j < search.count && !search.hooked; j++) {
             search.hooked = search.found[j] == owner;
         }
+    }
+    for (Py_ssize_t j = 0; j < search.count && !search.hooked; j++) {
+        search.hooked = crowd_watches(state, search.found[j]);
+    }
+    for (Py_ssize_t i = 0; state->crowd_plain > 0 && i < state->crowd_count && !search.hooked; i++) {
+        PyTypeObject *type = state->crowd[i]->part == NULL ? Py_TYPE(state->crowd[i]->owner) : &PyList_Type;
+        search.hooked = PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) && type_is_odd(state, type);
     }
     PyMem_Free(search.found);
     return search.hooked;

@@ -203,22 +203,6 @@ report_late(CoreState *state, Check *check)
     check->looks = 0; /* The snapshot is of now. */
 }
 
-/* As `leads_to`, for those checks that are found by their owner. */
-static void
-see_for_crowd(CoreState *state, PyObject *object)
-{
-    if (object == NULL) {
-        return;
-    }
-    crowd_see_operand(state, object);
-    if (PyCFunction_Check(object) && PyCFunction_GET_SELF(object) != NULL) {
-        crowd_see_operand(state, PyCFunction_GET_SELF(object));
-    }
-    for (Py_ssize_t i = 0; PyTuple_CheckExact(object) && i < PyTuple_GET_SIZE(object); i++) {
-        crowd_see_operand(state, PyTuple_GET_ITEM(object, i));
-    }
-}
-
 void
 large_see_operands(CoreState *state, const CodeInfo *info, Py_ssize_t unit)
 {
@@ -226,18 +210,26 @@ large_see_operands(CoreState *state, const CodeInfo *info, Py_ssize_t unit)
     if (!depths_operands(info, unit, &first, &end)) {
         return;
     }
+    int harmless = 0;
     if ((info->effect[unit] & (EFFECT_CALL | EFFECT_DIRECT)) == EFFECT_CALL) {
         /* What is called stands first, or behind an empty slot. */
         PyObject *callable = compat_stack_slot(first);
         if (callable == NULL && first + 1 < end) {
             callable = compat_stack_slot(first + 1);
         }
-        if (callable != NULL && is_harmless(state, callable)) {
+        if (callable != NULL && (PyFunction_Check(callable) || PyMethod_Check(callable))) {
             return;
         }
+        harmless = callable != NULL && is_harmless(state, callable);
     }
     for (int slot = first; crowd_is_large(state) && slot < end; slot++) {
-        see_for_crowd(state, compat_stack_slot(slot));
+        PyObject *operand = compat_stack_slot(slot);
+        if (operand != NULL) {
+            crowd_see_operand(state, operand, !harmless); /* `list(map(...))` runs what is in the map. */
+        }
+    }
+    if (harmless || state->large_count == crowd_is_large(state)) {
+        return;
     }
     for (Py_ssize_t i = 0; i < state->check_count; i++) {
         Check *check = state->checks[i];

@@ -1,6 +1,6 @@
 /* Recheck on sys.monitoring: compares the armed checks after each instruction that may have changed them, and blames.
  *
- * I1. `checks` holds exactly the armed checks that are not suspended, but for those of I4.
+ * I1. `checks` holds exactly the armed checks that are not suspended, but for those of I4 and of the crowd (crowd.c).
  * I2. A change is found at the first event after it in any thread. Where the last event was this thread's, the
  *     instruction that this event follows made the change; where it was another thread's, see blaming.c.
  * I3. Nothing here relies on DISABLE: an event that comes although it was disabled does no harm.
@@ -20,9 +20,19 @@
 #include "instances.h"
 #include "large.h"
 
+/* More are compared one by one as long as they are large, or anything may change them; others join the crowd. */
+#define FEW_CHECKS 16
+
 int
 recheck_add(CoreState *state, Check *check)
 {
+    if (state->check_count >= FEW_CHECKS && crowd_has_room_for(check)) {
+        if (crowd_add(state, check) < 0) {
+            return -1;
+        }
+        hooks_expect(state, check);
+        return 0;
+    }
     if (state->check_count == state->check_capacity) {
         Py_ssize_t capacity = state->check_capacity == 0 ? 8 : 2 * state->check_capacity;
         Check **checks = resize_memory(state->checks, capacity, sizeof(Check *));
@@ -189,8 +199,8 @@ leave_starting_frame(Blame *blame)
 }
 
 /* Blame the frame that called stopwhen, or was about to begin, when it is stopwhen's own that runs. */
-static void
-leave_own_frames(CoreState *state, Blame *blame)
+void
+recheck_leave_own_frames(CoreState *state, Blame *blame)
 {
     while (blame->frame != NULL) {
         PyCodeObject *code = PyFrame_GetCode(blame->frame);
@@ -257,7 +267,7 @@ recheck_catch_up(CoreState *state)
         PendingError error = take_pending_error();
         Blame blame;
         blame_current(&blame);
-        leave_own_frames(state, &blame);
+        recheck_leave_own_frames(state, &blame);
         blame_weigh_other_thread(state, &blame);
         unheard_doubt(state, &blame);
         recheck_report_all(state, &blame, LOOK_WHOLE);
@@ -321,7 +331,7 @@ settle_blame(CoreState *state, const CodeInfo *info, int offset, int begun, Mome
     else {
         /* Nothing of this frame has run: its caller's instruction is still executing and made the change. */
         blame_caller(blame);
-        leave_own_frames(state, blame);
+        recheck_leave_own_frames(state, blame);
     }
     blame_weigh_other_thread(state, blame);
 }
@@ -428,7 +438,7 @@ recheck_look_back(PyObject *module, PyObject *object)
     }
     PyFrameObject *frame = (PyFrameObject *)object;
     FrameRef *ref = state->frame_refs.count == 0 ? NULL : frames_find(state, frame);
-    if (state->check_count == 0 && ref == NULL) {
+    if (state->check_count == 0 && state->crowd_count == 0 && ref == NULL) {
         Py_RETURN_NONE; /* Nothing is known of code either as long as nothing was compared. */
     }
     PyCodeObject *code = PyFrame_GetCode(frame);

@@ -195,14 +195,20 @@ typedef struct {
     inquiry dict_clear;
     int detaches; /* Instances' dicts are detached from their objects (dictwatch_detach). */
 
-    /* Checks of instances (crowd.c). */
+    /* Checks that come in hundreds (crowd.c). */
     Check **crowd; /* Borrowed, as in `checks`. */
     Py_ssize_t crowd_count;
     Py_ssize_t crowd_capacity;
     Py_ssize_t crowd_turn; /* Which one's turn it is. */
     Table crowd_owners; /* owner -> Check */
-    Check *reached[32]; /* Borrowed: those that the instruction which is about to run takes. */
-    Py_ssize_t reached_count;
+    Py_ssize_t crowd_rest; /* Looks until somebody has a turn. */
+    Py_ssize_t crowd_plain; /* How many belong to no instance. */
+    Check *crowd_recent[16]; /* Borrowed: those that are compared at each look. */
+    Py_ssize_t crowd_recent_count;
+    Py_ssize_t crowd_recent_turn; /* Which one gives way to the next. */
+    uint64_t crowd_look; /* Number of the latest look that has compared all, */
+    PyCodeObject *crowd_place; /* and where that was. Owned; NULL when it is not known. */
+    int crowd_place_offset;
 
     /* Frames that are spoken of (frames.c). */
     Table frame_refs; /* PyFrameObject -> FrameRef */
@@ -348,6 +354,7 @@ int recheck_finds_change(CoreState *state, Look look);
 int recheck_report(CoreState *state, Check *check, const Blame *blame, Look look);
 void recheck_report_all(CoreState *state, const Blame *blame, Look look);
 void recheck_catch_up(CoreState *state);
+void recheck_leave_own_frames(CoreState *state, Blame *blame);
 int recheck_end_frame(CoreState *state);
 PyObject *recheck_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t count);
 PyObject *recheck_on_start(CoreState *state, PyObject *const *args, Py_ssize_t count);

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from typing import Any
 
 from stopwhen import env
-from stopwhen.cells import Calls, Cell, Closure, Content, Frame, Layout, ListItem, Local, Slot
+from stopwhen.cells import Calls, Cell, Closure, Content, DictItem, Frame, Layout, ListItem, Local, Slot
 from stopwhen.mechanisms import opcodes
 from stopwhen.mechanisms.native import Token, check_of, kind_of
 
@@ -85,12 +85,18 @@ def effects_on(cell: Cell) -> int:
             kind = type(cell.owner)
             if issubclass(kind, list | deque | bytearray):
                 return opcodes.CALL
-            return opcodes.CALL | opcodes.SETS | opcodes.STORE
+            return opcodes.CALL | opcodes.SETS | opcodes.STORE | _effects_of_reading(cell.owner)
+        case DictItem():
+            return opcodes.CALL | opcodes.SETS | opcodes.STORE | _effects_of_reading(cell.owner)
         case ListItem():
             return opcodes.CALL
         case Slot() | Closure() | Layout():
             return opcodes.CALL | opcodes.STORE
     return opcodes.CALL | opcodes.STORE | opcodes.SETS
+
+
+def _effects_of_reading(owner: Any) -> int:
+    return opcodes.MISSING if issubclass(type(owner), defaultdict) else 0
 
 
 def can_check(cell: Cell) -> bool:

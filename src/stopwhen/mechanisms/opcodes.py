@@ -32,6 +32,7 @@ HOOKS = 256
 MAKES = 1024
 SHUFFLES = 2048
 INPLACE = 4096
+MISSING = 16384
 NAMES_MUTATOR = 1
 NAMES_MAKER = 2
 NAMES_PLAIN = 4
@@ -50,6 +51,7 @@ EFFECTS = {
         CALL,
     ),
     **dict.fromkeys(("STORE_SUBSCR", "DELETE_SUBSCR", "STORE_SLICE"), CALL | DIRECT),
+    "BINARY_SUBSCR": MISSING,
     "FOR_ITER": CALL | JUMPS,
     "SEND": CALL | JUMPS,
     "CALL_INTRINSIC_1": CALL | STORE,  # prints, and `from m import *`
@@ -113,6 +115,9 @@ INPLACE_EFFECTS = {
     **dict.fromkeys(("|=", "&=", "-=", "^=", "/=", "//=", "%=", "**=", "<<=", ">>=", "@="), SETS),
 }
 """In-place operators: the first by which lists and the like change themselves, the others sets, dicts and arrays."""
+
+READING_OPERATORS = frozenset({"[]", "%"})
+"""Operators that read items, by which a defaultdict changes itself."""
 
 NAME_SHIFTS = {
     "LOAD_ATTR": 1 if sys.version_info >= (3, 12) else 0,
@@ -257,7 +262,7 @@ def tables() -> tuple[bytes, bytes, bytes, bytes, bytes, bytes, dict[str, int], 
             stores[number] = LOCAL_STORES.get(name, 0)
     operators = [0] * 32
     for index, (_, symbol) in enumerate(opcode._nb_ops):  # type: ignore[attr-defined] # noqa: SLF001
-        operators[index] = INPLACE_EFFECTS.get(symbol, 0)
+        operators[index] = INPLACE_EFFECTS.get(symbol, 0) | (MISSING if symbol in READING_OPERATORS else 0)
     return (
         bytes(caches),
         _shorts(effects),

@@ -64,6 +64,8 @@ PATIENCE = 1.0
 MOST_FRAMES = 100
 """How many frames outwards a debugger is taken to have stored to locals."""
 
+_NOTHING = object()
+
 
 class Recheck:
     """Watches every kind of cell."""
@@ -88,7 +90,7 @@ class Recheck:
         self._busy: set[int] = set()
         self._accesses = Accesses()
         self._instances: dict[Cell, InstanceChecks] = {}
-        self._lock = RLock()
+        self._lock = RLock()  # threads that look at the same time shall not tell of the same change
         self._source = MonitoringSource(self) if env.HAS_MONITORING else TraceSource(self)
 
     def reason(self) -> str | None:
@@ -126,8 +128,9 @@ class Recheck:
 
     def disarm(self, cell: Cell) -> None:
         """Report changes of `cell` no more."""
-        self._snapshots.pop(cell, None)
-        self._instances.pop(cell, None)
+        with self._lock:
+            self._snapshots.pop(cell, None)
+            self._instances.pop(cell, None)
         if isinstance(cell, Calls):
             _take(self._calls, cell.owner.__code__, cell)
         elif isinstance(cell, Local | Frame):
@@ -210,6 +213,8 @@ class Recheck:
                 events += self._find_changed_locals(thread_id, frame)
             if self._accesses:
                 events += self._find_written(thread_id, frame, offset)
+            if events and self._ends:
+                events = self._find_gone(thread_id, frame) + events
             self._last_thread = thread_id
             # With nothing to report, an action may wait for this thread all the same.
             self._report(events)
@@ -309,10 +314,16 @@ class Recheck:
     def forget_threads(self) -> None:
         """Forget all threads but this one, in a forked child."""
         me = get_ident()
+        self._lock = RLock()  # another thread may have had it
         self._busy &= {me}
-        self._lock = RLock()
         self._positions = {thread: place for thread, place in self._positions.items() if thread == me}
         self._last_thread = me
+
+    def _find_gone(self, thread_id: int, frame: FrameType) -> list[Event]:
+        """Return the ends of frames that have gone without an event: from 3.13 on, of generators that were closed."""
+        writer = _Writer(thread_id, frame, (), None, own=False)
+        gone = [cell for ref, cells in list(self._ends.items()) if ref.frame is None for cell in list(cells)]
+        return [writer.event(cell, Ended(), self.name) for cell in gone]
 
     def _find_written(self, thread_id: int, frame: FrameType, offset: int) -> list[Event]:
         """Return what the last instruction of `frame` has stored to without a change."""
@@ -415,12 +426,16 @@ class Recheck:
         """Return what differs from `snapshots`, and bring these up to date."""
         events = []
         for cell, seen in list(snapshots.items()):
-            if has_changed(cell, seen):
+            if not has_changed(cell, seen):
+                continue
+            with self._lock:
+                if snapshots.get(cell, _NOTHING) is not seen:
+                    continue  # another thread has told of it, or disarmed it
                 now = snapshots[cell] = snapshot(cell)
-                delta = difference(cell, seen, now)
-                if delta is not None:
-                    self._accesses.saw_change(cell)
-                    events.append(writer.event(cell, delta, self.name))
+            delta = difference(cell, seen, now)
+            if delta is not None:
+                self._accesses.saw_change(cell)
+                events.append(writer.event(cell, delta, self.name))
         return events
 
 
@@ -542,22 +557,28 @@ class MonitoringSource:
             self._begin(frame, offset)
             self._recheck.begin(frame)
 
-    def _on_return(self, code: CodeType, _offset: int, _value: object) -> object:
-        if location.is_ours(code.co_filename):
-            return None  # DISABLE would be an error for PY_UNWIND
+    def _on_return(self, code: CodeType, _offset: int, _value: object) -> None:
         frame = sys._getframe(1)  # noqa: SLF001
+        if location.is_ours(code.co_filename):
+            self._leave_own(frame)
+            return
         self._recheck.look(frame)
         self._recheck.end(frame)
         self._recheck.move_to_caller(frame)
-        return None
 
-    def _on_yield(self, code: CodeType, _offset: int, _value: object) -> object:
-        if location.is_ours(code.co_filename):
-            return sys.monitoring.DISABLE
+    def _on_yield(self, code: CodeType, _offset: int, _value: object) -> None:
         frame = sys._getframe(1)  # noqa: SLF001
+        if location.is_ours(code.co_filename):
+            self._leave_own(frame)
+            return
         self._recheck.look(frame)
         self._recheck.move_to_caller(frame)
-        return None
+
+    def _leave_own(self, frame: FrameType) -> None:
+        """Take note that code of ours ends; nothing is compared amid it, but where it was called from matters again."""
+        caller = frame.f_back
+        if caller is None or not location.is_ours(caller.f_code.co_filename):
+            self._recheck.move_to_caller(frame)
 
 
 class TraceSource:
@@ -702,5 +723,5 @@ def can_change(code: CodeType, offset: int) -> bool:
     """Return whether the instruction at `offset` can change data that others hold."""
     number = code.co_code[offset]
     return opcode.opname[number] == "BINARY_OP" or bool(
-        opcodes.EFFECTS.get(opcode.opname[number], 0) & (opcodes.CALL | opcodes.STORE)
+        opcodes.EFFECTS.get(opcode.opname[number], 0) & (opcodes.CALL | opcodes.STORE | opcodes.MISSING)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import io
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -144,6 +145,13 @@ class _Comparison:
 
 def has_changed(cell: Cell, seen: Any) -> bool:
     """Return whether `cell` differs from the snapshot `seen`. Objects are compared by identity."""
+    # What is watched most, first: this is asked at each instruction.
+    kind = type(cell)
+    if kind is DictItem:
+        return dict.get(cell.owner, cell.key, ABSENT) is not seen  # type: ignore[attr-defined]
+    if kind is Content and type(cell.owner) is list:  # type: ignore[attr-defined]
+        owner: list[Any] = cell.owner  # type: ignore[attr-defined]
+        return len(owner) != len(seen) or any(map(operator.is_not, owner, seen))
     if type(seen) is _Comparison:
         return seen.has_changed()
     if isinstance(cell, Local) and _is_borrowed(cell):

@@ -1,0 +1,22 @@
+"""Random programs, which have the same hits under every mechanism as under recheck in pure Python, the oracle.
+
+`python -m random_programs --programs 5000` runs that many, other ones each time; `make random` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from random_programs import data_programs, function_programs, instance_programs, object_programs, thread_programs
+from random_programs.writing import Program
+from stopwhen import env
+
+KINDS: dict[str, Callable[[int], Program]] = {
+    "data": data_programs.program,
+    "functions": function_programs.program,
+    "objects": object_programs.program,
+    "switching": object_programs.switching_program,
+    "threads": thread_programs.program,
+}
+if env.core is not None and env.HAS_DICT_WATCHERS:
+    KINDS["instances"] = instance_programs.program
