@@ -29,7 +29,7 @@ demo: $(VENV)/.demo
 	@sh demo/run "$(BIN)"
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest $(or $(TESTS),-n auto)
+	$(BIN)/python -m pytest $(or $(TESTS),-n auto --dist worksteal)
 
 PROGRAMS   ?= $(if $(STATEMENTS),,5000)
 STATEMENTS ?=
@@ -41,7 +41,7 @@ sanitize: $(VENV)/.test
 	CFLAGS='$(CFLAGS) $(SANITIZE)' $(BIN)/python setup.py -q build --build-base $(SANITIZED) --build-lib $(SANITIZED)/lib
 	$(CHECKED) $(BIN)/python -c 'from stopwhen._core import __file__ as f; assert "sanitized" in f, f'
 	@rm -f $(SANITIZED)/report.*
-	$(CHECKED) $(BIN)/python -m pytest -p no:cacheprovider $(or $(TESTS),-n auto tests/native) || { cat $(SANITIZED)/report.*; exit 1; }
+	$(CHECKED) $(BIN)/python -m pytest -p no:cacheprovider $(or $(TESTS),-n auto --dist worksteal tests/native) || { cat $(SANITIZED)/report.*; exit 1; }
 	@! cat $(SANITIZED)/report.* 2>/dev/null  # of a process that a test started
 
 MODULES ?=

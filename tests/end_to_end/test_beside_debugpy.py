@@ -84,9 +84,9 @@ def session(folder: Path, env: dict[str, str], commands: list[str], **what: obje
 
 
 def marks_hit(stderr: str) -> list[str]:
-    """Return the marks of the lines that hits name, be it beside the place of a thread of debugpy's."""
+    """Return the marks of the lines that hits name, be it beside the place of another thread."""
     marks = {number: mark for mark, number in MARKS.items()}
-    places = re.findall(r"hit \d+\n  (?:somewhere between debugpy/\S+ in \S+ and )?(\S+):(\d+) in ", stderr)
+    places = re.findall(r"hit \d+\n  (?:somewhere between \S+ in \S+ and )?(\S+):(\d+) in ", stderr)
     return [marks.get(int(line), line) if Path(file).name == "stock.py" else f"{file}:{line}" for file, line in places]
 
 
