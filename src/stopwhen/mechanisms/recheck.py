@@ -246,6 +246,8 @@ class Recheck:
         code = frame.f_code
         if not STARTERS.isdisjoint(code.co_names) and opcodes.loaded_name(code, offset) in STARTERS:
             self._expected.append((code, offset))
+            for gone in set(self._positions) - set(sys._current_frames()):  # noqa: SLF001 - as above
+                self._positions.pop(gone, None)  # the new thread may have the same number
         if thread_id in self._busy or not (self._accesses or self._instances):
             return
         self._busy.add(thread_id)
@@ -365,10 +367,11 @@ class Recheck:
         if self._source.hears_all:
             return {}
         running = sys._current_frames()  # noqa: SLF001 - there is no other way to them
+        del running[get_ident()]  # or this very frame would be part of a cycle, and with it all that call it
         return {
             thread: (frame.f_code, frame.f_lasti)
             for thread, frame in running.items()
-            if thread not in self._positions and thread != get_ident()
+            if thread not in self._positions
         }
 
     def _blamed(self, thread_id: int, frame: FrameType) -> tuple[int, FrameType | None, Place | None, Place | None]:
@@ -714,9 +717,9 @@ def frame_of(frame: FrameType, code: CodeType) -> FrameType | None:
 
 
 def may_change(code: CodeType, offset: int) -> bool:
-    """Return whether the instruction at `offset` can change data in any way: its place may be that of a cache of it."""
+    """Return whether the instruction at `offset` can change data in any way: its place may be that of a part of it."""
     name = opcode.opname[code.co_code[offset]]
-    return name == "CACHE" or name not in opcodes.INERT
+    return name in ("CACHE", "EXTENDED_ARG") or name not in opcodes.INERT
 
 
 def can_change(code: CodeType, offset: int) -> bool:
