@@ -369,9 +369,7 @@ class Recheck:
         running = sys._current_frames()  # noqa: SLF001 - there is no other way to them
         del running[get_ident()]  # or this very frame would be part of a cycle, and with it all that call it
         return {
-            thread: (frame.f_code, frame.f_lasti)
-            for thread, frame in running.items()
-            if thread not in self._positions
+            thread: (frame.f_code, frame.f_lasti) for thread, frame in running.items() if thread not in self._positions
         }
 
     def _blamed(self, thread_id: int, frame: FrameType) -> tuple[int, FrameType | None, Place | None, Place | None]:
