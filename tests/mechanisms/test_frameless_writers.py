@@ -201,3 +201,10 @@ def test_what_runs_amid_a_look_in_python_is_not_certain(tmp_path, monkeypatch):
     first, second = hits.hits
     assert (first.new_text, first.exact) == ("[1]", False)
     assert (second.location.lineno, second.exact) == (marked_lines(module.path)["after"], True)
+
+
+def test_that_threading_is_imported_starts_no_thread():
+    """It gives the functions that do names of its own; that is no reason to doubt the lines that follow."""
+    program = "x = 1\nimport threading\nx = 2\n"
+    found = run_program(program, stopwhen=["--changes", "x", "--action", "log"], env={"STOPWHEN_PURE": "1"})
+    assert [line.strip() for line in found.stderr.splitlines() if " | " in line] == ["1 | x = 1", "3 | x = 2"]

@@ -244,7 +244,11 @@ class Recheck:
         """Report what the instruction at `offset`, which comes next, reads; take note of what it stores to."""
         thread_id = get_ident()
         code = frame.f_code
-        if not STARTERS.isdisjoint(code.co_names) and opcodes.loaded_name(code, offset) in STARTERS:
+        if (
+            not STARTERS.isdisjoint(code.co_names)
+            and opcodes.loaded_name(code, offset) in STARTERS
+            and not begins_threading(frame)
+        ):
             self._expected.append((code, offset))
             for gone in set(self._positions) - set(sys._current_frames()):  # noqa: SLF001 - as above
                 self._positions.pop(gone, None)  # the new thread may have the same number
@@ -689,6 +693,11 @@ def is_start(frame: FrameType) -> bool:
     """Return whether `frame`, at its first event since it was entered, is a new call, not a generator that goes on."""
     code = frame.f_code.co_code
     return code[frame.f_lasti] == _RESUME and code[frame.f_lasti + 1] == 0
+
+
+def begins_threading(frame: FrameType) -> bool:
+    """Return whether `frame` runs the module `threading`, which gives what starts threads names of its own."""
+    return frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") == "threading"
 
 
 def runs_c_only() -> bool:
