@@ -14,6 +14,7 @@ import platform
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,29 +113,40 @@ def describe(python: str) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Measure on each interpreter asked for and write benchmarks/results/overhead-<version>.json."""
-    parser = argparse.ArgumentParser(description="Measure what watching costs.")
+def main(
+    name: str, description: str, variants: Sequence[str], *, rounds: int, not_on_311: frozenset[str] = frozenset()
+) -> None:
+    """Measure on each interpreter asked for and write benchmarks/results/<name>-<version>.json.
+
+    Args:
+        name: what is measured.
+        description: the same for `--help`.
+        variants: all but the untouched one.
+        rounds: how many, unless the command line says otherwise.
+        not_on_311: the variants that are left out on Python 3.11 unless they are asked for.
+    """
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         "--python", action="append", help="interpreter with stopwhen installed (repeatable; default: this)"
     )
-    parser.add_argument("--rounds", type=int, default=7, help="samples of each variant (slow ones: 1)")
+    parser.add_argument("--rounds", type=int, default=rounds, help="samples of each variant (slow ones: 1)")
     parser.add_argument("--case", action="append", choices=CASES, help="only this workload (repeatable)")
-    parser.add_argument("--variant", action="append", choices=VARIANTS[1:], help="only this variant (repeatable)")
+    parser.add_argument("--variant", action="append", choices=variants, help="only this variant (repeatable)")
     parser.add_argument("--no-save", action="store_true", help="write no file")
     options = parser.parse_args()
-    variants = ["untouched", *(options.variant or VARIANTS[1:])]
     for python in options.python or [sys.executable]:
         about = describe(python)
+        version = ".".join(about["python"].split(".")[:2])
+        left_out = not_on_311 if version == "3.11" else frozenset()
+        chosen = options.variant or [variant for variant in variants if variant not in left_out]
         print(f"Python {about['python']}, commit {about['commit']}", flush=True)
-        results = measure(python, options.case or CASES, variants, options.rounds)
+        results = measure(python, options.case or CASES, ["untouched", *chosen], options.rounds)
         if not options.no_save:
-            version = ".".join(about["python"].split(".")[:2])
-            path = HERE / "results" / f"overhead-{version}.json"
+            path = HERE / "results" / f"{name}-{version}.json"
             path.parent.mkdir(exist_ok=True)
             path.write_text(json.dumps({**about, "rounds": options.rounds, "cases": results}, indent=1) + "\n")
             print(f"written to {path.relative_to(HERE.parent)}")
 
 
 if __name__ == "__main__":
-    main()
+    main("overhead", "Measure what watching costs.", VARIANTS[1:], rounds=7)

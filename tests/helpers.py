@@ -106,3 +106,17 @@ def marked_lines(path_or_source: str | Path) -> dict[str, int]:
                 raise ValueError(f"lines {lines[mark[1]]} and {number} are both marked @{mark[1]}")
             lines[mark[1]] = number
     return lines
+
+
+def marks_hit(stderr: str, path: Path, *, inexact: bool = False) -> list[str]:
+    """Return the marks of the lines that reports of hits name, in order.
+
+    Args:
+        stderr: where the reports stand.
+        path: the file that has the marks, in the folder of the run; what is in another is told as `file:line`.
+        inexact: take a hit between two places for one at the second of them; else it counts for none.
+    """
+    marks = {number: mark for mark, number in marked_lines(path).items()}
+    beside = r"(?:somewhere between \S+ in \S+ and )?" if inexact else ""
+    places = re.findall(rf"hit \d+\n  {beside}(\S+):(\d+) in ", stderr)
+    return [marks.get(int(line), line) if file == path.name else f"{file}:{line}" for file, line in places]

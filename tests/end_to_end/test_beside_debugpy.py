@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -83,13 +82,6 @@ def session(folder: Path, env: dict[str, str], commands: list[str], **what: obje
         return stops, client.output("stdout"), client.output("stderr")
 
 
-def marks_hit(stderr: str) -> list[str]:
-    """Return the marks of the lines that hits name, be it beside the place of another thread."""
-    marks = {number: mark for mark, number in MARKS.items()}
-    places = re.findall(r"hit \d+\n  (?:somewhere between \S+ in \S+ and )?(\S+):(\d+) in ", stderr)
-    return [marks.get(int(line), line) if Path(file).name == "stock.py" else f"{file}:{line}" for file, line in places]
-
-
 @pytest.mark.parametrize(
     "commands",
     [
@@ -104,7 +96,8 @@ def test_both_see_what_they_see_alone(folder: Path, commands: list[str]) -> None
     assert plain[0]
     stops, stdout, stderr = session(folder, {"ARM": "log"}, commands)
     assert (stops, stdout) == (plain[0], plain[1])
-    assert marks_hit(stderr) == ROUND
+    # A thread of debugpy's may run meanwhile, and its place be told beside.
+    assert helpers.marks_hit(stderr, folder / "stock.py", inexact=True) == ROUND
 
 
 def test_started_by_stopwhen(folder: Path) -> None:
@@ -116,4 +109,4 @@ def test_started_by_stopwhen(folder: Path) -> None:
     assert [reason for reason, _places in stops] == [reason for reason, _places in plain[0]]
     assert [places[0] for _reason, places in stops] == [places[0] for _reason, places in plain[0]]
     assert stdout == plain[1]
-    assert marks_hit(stderr) == ROUND
+    assert helpers.marks_hit(stderr, folder / "stock.py", inexact=True) == ROUND

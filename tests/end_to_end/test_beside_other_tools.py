@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pstats
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -152,13 +151,6 @@ WAYS = {
 }
 
 
-def marks_hit(stderr: str) -> list[str]:
-    """Return the marks of the lines that hits name."""
-    marks = {number: mark for mark, number in helpers.marked_lines(STOCK).items()}
-    places = re.findall(r"hit \d+\n  (?:\./)?(\S+):(\d+) in ", stderr)
-    return [marks.get(int(line), line) if file == "stock.py" else f"{file}:{line}" for file, line in places]
-
-
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("tool", TOOLS)
 def test_both_see_what_they_see_alone(tool: str, way: str, folder: Path) -> None:
@@ -174,7 +166,7 @@ def test_both_see_what_they_see_alone(tool: str, way: str, folder: Path) -> None
     both = helpers.run_python(*words, cwd=folder, env={**used.environment, **environment})
 
     assert both.status == 0, both.stderr
-    assert marks_hit(both.stderr) == ROUND + ROUND
+    assert helpers.marks_hit(both.stderr, folder / "stock.py") == ROUND + ROUND
     assert used.read(folder) == measured
     assert both.stdout == plain.stdout
 

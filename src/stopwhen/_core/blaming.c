@@ -8,35 +8,40 @@
  */
 #include "codeinfo.h"
 
-/* How much tells that the instruction at `offset` of a frame, its current one for -1, has changed data. */
-enum { NOTHING_TELLS, A_CALL_TELLS, A_STORE_TELLS };
-
-static int
-evidence(CoreState *state, PyFrameObject *frame, int offset)
+/* Return what is known of the frame's code, and the effects of its instruction at `offset`, of its current one for -1.
+ * NULL where there is no memory. */
+static CodeInfo *
+find_effects(CoreState *state, PyFrameObject *frame, int offset, Py_ssize_t *unit, int *effects)
 {
     PyCodeObject *code = PyFrame_GetCode(frame);
     CodeInfo *info = code_info(state, code);
     Py_DECREF(code); /* The frame keeps it. */
     if (info == NULL) {
         PyErr_Clear();
-        return A_CALL_TELLS;
+        return NULL;
     }
-    Py_ssize_t unit = (offset < 0 ? PyFrame_GetLasti(frame) : offset) / 2;
-    if (unit < 0 || unit >= info->length || !(info->effect[unit] & EFFECT_ANY & ~EFFECT_LOCAL)) {
-        return NOTHING_TELLS;
-    }
-    int stores = (info->effect[unit] & (EFFECT_DIRECT | EFFECT_INPLACE)) || code_line_names(info, unit, NAMES_MUTATOR);
-    return stores ? A_STORE_TELLS : A_CALL_TELLS;
+    *unit = (offset < 0 ? PyFrame_GetLasti(frame) : offset) / 2;
+    *effects = *unit < 0 || *unit >= info->length ? 0 : info->effect[*unit];
+    return info;
 }
 
-static PyThreadState *
-living_thread(const PyThreadState *thread)
+/* How much tells that an instruction has changed data. */
+enum { NOTHING_TELLS, A_CALL_TELLS, A_STORE_TELLS };
+
+static int
+evidence(CoreState *state, PyFrameObject *frame, int offset)
 {
-    PyThreadState *one = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
-    while (one != NULL && one != thread) {
-        one = PyThreadState_Next(one);
+    Py_ssize_t unit;
+    int effects;
+    CodeInfo *info = find_effects(state, frame, offset, &unit, &effects);
+    if (info == NULL) {
+        return A_CALL_TELLS;
     }
-    return one;
+    if (!(effects & EFFECT_ANY & ~EFFECT_LOCAL)) {
+        return NOTHING_TELLS;
+    }
+    int stores = (effects & (EFFECT_DIRECT | EFFECT_INPLACE)) || code_line_names(info, unit, NAMES_MUTATOR);
+    return stores ? A_STORE_TELLS : A_CALL_TELLS;
 }
 
 /* If the last event was another thread's, its suspended instruction may have made the change, rather than that which
@@ -46,7 +51,7 @@ blame_weigh_other_thread(CoreState *state, Blame *blame)
 {
     PyThreadState *me = PyThreadState_Get();
     PyThreadState *thread =
-        state->last_thread == NULL || state->last_thread == me ? NULL : living_thread(state->last_thread);
+        state->last_thread == NULL || state->last_thread == me ? NULL : compat_living_thread(state->last_thread);
     PyFrameObject *frame = thread == NULL ? NULL : PyThreadState_GetFrame(thread);
     if (frame == NULL) {
         blame->unknown |= thread != NULL && compat_runs_python(thread); /* There is no memory to tell. */
@@ -73,13 +78,10 @@ blame_weigh_other_thread(CoreState *state, Blame *blame)
 static int
 fills_memory(CoreState *state, PyFrameObject *frame)
 {
-    PyCodeObject *code = PyFrame_GetCode(frame);
-    CodeInfo *info = code_info(state, code);
-    Py_DECREF(code); /* The frame keeps it. */
-    int unit = PyFrame_GetLasti(frame) / 2;
-    PyErr_Clear();
-    return info != NULL && unit >= 0 && unit < info->length && (info->effect[unit] & EFFECT_CALL) &&
-           code_line_names(info, unit, NAMES_FILLER);
+    Py_ssize_t unit;
+    int effects;
+    CodeInfo *info = find_effects(state, frame, -1, &unit, &effects);
+    return info != NULL && (effects & EFFECT_CALL) && code_line_names(info, unit, NAMES_FILLER);
 }
 
 /* Memory has changed, which another thread may have written that has let go of the GIL, amid a call. Where one is amid

@@ -440,18 +440,3 @@ code_local_store_on_line(const CodeInfo *info, Py_ssize_t unit, Py_ssize_t index
     }
     return -1;
 }
-
-int
-code_may(CoreState *state, PyCodeObject *code, int offset, int effects)
-{
-    CodeInfo *info = code_info(state, code);
-    if (info == NULL) {
-        PyErr_Clear(); /* No memory: without knowledge, everything is possible. */
-        return 1;
-    }
-    Py_ssize_t unit = offset / 2;
-    if (unit < 0 || unit >= info->length) {
-        return 0;
-    }
-    return (info->effect[unit] & effects) != 0;
-}

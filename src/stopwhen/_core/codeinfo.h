@@ -123,9 +123,6 @@ int loops_find(CoreState *state, CodeInfo *info, const unsigned char *bytes);
 /* loops.c: what of `due` is due at a unit where a loop starts or turns, in the running frame. */
 int loops_due(CoreState *state, CodeInfo *info, int unit, int due);
 
-/* True when the instruction at `offset` (bytes, of it or of one of its caches) can have an effect of `effects`. */
-int code_may(CoreState *state, PyCodeObject *code, int offset, int effects);
-
 /* True when the instruction at `unit` stores to, or deletes, the fast local `index`. */
 int code_stores_local(const CodeInfo *info, Py_ssize_t unit, Py_ssize_t index);
 

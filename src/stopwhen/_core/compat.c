@@ -161,6 +161,16 @@ compat_runs_python(PyThreadState *thread)
     return frame != NULL;
 }
 
+PyThreadState *
+compat_living_thread(const PyThreadState *thread)
+{
+    PyThreadState *one = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
+    while (one != NULL && one != thread) {
+        one = PyThreadState_Next(one);
+    }
+    return one;
+}
+
 const uint64_t *
 compat_latest_thread(void)
 {

@@ -188,6 +188,9 @@ void compat_lend_stack(int frames);
 /* Let none of the frames that run in this thread now count for the recursion limit. */
 void compat_forgive_stack(void);
 
+/* Return `thread`, which may have ended, if it lives; NULL otherwise. */
+PyThreadState *compat_living_thread(const PyThreadState *thread);
+
 /* Return where the interpreter keeps the id of the thread that began last, alive or not. Ids grow, from 1 on. */
 const uint64_t *compat_latest_thread(void);
 

@@ -112,7 +112,7 @@ instrument_code(CoreState *state, CodeInfo *info, int again)
     long wanted = sites_matter(state, info) < 0 ? -1 : wanted_events(state, info);
     if (wanted < 0 || (again && info->events != 0 && set_events(state, info, 0) < 0) ||
         set_events(state, info, wanted) < 0) {
-        state->blind = 1; /* recheck.c, I4 */
+        state->blind = 1; /* monitoring.c, I2 */
         return -1;
     }
     return 0;

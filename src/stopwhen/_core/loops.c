@@ -72,7 +72,7 @@ see_start(CoreState *state, CodeInfo *info, int unit)
     int had_been_left_out = *turn == LOOP_HARMLESS;
     *turn = LOOP_ANY; /* I1 */
     if (had_been_left_out && instrument_code(state, info, 1) < 0) {
-        PyErr_Clear(); /* recheck.c, I4 */
+        PyErr_Clear(); /* monitoring.c, I2 */
     }
     return 1;
 }

@@ -70,10 +70,10 @@ static const struct {
     const char *name;
     CallbackFunction function;
 } callbacks[] = {
-    {"on_instruction", recheck_on_instruction},
-    {"on_start", recheck_on_start},
-    {"on_raise", recheck_on_raise},
-    {"on_exit", recheck_on_exit},
+    {"on_instruction", monitoring_on_instruction},
+    {"on_start", monitoring_on_start},
+    {"on_raise", monitoring_on_raise},
+    {"on_exit", monitoring_on_exit},
 };
 
 static int
@@ -196,7 +196,6 @@ static PyMethodDef methods[] = {
     {"deliver_line", calling_deliver_line, METH_O, NULL},
     {"deliver_return", calling_deliver_return, METH_O, NULL},
     {"set_opcodes", recheck_set_opcodes, METH_VARARGS, NULL},
-    {"look_back", recheck_look_back, METH_O, NULL},
     {"resync", recheck_resync, METH_NOARGS, NULL},
     {"set_sites", sites_set, METH_VARARGS, NULL},
     {"arm_access", access_arm, METH_VARARGS, NULL},
@@ -226,6 +225,7 @@ static PyMethodDef methods[] = {
     {"set_quiet", instances_set_quiet, METH_VARARGS, NULL},
 #endif
 #if HAS_MONITORING
+    {"look_back", monitoring_look_back, METH_O, NULL},
     {"use_tool", instrument_use_tool, METH_VARARGS, NULL},
     {"set_level", instrument_set_level, METH_O, NULL},
 #else

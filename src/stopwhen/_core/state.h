@@ -111,7 +111,7 @@ typedef struct {
     unsigned char call;
     unsigned char jump_kind[256]; /* loops.c: JUMP_... of mechanisms/opcodes.py. */
     unsigned char for_skip; /* Units behind its target that an exhausted FOR_ITER skips. */
-    int blind; /* Some code runs without the events that it needs, for want of memory (recheck.c, I4). */
+    int blind; /* Some code runs without the events that it needs, for want of memory (monitoring.c, I2). */
     int several_threads; /* There has been more than one thread while checks were armed. */
     int era;   /* Counts how often `level` has come from 0. */
     int level; /* Effects (codeinfo.h) after which checks are due, in any code. */
@@ -229,7 +229,7 @@ typedef struct {
     Py_ssize_t check_count;
     Py_ssize_t check_capacity;
     Py_ssize_t other_checks; /* Those that are not of lists. */
-    const PyCodeObject *called_code; /* Never followed: whose instruction made the latest call (recheck.c, I6), */
+    const PyCodeObject *called_code; /* Never followed: whose instruction made the latest call (monitoring.c, I3), */
     int called_unit; /* and its unit. NULL when that does not matter. */
     Py_ssize_t large_count; /* Armed checks of large contents (large.c), and of the crowd. */
     uint64_t look; /* Number of the latest look. */
@@ -347,7 +347,7 @@ int check_is_like(PyObject *one, PyObject *other);
 PyObject *frame_local(PyObject *module, PyObject *args);
 PyObject *frame_cell(PyObject *module, PyObject *args);
 
-/* recheck.c: when it is compared, and who is blamed. */
+/* recheck.c: comparing all there is. */
 int recheck_add(CoreState *state, Check *check);
 void recheck_remove(CoreState *state, Check *check);
 int recheck_finds_change(CoreState *state, Look look);
@@ -356,13 +356,8 @@ void recheck_report_all(CoreState *state, const Blame *blame, Look look);
 void recheck_catch_up(CoreState *state);
 void recheck_leave_own_frames(CoreState *state, Blame *blame);
 int recheck_end_frame(CoreState *state);
-PyObject *recheck_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t count);
-PyObject *recheck_on_start(CoreState *state, PyObject *const *args, Py_ssize_t count);
-PyObject *recheck_on_raise(CoreState *state, PyObject *const *args, Py_ssize_t count);
-PyObject *recheck_on_exit(CoreState *state, PyObject *const *args, Py_ssize_t count);
 PyObject *recheck_set_opcodes(PyObject *module, PyObject *args);
 PyObject *recheck_set_level(PyObject *module, PyObject *effects);
-PyObject *recheck_look_back(PyObject *module, PyObject *frame);
 PyObject *recheck_resync(PyObject *module, PyObject *unused);
 
 /* blaming.c */
@@ -373,10 +368,17 @@ void blame_weigh_all_threads(CoreState *state, Blame *blame);
 int waiting_elsewhere(const PyThreadState *thread);
 
 /* unheard.c */
-int unheard_begin(CoreState *state, PyCodeObject *code, int offset);
+void unheard_begin(CoreState *state, PyCodeObject *code, int offset);
 void unheard_doubt(const CoreState *state, Blame *blame);
 void unheard_end(CoreState *state);
 void unheard_clear(CoreState *state);
+
+/* monitoring.c */
+PyObject *monitoring_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t count);
+PyObject *monitoring_on_start(CoreState *state, PyObject *const *args, Py_ssize_t count);
+PyObject *monitoring_on_raise(CoreState *state, PyObject *const *args, Py_ssize_t count);
+PyObject *monitoring_on_exit(CoreState *state, PyObject *const *args, Py_ssize_t count);
+PyObject *monitoring_look_back(PyObject *module, PyObject *frame);
 
 /* calls.c */
 int calls_note(CoreState *state, const CodeInfo *info);

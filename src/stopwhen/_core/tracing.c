@@ -78,21 +78,10 @@ add_traced(CoreState *state, PyThreadState *thread)
     return traced;
 }
 
-/* Return a thread, which may have ended, if it lives. */
-static PyThreadState *
-living(const PyThreadState *thread)
-{
-    PyThreadState *one = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
-    while (one != NULL && one != thread) {
-        one = PyThreadState_Next(one);
-    }
-    return one;
-}
-
 static int
 is_alive(const Traced *traced)
 {
-    PyThreadState *thread = living(traced->thread);
+    PyThreadState *thread = compat_living_thread(traced->thread);
     return thread != NULL && thread->id == traced->id;
 }
 
@@ -124,7 +113,7 @@ trace_all(CoreState *state)
     state->installing = 1;
     int result = 0;
     drop_dead(state);
-    if (living(state->setting_thread) == NULL) {
+    if (compat_living_thread(state->setting_thread) == NULL) {
         state->setting_thread = NULL;
     }
     PyThreadState *head = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
@@ -543,9 +532,7 @@ see_new_threads(CoreState *state, const Traced *traced, PyFrameObject *frame)
 {
     PyCodeObject *code = PyFrame_GetCode(frame);
     int offset = traced->code == code ? traced->offset : 0;
-    if (unheard_begin(state, code, offset) < 0) {
-        PyErr_Clear(); /* Tried again at the next look. */
-    }
+    unheard_begin(state, code, offset);
     Py_DECREF(code);
 }
 

@@ -79,8 +79,8 @@ add_new(CoreState *state, uint64_t latest, PyCodeObject *code, int offset)
 }
 
 /* A look begins in the running thread, which has just done the instruction of `code` at `offset`: take note of the
- * threads that have begun. -1 with an exception set: there may be others. */
-int
+ * threads that have begun. Where there is no memory for that, the next look tries again. */
+void
 unheard_begin(CoreState *state, PyCodeObject *code, int offset)
 {
     uint64_t me = PyThreadState_Get()->id;
@@ -95,15 +95,15 @@ unheard_begin(CoreState *state, PyCodeObject *code, int offset)
     }
     uint64_t latest = *state->latest_thread_now;
     if (latest == state->latest_thread) {
-        return 0;
+        return;
     }
-    if (state->latest_thread == 0) { /* I3 */
-        if (add_those_there(state) < 0) {
-            return -1;
-        }
-        state->latest_thread = latest;
+    PendingError error = take_pending_error();
+    int result = state->latest_thread == 0 ? add_those_there(state) : add_new(state, latest, code, offset);
+    if (result == 0) {
+        state->latest_thread = latest; /* I1, I3 */
     }
-    return add_new(state, latest, code, offset);
+    PyErr_Clear();
+    put_back_pending_error(error);
 }
 
 /* If a thread of which no event tells may have made the change instead, let `blame` say so. */
