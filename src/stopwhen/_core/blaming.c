@@ -1,10 +1,11 @@
 /* Who is held to have made a change that is found when another thread has run since the last look.
  *
- * That thread may have lost the GIL between its change and its look, amid or after its suspended instruction; or the
- * running one has regained the GIL amid an instruction that lets go of it. Blamed is the one that rather changes data, by
- * its kind and by the names on its line, and the other thread's where they are equal: by far most threads lose the GIL
- * after an instruction, and look at once when they have it again. Where it is the running one's, the other is named too,
- * as it may be uncertain, unless its thread waits in a function in C that it has not returned from.
+ * That thread has lost the GIL between its change and its look, after its suspended instruction: by rule threads lose it
+ * there, and look at once when they have it again, so that the running one has done nothing. But that one may have lost
+ * it amid an instruction that lets go of it, or in a function of another tool right before one. Then blamed is the one
+ * that rather changes data, by its kind and by the names on its line, and the other thread's where they are equal. Where
+ * it is the running one's, the other is named too, as it may be uncertain, unless its thread waits in a function in C
+ * that it has not returned from.
  */
 #include "codeinfo.h"
 
@@ -44,6 +45,24 @@ evidence(CoreState *state, PyFrameObject *frame, int offset)
     return stores ? A_STORE_TELLS : A_CALL_TELLS;
 }
 
+/* True when the instruction is a call that changes memory while other threads run, by the names on its line. */
+static int
+fills_memory(CoreState *state, PyFrameObject *frame, int offset)
+{
+    Py_ssize_t unit;
+    int effects;
+    CodeInfo *info = find_effects(state, frame, offset, &unit, &effects);
+    return info != NULL && (effects & EFFECT_CALL) && code_line_names(info, unit, NAMES_FILLER);
+}
+
+/* True when the running thread may have lost the GIL right before its instruction, or amid it, not after it. */
+static int
+may_be_late(CoreState *state, const Blame *blame)
+{
+    long tool = state->tool == NULL ? -1 : PyLong_AsLong(state->tool);
+    return compat_has_other_tools(tool) || (blame->frame != NULL && fills_memory(state, blame->frame, blame->offset));
+}
+
 /* If the last event was another thread's, its suspended instruction may have made the change, rather than that which
  * `blame` says: weigh the two. */
 void
@@ -62,7 +81,7 @@ blame_weigh_other_thread(CoreState *state, Blame *blame)
     if (others == NOTHING_TELLS) {
         Py_DECREF(frame);
     }
-    else if (mine <= others) {
+    else if (mine <= others || !may_be_late(state, blame)) {
         blame_release(blame);
         *blame = (Blame){.thread = thread, .frame = frame, .offset = -1, .unknown = blame->unknown};
     }
@@ -73,15 +92,6 @@ blame_weigh_other_thread(CoreState *state, Blame *blame)
         }
         Py_DECREF(frame);
     }
-}
-
-static int
-fills_memory(CoreState *state, PyFrameObject *frame)
-{
-    Py_ssize_t unit;
-    int effects;
-    CodeInfo *info = find_effects(state, frame, -1, &unit, &effects);
-    return info != NULL && (effects & EFFECT_CALL) && code_line_names(info, unit, NAMES_FILLER);
 }
 
 /* Memory has changed, which another thread may have written that has let go of the GIL, amid a call. Where one is amid
@@ -96,7 +106,7 @@ blame_weigh_all_threads(CoreState *state, Blame *blame)
     PyFrameObject *frame = NULL;
     for (; thread != NULL; thread = PyThreadState_Next(thread)) {
         frame = thread == blame->thread ? NULL : PyThreadState_GetFrame(thread);
-        if (frame != NULL && fills_memory(state, frame)) {
+        if (frame != NULL && fills_memory(state, frame, -1)) {
             break;
         }
         Py_CLEAR(frame);

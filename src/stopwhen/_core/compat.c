@@ -161,6 +161,23 @@ compat_runs_python(PyThreadState *thread)
     return frame != NULL;
 }
 
+int
+compat_has_other_tools(long tool)
+{
+    PyThreadState *thread = PyThreadState_Get();
+#if HAS_MONITORING
+    for (long i = 0; i < PY_MONITORING_TOOL_IDS; i++) {
+        if (i != tool && thread->interp->monitoring_tool_names[i] != NULL) {
+            return 1;
+        }
+    }
+    return thread->c_tracefunc != NULL || thread->c_profilefunc != NULL;
+#else
+    (void)tool;
+    return thread->c_profilefunc != NULL; /* After that of a trace function we look again (tracing.c). */
+#endif
+}
+
 PyThreadState *
 compat_living_thread(const PyThreadState *thread)
 {

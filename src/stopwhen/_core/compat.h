@@ -188,6 +188,9 @@ void compat_lend_stack(int frames);
 /* Let none of the frames that run in this thread now count for the recursion limit. */
 void compat_forgive_stack(void);
 
+/* True when functions of other tools are called in this thread between its instructions; `tool` is our id, -1 for none. */
+int compat_has_other_tools(long tool);
+
 /* Return `thread`, which may have ended, if it lives; NULL otherwise. */
 PyThreadState *compat_living_thread(const PyThreadState *thread);
 
