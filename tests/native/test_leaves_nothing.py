@@ -424,6 +424,19 @@ def test_a_watchpoint_that_can_be_armed_no_longer_leaves_nothing(monkeypatch, ca
     assert env.core.armed() == 0
 
 
+@pytest.mark.skipif(env.core is None or not env.HAS_MONITORING, reason="needs the C module and sys.monitoring")
+def test_an_event_that_comes_after_all_are_turned_off_does_no_harm():
+    """Another thread runs on in code as it was, until it looks whether its events have changed."""
+    stopwhen.changes("x", scope={"x": [1]}, action="count").remove()
+    assert env.core.armed() == 0
+    code = sys._getframe().f_code
+    assert env.core.on_start(code, 0) is None
+    assert env.core.on_start(code, 0, KeyError()) is None
+    assert env.core.on_instruction(code, 0) is None
+    assert env.core.on_raise(code, 0, KeyError()) is None
+    assert env.core.on_exit(code, 0, None) is None
+
+
 def test_a_watchpoint_that_cannot_be_enabled_stays_disabled(mechanism, monkeypatch):
     """Then it can be enabled later."""
     owner = List()

@@ -1,6 +1,7 @@
 /* Recheck on sys.monitoring: looks after each instruction that may have changed a check, and knows which one that was.
  *
- * I1. Nothing here relies on DISABLE: an event that comes although it was disabled does no harm.
+ * I1. Nothing here relies on DISABLE: an event that comes although it was disabled does no harm, nor does one that another
+ *     thread meets once nothing is armed any more, or not yet again.
  * I2. While `blind` is set, some code may run without events, for want of memory to turn them on: nobody is blamed for what
  *     a look finds then, it counts as missed.
  * I3. Where nothing can have changed since the last look, none is taken: no C code runs between a CALL and the start of
@@ -199,6 +200,13 @@ none_unless(int result)
     return result < 0 ? NULL : Py_NewRef(Py_None);
 }
 
+/* The event comes no more, while there is a tool that it comes for. */
+static inline PyObject *
+disabled(const CoreState *state)
+{
+    return Py_NewRef(state->disable == NULL ? Py_None : state->disable); /* I1 */
+}
+
 /* While there are hooks every instruction has its event: note this one, and return which the frame has begun before it;
  * -1 when another frame's events have come between, or nothing is known. */
 static int
@@ -315,7 +323,7 @@ on_instruction(CoreState *state, CodeInfo *info, int offset)
     }
     if (!info->awaited) {
         if (!is_due && result == 0) {
-            return Py_NewRef(state->disable == NULL ? Py_None : state->disable); /* I1 */
+            return disabled(state);
         }
         return none_unless(result);
     }
@@ -381,12 +389,13 @@ monitoring_on_start(CoreState *state, PyObject *const *args, Py_ssize_t count)
     if (info->calls > 0 && calls_note(state, info) < 0) {
         PyErr_Clear(); /* It counts as missed. */
     }
-    if (state->level == 0 && info->calls == 0 && count == 2) {
+    int result = drain_own(state);
+    if (result == 0 && state->level == 0 && info->calls == 0 && count == 2) {
         /* Only whether the code has sites of accesses is of interest, and that is known now (access_set_interest). */
         state->starts_disabled = 1;
-        return drain_own(state) < 0 ? NULL : Py_NewRef(state->disable);
+        return disabled(state);
     }
-    return none_unless(drain_own(state));
+    return none_unless(result);
 }
 
 PyObject *

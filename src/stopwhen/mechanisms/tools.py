@@ -93,6 +93,13 @@ class SharedTool:
             self._tool, self._leave = taken
         monitoring = sys.monitoring
         events = monitoring.events
+        # Before any code object is looked at: what is found out of it is kept with it.
+        env.core.set_opcodes(*opcodes.tables())
+        env.core.use_tool(
+            *(monitoring.set_local_events, self._tool, events.INSTRUCTION, events.PY_START, events.PY_RETURN),
+            monitoring.DISABLE,
+        )
+        # Last: another thread may still meet an event of the time before.
         for event, callback in (
             (events.INSTRUCTION, env.core.on_instruction),
             (events.RAISE, env.core.on_raise),
@@ -103,10 +110,4 @@ class SharedTool:
             (events.PY_UNWIND, env.core.on_exit),
         ):
             monitoring.register_callback(self._tool, event, callback)
-        # Before any code object is looked at: what is found out of it is kept with it.
-        env.core.set_opcodes(*opcodes.tables())
-        env.core.use_tool(
-            *(monitoring.set_local_events, self._tool, events.INSTRUCTION, events.PY_START, events.PY_RETURN),
-            monitoring.DISABLE,
-        )
         self._is_ready = True
