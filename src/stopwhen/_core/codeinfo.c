@@ -121,7 +121,9 @@ int
 code_what_names(const CoreState *state, PyObject *name)
 {
     PyObject *what = PyDict_GetItemWithError(state->names, name); /* Borrowed: an int, or NULL for nothing. */
-    PyErr_Clear();
+    if (what == NULL) {
+        PyErr_Clear();
+    }
     return what == NULL ? 0 : (int)PyLong_AsLong(what);
 }
 
@@ -282,32 +284,33 @@ find_handlers(CoreState *state, CodeInfo *info, PyCodeObject *code, const unsign
 static int
 find_lines(CodeInfo *info, PyCodeObject *code)
 {
-    int result = -1;
-    PyObject *item = NULL;
     info->line = PyMem_Malloc(sizeof(int) * (size_t)(info->length + 1));
-    PyObject *lines = info->line == NULL ? PyErr_NoMemory() : PyObject_CallMethod((PyObject *)code, "co_lines", NULL);
-    if (lines == NULL) {
-        goto done;
+    if (info->line == NULL) {
+        PyErr_NoMemory();
+        return -1;
     }
     for (Py_ssize_t unit = 0; unit <= info->length; unit++) {
         info->line[unit] = -1;
     }
-    while ((item = PyIter_Next(lines)) != NULL) {
-        Py_ssize_t start, end;
-        PyObject *line; /* Borrowed from item. */
-        if (!PyArg_ParseTuple(item, "nnO", &start, &end, &line)) {
-            goto done;
-        }
-        for (Py_ssize_t unit = start / 2; line != Py_None && unit < end / 2 && unit < info->length; unit++) {
-            info->line[unit] = (int)PyLong_AsLong(line);
-        }
-        Py_CLEAR(item);
+    if (compat_kept_lines(code, info->line, info->length)) {
+        return 0;
     }
-    result = PyErr_Occurred() ? -1 : 0;
-done:
-    Py_XDECREF(item);
+    PyObject *lines = PyObject_CallMethod((PyObject *)code, "co_lines", NULL);
+    PyObject *item = NULL;
+    while (lines != NULL && (item = PyIter_Next(lines)) != NULL) {
+        /* (start, end, line): offsets in bytes, and a line or None. */
+        assert(PyTuple_CheckExact(item) && PyTuple_GET_SIZE(item) == 3);
+        Py_ssize_t start = PyLong_AsSsize_t(PyTuple_GET_ITEM(item, 0)) / 2;
+        Py_ssize_t end = Py_MIN(PyLong_AsSsize_t(PyTuple_GET_ITEM(item, 1)) / 2, info->length);
+        PyObject *number = PyTuple_GET_ITEM(item, 2); /* Borrowed. */
+        int line = number == Py_None ? -1 : (int)PyLong_AsLong(number);
+        for (Py_ssize_t unit = start; unit < end; unit++) {
+            info->line[unit] = line;
+        }
+        Py_DECREF(item);
+    }
     Py_XDECREF(lines);
-    return result;
+    return PyErr_Occurred() ? -1 : 0;
 }
 
 /* Stores without a line are those of `e = None; del e`, by which a handler ends that another exception leaves. */

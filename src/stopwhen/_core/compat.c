@@ -9,6 +9,7 @@
 #if PY_VERSION_HEX >= 0x030E0000
 #include <internal/pycore_interpframe.h>
 #endif
+#include <internal/pycore_code.h>
 #include <internal/pycore_dict.h>
 #include <internal/pycore_frame.h>
 #include <internal/pycore_interp.h>
@@ -24,6 +25,23 @@ compat_fast_local(PyFrameObject *frame, Py_ssize_t index)
     return PyStackRef_IsNull(local) ? NULL : PyStackRef_AsPyObjectNew(local);
 #else
     return Py_XNewRef(frame->f_frame->localsplus[index]);
+#endif
+}
+
+int
+compat_kept_lines(PyCodeObject *code, int *line, Py_ssize_t length)
+{
+#if HAS_MONITORING
+    (void)code, (void)line, (void)length;
+    return 0;
+#else
+    if (code->_co_linearray == NULL) {
+        return 0;
+    }
+    for (int unit = 0; unit < length; unit++) {
+        line[unit] = _PyCode_LineNumberFromArray(code, unit);
+    }
+    return 1;
 #endif
 }
 

@@ -153,6 +153,10 @@ resume_collector(int was_on)
     }
 }
 
+/* Fill `line` with the line of each of `length` code units, -1 for none, and return 1, if the interpreter keeps them ready:
+ * it does for code that is traced. */
+int compat_kept_lines(PyCodeObject *code, int *line, Py_ssize_t length);
+
 /* Return what fast local `index` of `frame` holds, as a new reference; NULL without an exception when it is unbound.
  * For a cell or free variable that is the cell object itself. */
 PyObject *compat_fast_local(PyFrameObject *frame, Py_ssize_t index);

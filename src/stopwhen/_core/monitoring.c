@@ -15,6 +15,7 @@
 #include "frames.h"
 #include "instances.h"
 #include "large.h"
+#include "quick.h"
 
 #if HAS_MONITORING
 
@@ -220,31 +221,6 @@ begin_instruction(CoreState *state, const CodeInfo *info, int unit)
     return begun;
 }
 
-/* True when nothing is about but checks, and one thread: an event that is due is a look, and no more. */
-static inline Py_ALWAYS_INLINE int
-is_plain(const CoreState *state, const CodeInfo *info)
-{
-    size_t pointers = (size_t)state->raising.code | (size_t)state->newborn;
-    size_t counts =
-        (size_t)(state->begun_count | state->access_count | state->large_count | state->crowd_count | state->queued |
-                 state->unheard_count | state->frame_refs.count | info->local_checks | info->calls);
-    int flags = state->has_new_class | state->several_threads | state->hooked | state->blind | state->due |
-                info->awaited | info->is_ours;
-    return !(pointers | counts | (unsigned int)flags) && state->last_thread != NULL &&
-           *state->latest_thread_now == state->latest_thread;
-}
-
-static inline Py_ALWAYS_INLINE int
-are_same_lists(const CoreState *state)
-{
-    for (Py_ssize_t i = 0; i < state->check_count; i++) {
-        if (check_list_differs(state->checks[i])) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
 static Py_NO_INLINE PyObject *on_instruction(CoreState *state, CodeInfo *info, int offset);
 
 /* Most events are such as this knows, and what they cost is what watching costs; the others go the long way. */
@@ -267,7 +243,7 @@ monitoring_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t Py
         state->called_code = NULL; /* I3 */
         Py_RETURN_NONE;
     }
-    if (!are_same_lists(state)) {
+    if (!are_surely_same(state)) {
         return on_instruction(state, info, offset);
     }
     state->look++;

@@ -15,6 +15,7 @@
 #include "codeinfo.h"
 #include "frames.h"
 #include "large.h"
+#include "quick.h"
 #include "sites.h"
 
 #if !HAS_MONITORING
@@ -264,13 +265,46 @@ checked_on_line(CoreState *state, const CodeInfo *info, int unit)
 #define GRAIN_LINE_OF_SEVERAL 2
 #define GRAIN_OPCODE 3
 
-/* Return how fine events must be on the line that starts at `unit` (I1). */
-static int
+/* Find out how fine events must be on the line that starts at `unit` (I1). */
+static Py_NO_INLINE int
+find_grain(CoreState *state, const CodeInfo *info, Py_ssize_t unit, int interest, int has_sites)
+{
+    int checked = 0;
+    int direct = 0;
+    int returns = 0;
+    int makes = 0;
+    int sites = 0;
+    int jumps_back = 0;
+    for (Py_ssize_t i = 0; i < info->length; i++) {
+        if (info->line[i] != info->line[unit]) {
+            continue;
+        }
+        int opcode = _Py_OPCODE(_PyCode_CODE(info->code)[i]);
+        if (is_checked(info, i, interest)) {
+            checked++;
+            direct += is_direct(info, i);
+        }
+        makes |= makes_function(info, i);
+        sites |= has_sites && info->sites->matters[i];
+        returns |= opcode == RETURN_VALUE;
+        jumps_back |= opcode == JUMP_BACKWARD_QUICK || (state->jump_kind[opcode] & JUMP_BACK) != 0;
+    }
+    int fine = sites || (state->large_count > 0 && checked > 0) || direct > 1 || makes ||
+               (checked > 1 && (state->hooked || code_line_names(info, unit, NAMES_MUTATOR)));
+    /* The jump may let another thread run: it must find nothing but what it has done itself. */
+    fine |= jumps_back && checked > 0 && state->several_threads;
+    /* What an action raises at the event of the return, no `try` of this frame would catch. */
+    fine |= returns && checked > 0 && PyBytes_GET_SIZE(info->code->co_exceptiontable) > 0;
+    return fine ? GRAIN_OPCODE : checked > 1 ? GRAIN_LINE_OF_SEVERAL : GRAIN_LINE;
+}
+
+/* Return how fine events must be on the line that starts at `unit`, as found when it was first asked. */
+static inline int
 grain_of(CoreState *state, CodeInfo *info, Py_ssize_t unit)
 {
     int interest = effects_of_interest(state, info) | (state->large_count > 0 ? LARGE_INTEREST : 0) |
                    (state->several_threads ? THREADS_INTEREST : 0);
-    int has_sites = sites_matter(state, info);
+    int has_sites = state->access_count > 0 ? sites_matter(state, info) : 0;
     if (has_sites < 0) {
         PyErr_Clear();
     }
@@ -281,33 +315,7 @@ grain_of(CoreState *state, CodeInfo *info, Py_ssize_t unit)
         info->grain_era = era;
     }
     if (info->grain[unit] == 0) {
-        int checked = 0;
-        int direct = 0;
-        int returns = 0;
-        int makes = 0;
-        int sites = 0;
-        int jumps_back = 0;
-        for (Py_ssize_t i = 0; i < info->length; i++) {
-            if (info->line[i] != info->line[unit]) {
-                continue;
-            }
-            int opcode = _Py_OPCODE(_PyCode_CODE(info->code)[i]);
-            if (is_checked(info, i, interest)) {
-                checked++;
-                direct += is_direct(info, i);
-            }
-            makes |= makes_function(info, i);
-            sites |= has_sites > 0 && info->sites->matters[i];
-            returns |= opcode == RETURN_VALUE;
-            jumps_back |= opcode == JUMP_BACKWARD_QUICK || (state->jump_kind[opcode] & JUMP_BACK) != 0;
-        }
-        int fine = sites || (state->large_count > 0 && checked > 0) || direct > 1 || makes ||
-                   (checked > 1 && (state->hooked || code_line_names(info, unit, NAMES_MUTATOR)));
-        /* The jump may let another thread run: it must find nothing but what it has done itself. */
-        fine |= jumps_back && checked > 0 && state->several_threads;
-        /* What an action raises at the event of the return, no `try` of this frame would catch. */
-        fine |= returns && checked > 0 && PyBytes_GET_SIZE(info->code->co_exceptiontable) > 0;
-        info->grain[unit] = fine ? GRAIN_OPCODE : checked > 1 ? GRAIN_LINE_OF_SEVERAL : GRAIN_LINE;
+        info->grain[unit] = (unsigned char)find_grain(state, info, unit, interest, has_sites > 0);
     }
     return info->grain[unit];
 }
@@ -392,13 +400,11 @@ end_opcodes(PyFrameObject *frame)
 }
 
 /* Opcode events only where one line holds several instructions after which checks are due (I1). */
-static void
-choose_grain(CoreState *state, Traced *traced, PyFrameObject *frame)
+static inline void
+set_grain(CoreState *state, Traced *traced, PyFrameObject *frame, CodeInfo *info)
 {
-    CodeInfo *info = code_info(state, frame->f_frame->f_code);
     int unit = traced->offset / 2;
-    if (info == NULL || unit >= info->length) {
-        PyErr_Clear();
+    if (unit >= info->length) {
         return;
     }
     traced->exact = grain_of(state, info, unit) == GRAIN_OPCODE;
@@ -414,6 +420,17 @@ choose_grain(CoreState *state, Traced *traced, PyFrameObject *frame)
     else if (info->starts_threads) {
         threads_expect(state, 0); /* What was to start one has failed. */
     }
+}
+
+static void
+choose_grain(CoreState *state, Traced *traced, PyFrameObject *frame)
+{
+    CodeInfo *info = code_info(state, frame->f_frame->f_code);
+    if (info == NULL) {
+        PyErr_Clear();
+        return;
+    }
+    set_grain(state, traced, frame, info);
 }
 
 /* An exception may lead to instructions that have no line, for which no line event comes (codeinfo.c). */
@@ -478,8 +495,11 @@ see_result(CoreState *state, _PyInterpreterFrame *frame)
 {
     CodeInfo *info = code_info(state, frame->f_code);
     int unit = _PyInterpreterFrame_LASTI(frame);
-    if (info == NULL || unit < 0 || !(info->due[unit] & DUE_RESULT)) {
+    if (info == NULL) {
         PyErr_Clear();
+        return;
+    }
+    if (unit < 0 || !(info->due[unit] & DUE_RESULT)) {
         return;
     }
     PyObject *result = compat_stack_top(info->depth[unit]);
@@ -534,6 +554,35 @@ see_new_threads(CoreState *state, const Traced *traced, PyFrameObject *frame)
     int offset = traced->code == code ? traced->offset : 0;
     unheard_begin(state, code, offset);
     Py_DECREF(code);
+}
+
+/* Take the short way (quick.h), and return whether that was possible: then nothing has changed. */
+static int
+look_quickly(CoreState *state, Traced *traced, PyFrameObject *frame, int what)
+{
+    _PyInterpreterFrame *running = frame->f_frame;
+    CodeInfo *info = code_info(state, running->f_code);
+    if (info == NULL) {
+        PyErr_Clear();
+        return 0;
+    }
+    int unit = _PyInterpreterFrame_LASTI(running);
+    if (what == PyTrace_EXCEPTION || (what == PyTrace_OPCODE && (unit < 0 || (info->due[unit] & DUE_RESULT))) ||
+        traced->begun != NULL || state->last_thread != traced->thread || !is_plain(state, info) ||
+        !are_surely_same(state)) {
+        return 0;
+    }
+    state->look++;
+    if (what == PyTrace_RETURN) {
+        end_opcodes(frame);
+        set_position(traced, running->previous, 1);
+        return 1;
+    }
+    set_position(traced, running, what != PyTrace_LINE);
+    if (what != PyTrace_OPCODE) {
+        set_grain(state, traced, frame, info);
+    }
+    return 1;
 }
 
 static int
@@ -654,6 +703,9 @@ tracer(PyObject *object, PyFrameObject *frame, int what, PyObject *argument)
     }
     if (PyInterpreterState_ThreadHead(me->interp) != state->thread_head && trace_all(state) < 0) {
         PyErr_Clear();
+    }
+    if (traced->previous == NULL && look_quickly(state, traced, frame, what)) {
+        return 0;
     }
     int for_us_alone = what == PyTrace_OPCODE && frame->f_trace_opcodes == OPCODES_FOR_US;
     int is_told = 0;

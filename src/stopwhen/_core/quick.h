@@ -1,0 +1,48 @@
+/* The short way of an event: most are such as these two questions tell, and what they cost is what watching costs. */
+#ifndef STOPWHEN_QUICK_H
+#define STOPWHEN_QUICK_H
+
+#include "codeinfo.h"
+#include "content.h"
+
+/* True when nothing is about but checks, and one thread: an event that is due is a look, and no more. */
+static inline Py_ALWAYS_INLINE int
+is_plain(const CoreState *state, const CodeInfo *info)
+{
+    size_t pointers = (size_t)state->raising.code | (size_t)state->newborn;
+    size_t counts =
+        (size_t)(state->begun_count | state->access_count | state->large_count | state->crowd_count | state->queued |
+                 state->unheard_count | state->frame_refs.count | info->local_checks | info->calls);
+    int flags = state->has_new_class | state->several_threads | state->hooked | state->blind | state->due |
+                info->awaited | info->is_ours;
+    return !(pointers | counts | (unsigned int)flags) && state->last_thread != NULL &&
+           *state->latest_thread_now == state->latest_thread;
+}
+
+/* True when no check differs; false as well where that takes more than to compare lists and the versions of dicts. */
+static inline Py_ALWAYS_INLINE int
+are_surely_same(const CoreState *state)
+{
+#if !HAS_DICT_VERSIONS
+    if (state->other_checks > 0) {
+        return 0;
+    }
+#endif
+    for (Py_ssize_t i = 0; i < state->check_count; i++) {
+        const Check *check = state->checks[i];
+#if HAS_DICT_VERSIONS
+        if (check->kind == CHECK_DICT_ITEM && ((PyDictObject *)check->owner)->ma_version_tag == check->version) {
+            continue;
+        }
+        if (check->kind != CHECK_LIST) {
+            return 0;
+        }
+#endif
+        if (check_list_differs(check)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+#endif
