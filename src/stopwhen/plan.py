@@ -60,7 +60,7 @@ class Plan:
         width = max((len(describe(planned.cell)) for planned in self.cells), default=0)
         for planned in self.cells:
             mechanism = planned.mechanism
-            lines.append(f"  {describe(planned.cell):{width}}  by {mechanism.title}; cost: {mechanism.cost}")
+            lines.append(f"  {describe(planned.cell):{width}}  by {mechanism.title}; cost: {mechanism.cost_of(planned.cell)}")
             lines += [f"      {planned.access}"] if planned.access else []
             lines += [f"      not by {reason}" for reason in planned.passed_over]
         if not self.cells:

@@ -181,18 +181,15 @@ access_disarm(PyObject *module, PyObject *args)
 static int
 apply_interest(CoreState *state, int again)
 {
-    int result = 0;
 #if HAS_MONITORING
     if (state->access_count > 0 && instrument_running(state) < 0) {
         return -1;
     }
-    for (CodeInfo *info = state->known; info != NULL && result == 0; info = info->next_known) {
-        result = instrument_code(state, info, again);
-    }
+    return instrument_known(state, again);
 #else
-    (void)again;
+    (void)state, (void)again;
+    return 0;
 #endif
-    return result;
 }
 
 /* set_interest(flags, in-place operators, names that are stored, names that are read, names of functions that touch, judge, grown): what the
@@ -218,13 +215,14 @@ access_set_interest(PyObject *module, PyObject *args)
     return apply_interest(state, grown) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
-/* restart_starts(): whether starts of code may have been disabled since this was last asked. */
+/* restart_starts(all): whether starts of code may have been disabled since this was last said; of code of which nothing is
+ * known, or of any. */
 PyObject *
-access_restart_starts(PyObject *module, PyObject *Py_UNUSED(unused))
+access_restart_starts(PyObject *module, PyObject *all)
 {
     CoreState *state = PyModule_GetState(module);
-    int disabled = state->starts_disabled;
-    state->starts_disabled = 0;
+    int disabled = state->starts_disabled & (all == Py_True ? STARTS_OF_ANY : STARTS_UNREAD);
+    state->starts_disabled = disabled ? 0 : state->starts_disabled;
     return PyBool_FromLong(disabled);
 }
 

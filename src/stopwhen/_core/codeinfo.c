@@ -151,6 +151,13 @@ find_effects(CoreState *state, CodeInfo *info, const unsigned char *bytes, PyObj
         if (effect & EFFECT_PLAIN) {
             info->due[unit] |= DUE_OPERANDS;
         }
+        if (effect & EFFECT_SHARED) {
+            info->stores_shared = 1;
+            info->due[unit] |= EFFECT_SHARED;
+            for (Py_ssize_t i = unit; i > 0 && bytes[2 * (i - 1)] == state->extended_arg; i--) {
+                info->due[i - 1] |= EFFECT_SHARED;
+            }
+        }
         info->stored[unit] = state->local_stores[opcode] | (int)(argument << 2);
         for (Py_ssize_t cache = unit + 1; effect && cache < next && cache < info->length; cache++) {
             info->effect[cache] = effect | EFFECT_CACHE;

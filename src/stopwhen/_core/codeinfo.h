@@ -19,6 +19,8 @@
 #define EFFECT_INPLACE 4096 /* of the operators with `=`: the store that belongs to it comes right behind */
 #define EFFECT_PYTHON 8192 /* a Python function that it calls begins at once: no C code runs before */
 #define EFFECT_MISSING 16384 /* reads an item, which a defaultdict may add then */
+#define EFFECT_SHARED                                                                                                  \
+    32768 /* stores to a variable that functions share; in `due` also of the instruction itself (shared.c) */
 /* In `due` only, where EFFECT_DIRECT, EFFECT_JUMPS and EFFECT_BREAKS have no meaning (codeinfo.c, loops.c): */
 #define DUE_SWITCH 8       /* another thread may have run just before: due where there are several */
 #define DUE_LOOP_STARTS 16 /* a `for` loop takes its iterator here */
@@ -28,7 +30,7 @@
 
 /* After which a check is always due, and those after which it is where hooks are about as well. */
 #define EFFECT_PLAIN (EFFECT_CALL | EFFECT_STORE | EFFECT_LOCAL | EFFECT_SETS | EFFECT_MISSING)
-#define EFFECT_ANY (EFFECT_PLAIN | EFFECT_HOOKS)
+#define EFFECT_ANY (EFFECT_PLAIN | EFFECT_HOOKS | EFFECT_SHARED)
 
 /* Kinds of jumps; the same values in mechanisms/opcodes.py. */
 #define JUMP_AHEAD 1 /* may jump forward by its argument */
@@ -69,6 +71,7 @@ struct CodeInfo {
     int *depth; /* depths.c: of the stack before a unit; STACK_UNKNOWN where nothing tells. */
     int *depth_after; /* depths.c: of the stack after the unit's instruction, where it does not jump. */
     int starts_threads; /* Some instruction has NAMES_STARTER. */
+    int stores_shared; /* Some instruction has EFFECT_SHARED. */
     int is_ours; /* Code of stopwhen itself, where nothing is looked at. */
     int loop_era; /* loops.c: `state->era` for which `loop` holds. */
     int *line; /* Of a unit; -1 for none. */

@@ -159,6 +159,13 @@ int compat_kept_lines(PyCodeObject *code, int *line, Py_ssize_t length);
 
 /* Return what fast local `index` of `frame` holds, as a new reference; NULL without an exception when it is unbound.
  * For a cell or free variable that is the cell object itself. */
+/* True when functions share variables with such code: those that it makes, or those around it. */
+static inline int
+compat_has_cells(const PyCodeObject *code)
+{
+    return code->co_ncellvars + code->co_nfreevars > 0;
+}
+
 PyObject *compat_fast_local(PyFrameObject *frame, Py_ssize_t index);
 
 /* Return the code, borrowed, of the running frame, and where it is in it, in bytes; NULL when there is no frame. */

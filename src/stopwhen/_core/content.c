@@ -3,7 +3,7 @@
  * I1. A check owns a reference to every object in its snapshot, so an equal pointer is an equal object.
  * I2. `check_changed` only compares; `check_report` notes the difference and takes the new snapshot, in this order, so
  *     that nothing that happens while noting is lost.
- * I3. `armed` is set exactly while the check stands in state->checks, with the checks of its frame, or in the crowd; or did
+ * I3. `armed` is set exactly while the check stands in state->checks or state->shared, with the checks of its frame, or in the crowd; or did
  *     until a change of it was missed for want of memory (`suspended`): its snapshot may be wrong then, and so would be the blame
  *     for the difference, so that it is compared no more until the session arms it anew.
  */
@@ -18,6 +18,7 @@
 #include "layout.h"
 #include "links.h"
 #include "memory.h"
+#include "shared.h"
 
 /* ---- reading kinds that hold one object ---- */
 
@@ -849,6 +850,11 @@ add_to_list(Check *check)
     if (check->part != NULL) {
         return crowd_add(check->state, check);
     }
+#if HAS_MONITORING
+    if (check_is_shared(check)) {
+        return shared_add(check->state, check);
+    }
+#endif
     if (!check_is_of_frame(check)) {
         return recheck_add(check->state, check);
     }
@@ -874,6 +880,11 @@ take_from_list(Check *check)
     else if (check_is_of_crowd(check)) {
         crowd_remove(check->state, check); /* I3 */
     }
+#if HAS_MONITORING
+    else if (check_is_shared(check)) {
+        shared_remove(check->state, check); /* I3 */
+    }
+#endif
     else {
         recheck_remove(check->state, check); /* I3 */
     }

@@ -80,6 +80,14 @@ check_is_of_frame(const Check *check)
 {
     return check->kind == CHECK_LOCAL || check->kind == CHECK_FRAME;
 }
+
+/* True for a check that stands in state->shared (shared.c). */
+static inline int
+check_is_shared(const Check *check)
+{
+    return HAS_MONITORING && check->kind == CHECK_CLOSURE;
+}
+
 PyObject *content_dict_item(PyObject *dict, PyObject *key);
 
 /* The index of a local, cell or free variable; -1 for none. */

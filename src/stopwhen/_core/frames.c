@@ -12,6 +12,7 @@
 
 #include "codeinfo.h"
 #include "content.h"
+#include "shared.h"
 
 FrameRef *
 frames_find(const CoreState *state, PyFrameObject *frame)
@@ -37,15 +38,38 @@ static void on_frame_dealloc(PyObject *frame);
 static int on_set_local(PyObject *proxy, PyObject *name, PyObject *value);
 #endif
 
+void
+frames_stand_before_locals(CoreState *state)
+{
+#if HAS_FRAME_LOCALS_PROXY
+    if (state->set_frame_local == NULL) {
+        state->set_frame_local = PyFrameLocalsProxy_Type.tp_as_mapping->mp_ass_subscript;
+        PyFrameLocalsProxy_Type.tp_as_mapping->mp_ass_subscript = on_set_local;
+    }
+#else
+    (void)state;
+#endif
+}
+
+void
+frames_step_aside_of_locals(CoreState *state)
+{
+#if HAS_FRAME_LOCALS_PROXY
+    if (state->frame_refs.count == 0 && state->shared_count == 0) {
+        PyFrameLocalsProxy_Type.tp_as_mapping->mp_ass_subscript = state->set_frame_local;
+        state->set_frame_local = NULL;
+    }
+#else
+    (void)state;
+#endif
+}
+
 static void
 stand_before_frames(CoreState *state)
 {
     state->frame_dealloc = PyFrame_Type.tp_dealloc;
     PyFrame_Type.tp_dealloc = on_frame_dealloc;
-#if HAS_FRAME_LOCALS_PROXY
-    state->set_frame_local = PyFrameLocalsProxy_Type.tp_as_mapping->mp_ass_subscript;
-    PyFrameLocalsProxy_Type.tp_as_mapping->mp_ass_subscript = on_set_local;
-#endif
+    frames_stand_before_locals(state);
 }
 
 static void
@@ -53,9 +77,7 @@ step_aside(CoreState *state)
 {
     assert(PyFrame_Type.tp_dealloc == on_frame_dealloc);
     PyFrame_Type.tp_dealloc = state->frame_dealloc;
-#if HAS_FRAME_LOCALS_PROXY
-    PyFrameLocalsProxy_Type.tp_as_mapping->mp_ass_subscript = state->set_frame_local;
-#endif
+    frames_step_aside_of_locals(state);
 }
 
 static void
@@ -124,6 +146,7 @@ on_set_local(PyObject *proxy, PyObject *name, PyObject *value)
         blame_release(&blame);
         put_back_pending_error(error);
     }
+    shared_see_store(state, NULL);
     return result;
 }
 #endif

@@ -22,6 +22,10 @@ FrameRef *frames_find(const CoreState *state, PyFrameObject *frame);
 /* Return the FrameRef of the running frame, borrowed; NULL when it has none. Creates no frame object. */
 FrameRef *frames_running(const CoreState *state);
 
+/* Be told of `f_locals[name] = value` from now on (3.13+), and not any more unless frames need it. */
+void frames_stand_before_locals(CoreState *state);
+void frames_step_aside_of_locals(CoreState *state);
+
 int frames_add_check(FrameRef *ref, Check *check);
 void frames_remove_check(FrameRef *ref, Check *check);
 

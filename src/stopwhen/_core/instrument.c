@@ -100,7 +100,7 @@ wanted_events(const CoreState *state, const CodeInfo *info)
 {
     long events = code_has_locals(info) ? state->instruction_event | state->return_event : 0;
     events |= info->calls > 0 ? state->start_event : 0;
-    int all = state->level != 0 || info->awaited ||
+    int all = state->level != 0 || info->awaited || (state->shared_level != 0 && info->stores_shared) ||
               (state->access_count > 0 && info->sites != NULL && info->sites->any_matters);
     return events | (all ? state->instruction_event : 0);
 }
@@ -130,6 +130,17 @@ instrument_all(CoreState *state, int again)
         }
     }
     return 0;
+}
+
+/* Bring all code up to date of which something is known. */
+int
+instrument_known(CoreState *state, int again)
+{
+    int result = 0;
+    for (CodeInfo *info = state->known; info != NULL && result == 0; info = info->next_known) {
+        result = instrument_code(state, info, again);
+    }
+    return result;
 }
 
 /* Turn on events for all code that is running in any thread now; what starts or resumes later does so itself. */
@@ -281,34 +292,41 @@ instrument_see_threads(CoreState *state)
 static int
 interest_of(const CoreState *state)
 {
-    return state->level == 0 ? 0 : state->level | DUE_RESULT | (state->hooked ? EFFECT_HOOKS : 0);
+    int everywhere = state->level == 0 ? 0 : state->level | DUE_RESULT | (state->hooked ? EFFECT_HOOKS : 0);
+    return everywhere | state->shared_level;
 }
 
-/* set_level(effects): after which instructions, in any code, checks are due; 0 for none. */
+/* set_level(effects): after which instructions, in any code, checks are due; 0 for none. Where it is EFFECT_SHARED alone,
+ * code that has no such instruction has no events. */
 PyObject *
 instrument_set_level(PyObject *module, PyObject *effects)
 {
     CoreState *state = PyModule_GetState(module);
-    long level = PyLong_AsLong(effects);
-    if (level == -1 && PyErr_Occurred()) {
+    long wanted = PyLong_AsLong(effects);
+    if (wanted == -1 && PyErr_Occurred()) {
         return NULL;
     }
+    long level = wanted & ~EFFECT_SHARED;
+    int shared = (int)wanted & EFFECT_SHARED;
+    int shared_before = state->shared_level;
     /* Where an instruction was of no interest before, its event has been disabled. */
     int before = state->level;
     if (before == 0) {
         unheard_clear(state);
     }
-    int again = (level & ~before) != 0;
+    int again = (level & ~before) != 0 || (shared & ~shared_before);
     state->era += state->level == 0 && level != 0;
     state->level = (int)level;
+    state->shared_level = shared;
     if (level != 0 && state->unsurveyed) {
         hooks_survey(state);
     }
     state->interest = interest_of(state);
-    int failed = instrument_all(state, again) < 0 ||
-                 (level != 0 && (instrument_running(state) < 0 || instrument_see_threads(state) < 0));
+    int failed = (shared != shared_before ? instrument_known(state, again) : instrument_all(state, again)) < 0 ||
+                 (wanted != 0 && instrument_running(state) < 0) || (level != 0 && instrument_see_threads(state) < 0);
     if (failed) {
         state->level = before;
+        state->shared_level = shared_before;
         state->interest = interest_of(state);
         return NULL;
     }

@@ -201,7 +201,7 @@ static PyMethodDef methods[] = {
     {"arm_access", access_arm, METH_VARARGS, NULL},
     {"disarm_access", access_disarm, METH_VARARGS, NULL},
     {"set_interest", access_set_interest, METH_VARARGS, NULL},
-    {"restart_starts", access_restart_starts, METH_NOARGS, NULL},
+    {"restart_starts", access_restart_starts, METH_O, NULL},
     {"frame_local", frame_local, METH_VARARGS, NULL},
     {"frame_cell", frame_cell, METH_VARARGS, NULL},
     {"frame_ref", frames_ref, METH_O, NULL},
@@ -297,7 +297,10 @@ module_free(void *module)
         (void)module_clear(module);
         crowd_free(state);
         PyMem_Free(state->checks);
+        PyMem_Free(state->shared);
         state->checks = NULL;
+        state->shared = NULL;
+        state->shared_capacity = 0;
         state->check_capacity = 0;
         if (the_state == state) {
             the_state = NULL;

@@ -16,6 +16,7 @@
 #include "instances.h"
 #include "large.h"
 #include "quick.h"
+#include "shared.h"
 
 #if HAS_MONITORING
 
@@ -128,6 +129,9 @@ look(CoreState *state, CodeInfo *info, int offset, int begun, Moment moment)
         blame_release(&blame);
         put_back_pending_error(error);
     }
+    if (state->shared_count > 0) {
+        shared_look(state, info, moment == AFTER_INSTRUCTION ? offset / 2 : -1);
+    }
     if (state->unheard_count > 0) {
         unheard_end(state);
     }
@@ -151,7 +155,7 @@ monitoring_look_back(PyObject *module, PyObject *object)
     }
     PyFrameObject *frame = (PyFrameObject *)object;
     FrameRef *ref = state->frame_refs.count == 0 ? NULL : frames_find(state, frame);
-    if (state->check_count == 0 && state->crowd_count == 0 && ref == NULL) {
+    if (state->check_count == 0 && state->crowd_count == 0 && state->shared_count == 0 && ref == NULL) {
         Py_RETURN_NONE; /* Nothing is known of code either as long as nothing was compared. */
     }
     PyCodeObject *code = PyFrame_GetCode(frame);
@@ -173,6 +177,9 @@ monitoring_look_back(PyObject *module, PyObject *object)
     if (recheck_finds_change(state, LOOK_QUICK)) {
         recheck_report_all(state, &blame, LOOK_QUICK);
     }
+    if (state->shared_count > 0) {
+        shared_look(state, info, unit);
+    }
     blame_release(&blame);
     Py_RETURN_NONE;
 }
@@ -184,7 +191,11 @@ drain_own(CoreState *state)
     if (state->queued == 0 && state->due == 0) {
         return 0;
     }
-    return events_wait_for(state, PyThreadState_Get()) ? events_drain(state) : 0;
+    int result = events_wait_for(state, PyThreadState_Get()) ? events_drain(state) : 0;
+    if (result == 0 && state->shared_count > 0 && shared_catch_up(state)) {
+        result = events_drain(state);
+    }
+    return result;
 }
 
 static inline int
@@ -264,7 +275,7 @@ on_instruction(CoreState *state, CodeInfo *info, int offset)
     int due = info->due[offset / 2];
     int is_due = state->several_threads && state->level != 0 && (due & DUE_SWITCH) && !info->is_ours;
     if (due & (DUE_LOOP_STARTS | DUE_LOOP_TURNS)) {
-        due = loops_due(state, info, offset / 2, due);
+        due = loops_due(state, info, offset / 2, due) | (due & EFFECT_SHARED);
     }
     is_due |= (due & interest) != 0 && !info->is_ours;
     InterpreterFrame *begun_store = state->begun_count > 0 ? access_ending(state) : NULL;
@@ -336,12 +347,24 @@ begins_by_call(CoreState *state, const CodeInfo *info)
     return 1;
 }
 
+/* True for code that stores to no variable which functions share, where nothing else counts: it need not be read. */
+static int
+is_of_no_interest(const CoreState *state, const PyCodeObject *code)
+{
+    Py_ssize_t others = state->access_count | state->function_count | state->frame_refs.count | state->queued;
+    return !(others | state->level | state->due | state->blind) && !compat_has_cells(code);
+}
+
 /* PY_START, PY_RESUME, PY_THROW; PY_START alone for code whose calls are noted. */
 PyObject *
 monitoring_on_start(CoreState *state, PyObject *const *args, Py_ssize_t count)
 {
     assert(count >= 2);
     PyCodeObject *code = (PyCodeObject *)args[0];
+    if (is_of_no_interest(state, code) && count == 2) {
+        state->starts_disabled |= STARTS_UNREAD;
+        return disabled(state);
+    }
     CodeInfo *info = code_info(state, code);
     state->called_code = NULL;
     if (info != NULL && begins_by_call(state, info)) {
@@ -368,7 +391,7 @@ monitoring_on_start(CoreState *state, PyObject *const *args, Py_ssize_t count)
     int result = drain_own(state);
     if (result == 0 && state->level == 0 && info->calls == 0 && count == 2) {
         /* Only whether the code has sites of accesses is of interest, and that is known now (access_set_interest). */
-        state->starts_disabled = 1;
+        state->starts_disabled |= STARTS_READ;
         return disabled(state);
     }
     return none_unless(result);

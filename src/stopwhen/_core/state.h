@@ -74,6 +74,10 @@ typedef enum {
 
 #define RECENT_CODES 256
 
+#define STARTS_READ 1   /* of code of which all is known */
+#define STARTS_UNREAD 2 /* of other code */
+#define STARTS_OF_ANY (STARTS_READ | STARTS_UNREAD)
+
 typedef struct {
     PyObject *handler; /* Owned; NULL when no session listens. Called without arguments to drain the queue. */
     PyObject *absent;  /* Owned. stopwhen.types.ABSENT. */
@@ -157,7 +161,7 @@ typedef struct {
     Py_ssize_t begun_capacity;
     PyObject *method_names[METHOD_COUNT]; /* Owned interned str. */
     PyObject *no_names; /* Owned empty tuple. */
-    int starts_disabled; /* There may be code whose start has no event any more. */
+    int starts_disabled; /* STARTS_...: there may be code whose start has no event any more. */
     CodeInfo *known; /* All information on code. */
 
     /* Local events (instrument.c). */
@@ -235,6 +239,18 @@ typedef struct {
     uint64_t look; /* Number of the latest look. */
     PyThreadState *last_thread; /* Never followed, only compared, until found among the living threads. */
 
+    /* Variables that functions share (shared.c). */
+    Check **shared; /* Borrowed, as `checks`. */
+    Py_ssize_t shared_count;
+    Py_ssize_t shared_capacity;
+    int shared_level; /* EFFECT_SHARED while stores to them are of interest, in any code; else 0. */
+    setter set_contents; /* The interpreter's own, of `cell_contents`, while ours stands before it. */
+    struct {
+        const void *frame; /* Never followed: it is about to store; NULL for none. */
+        const PyCodeObject *code; /* Never followed. */
+        int unit;
+    } storing;
+
     /* Threads that no event tells of (unheard.c). */
     Unheard *unheard;
     Py_ssize_t unheard_count;
@@ -303,6 +319,7 @@ int instrument_code(CoreState *state, CodeInfo *info, int again);
 int instrument_all(CoreState *state, int again);
 int instrument_running(CoreState *state);
 void instrument_stop_after(CoreState *state, const Blame *blame);
+int instrument_known(CoreState *state, int again);
 void instrument_stop_here(CoreState *state);
 int instrument_end_stop(CoreState *state, CodeInfo *info);
 void instrument_unlink(CoreState *state, CodeInfo *info);
@@ -392,7 +409,7 @@ PyObject *sites_set(PyObject *module, PyObject *args);
 PyObject *access_arm(PyObject *module, PyObject *args);
 PyObject *access_disarm(PyObject *module, PyObject *args);
 PyObject *access_set_interest(PyObject *module, PyObject *args);
-PyObject *access_restart_starts(PyObject *module, PyObject *unused);
+PyObject *access_restart_starts(PyObject *module, PyObject *all);
 int access_traverse(CoreState *state, visitproc visit, void *arg);
 void access_clear(CoreState *state);
 InterpreterFrame *access_ending(CoreState *state);

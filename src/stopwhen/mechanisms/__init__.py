@@ -31,7 +31,6 @@ class Mechanism(Protocol):
 
     name: str
     title: str
-    cost: str
 
     @property
     def accesses(self) -> AccessMechanism:
@@ -42,6 +41,9 @@ class Mechanism(Protocol):
 
     def claims(self, cell: Cell) -> bool:
         """Return whether changes of `cell` can be seen."""
+
+    def cost_of(self, cell: Cell) -> str:
+        """Return what it costs to watch `cell` while it does not change, in words."""
 
     def arm(self, cell: Cell) -> None:
         """Report changes of `cell` from now on.

@@ -90,6 +90,8 @@ def effects_on(cell: Cell) -> int:
             return opcodes.CALL | opcodes.SETS | opcodes.STORE | _effects_of_reading(cell.owner)
         case ListItem():
             return opcodes.CALL
+        case Closure() if env.HAS_MONITORING:
+            return opcodes.SHARED
         case Slot() | Closure() | Layout():
             return opcodes.CALL | opcodes.STORE
     return opcodes.CALL | opcodes.STORE | opcodes.SETS

@@ -57,7 +57,6 @@ class DictWatch:
 
     name = "dictwatch"
     title = "dict watcher"
-    cost = "none until it changes"
 
     def __init__(self, tool: SharedTool, accesses: InstructionWatch) -> None:
         self.accesses = accesses
@@ -82,6 +81,10 @@ class DictWatch:
         owner: Any = cell.owner if isinstance(cell, Content) else None
         kind = type(owner)
         return issubclass(kind, dict) and not issubclass(kind, OrderedDict)
+
+    def cost_of(self, _cell: Cell) -> str:
+        """Return what it costs to watch a cell, in words."""
+        return "none until it changes"
 
     def arm(self, cell: Cell) -> None:
         """Report changes of `cell` from now on.

@@ -13,7 +13,7 @@ from stopwhen.cells import Cell, Closure, Content, DictItem, ListItem, Local, Sl
 from stopwhen.mechanisms import callees, opcodes, sites
 from stopwhen.mechanisms.armed import READ, Armed
 from stopwhen.mechanisms.comprehensions import borrowed_ranges
-from stopwhen.mechanisms.native import Token
+from stopwhen.mechanisms.native import Token, bring_back_starts
 
 if TYPE_CHECKING:
     from stopwhen.mechanisms.tools import SharedTool
@@ -67,6 +67,8 @@ class InstructionWatch:
         self._interests.update(new)
         if grown:
             self._tell(grown=True)
+            if env.HAS_MONITORING:
+                bring_back_starts(unread=True)
 
     def disarm_access(self, cell: Cell, access: AccessType) -> None:
         """Report them no more; nothing when they are not armed."""

@@ -169,9 +169,12 @@ class _CallsNoted:
         env.core.disarm_calls(self._function)
 
 
-def bring_back_starts() -> None:
-    """Have an event when code starts, also where it had nothing of interest to accesses and its start was disabled."""
-    if env.core.restart_starts():
+def bring_back_starts(*, unread: bool = False) -> None:
+    """Have an event when code starts, also where it had nothing of interest and its start was disabled.
+
+    With `unread`, that matters only for code of which nothing is known.
+    """
+    if env.core.restart_starts(not unread):
         sys.monitoring.restart_events()
 
 

@@ -72,7 +72,6 @@ class Recheck:
 
     name = "recheck"
     title = "recheck in pure Python"
-    cost = "ten to a hundred times as long, in all code"
     access_title = "a look at each instruction in pure Python"
     access_cost = "as much again"
 
@@ -96,6 +95,10 @@ class Recheck:
     def reason(self) -> str | None:
         """Return why this cannot be used here; None when it can."""
         return None if self._is_armed() else self._source.reason()
+
+    def cost_of(self, _cell: Cell) -> str:
+        """Return what it costs to watch a cell, in words."""
+        return "ten to a hundred times as long, in all code"
 
     def claims(self, cell: Cell) -> bool:
         """Return whether changes of `cell` can be seen."""
