@@ -59,8 +59,8 @@ class Plan:
         lines = [f"{self.text}  {self.state}  {self.value_text}"]
         width = max((len(describe(planned.cell)) for planned in self.cells), default=0)
         for planned in self.cells:
-            mechanism = planned.mechanism
-            lines.append(f"  {describe(planned.cell):{width}}  by {mechanism.title}; cost: {mechanism.cost_of(planned.cell)}")
+            title, cost = planned.mechanism.title, planned.mechanism.cost_of(planned.cell)
+            lines.append(f"  {describe(planned.cell):{width}}  by {title}; cost: {cost}")
             lines += [f"      {planned.access}"] if planned.access else []
             lines += [f"      not by {reason}" for reason in planned.passed_over]
         if not self.cells:

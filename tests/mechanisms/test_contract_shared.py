@@ -223,10 +223,13 @@ def test_the_interpreters_own_setter_is_back_once_nothing_is_watched():
 def test_the_plan_says_that_other_code_costs_nothing():
     """And what is looked at on 3.11."""
     x = 1
-    lines = stopwhen.changes("x", action="count")
-    plan = str(lines.plan)
-    lines.remove()
-    assert (lambda: x)() == 1
+
+    def read():
+        return x
+
+    with stopwhen.changes("x", action="count") as watchpoint:
+        plan = str(watchpoint.plan)
+    assert read() == 1
     if env.core is not None and env.HAS_MONITORING:
         assert "cost: none in code that stores to no variable which functions share" in plan
     assert "variable that functions share" in plan
