@@ -72,7 +72,8 @@ CASES = {
     ),
     "by exec": (
         "code = compile('def make(y):\\n  def store():\\n    nonlocal y\\n    y = 9\\n  return store', '<there>', 'exec')\n"
-        "exec(code.co_consts[0].co_consts[1], globals(), closure=(cell,))",
+        "def inner(code):\n    return next(one for one in code.co_consts if hasattr(one, 'co_freevars'))\n"
+        "exec(inner(inner(code)), globals(), closure=(cell,))",
         [hit("<there>", "1", "9")],
     ),
     "by another thread": (
