@@ -214,13 +214,6 @@ on_free(void *object)
 
 /* ---- setters of the interpreter, which ours stand before while there are hooked classes ---- */
 
-/* The types that C code made are shared by all interpreters, of which ours is one. */
-static int
-is_elsewhere(void)
-{
-    return PyInterpreterState_Get() != PyInterpreterState_Main();
-}
-
 /* Let a class that is not hooked have our tp_free for a while, if its own is `own` (I2). The caller holds the class. */
 static void
 borrow_free(CoreState *state, BorrowedFree *entry, PyTypeObject *type, freefunc own)
@@ -266,7 +259,7 @@ static int
 on_set_class(PyObject *object, PyObject *value, void *closure)
 {
     CoreState *state = state_for_callback();
-    if (is_elsewhere() || value == NULL || !PyType_Check(value)) {
+    if (!is_in_main_interpreter() || value == NULL || !PyType_Check(value)) {
         return state->set_class(object, value, closure);
     }
     PyTypeObject *before = (PyTypeObject *)Py_NewRef(Py_TYPE(object));
@@ -322,7 +315,8 @@ static int
 on_set_bases(PyObject *type, PyObject *value, void *closure)
 {
     CoreState *state = state_for_callback();
-    if (is_elsewhere() || value == NULL || !PyTuple_Check(value) || ((PyTypeObject *)type)->tp_base == NULL) {
+    if (!is_in_main_interpreter() || value == NULL || !PyTuple_Check(value) ||
+        ((PyTypeObject *)type)->tp_base == NULL) {
         return state->set_bases(type, value, closure);
     }
     BorrowedFree *entries = PyMem_Calloc((size_t)PyTuple_GET_SIZE(value) + 1, sizeof(BorrowedFree));
@@ -356,7 +350,7 @@ static int
 set_dict(setter own, PyObject *object, PyObject *value, void *closure)
 {
     CoreState *state = state_for_callback();
-    PyObject *before = is_elsewhere() ? NULL : layout_before(state, object);
+    PyObject *before = !is_in_main_interpreter() ? NULL : layout_before(state, object);
     int result = own(object, value, closure);
     if (before != NULL && result == 0) {
         instances_note_layout(state, object, before);
@@ -376,7 +370,7 @@ static PyObject *
 on_get_dict(PyObject *object, void *closure)
 {
     CoreState *state = state_for_callback();
-    if (!is_elsewhere() && state->newborn == object && tell_of_newborn(state) < 0) { /* I5 */
+    if (!!is_in_main_interpreter() && state->newborn == object && tell_of_newborn(state) < 0) { /* I5 */
         return NULL;
     }
     return state->get_dict(object, closure);
@@ -449,7 +443,7 @@ on_list_dealloc(PyObject *list)
 {
     CoreState *state = state_for_callback();
     destructor own = state->list_dealloc;
-    if (!PyList_CheckExact(list) && !is_elsewhere()) {
+    if (!PyList_CheckExact(list) && !!is_in_main_interpreter()) {
         lose(state, list);
     }
     own(list);
@@ -499,7 +493,7 @@ static int
 on_dict_traverse(PyObject *dict, visitproc visit, void *arg)
 {
     CoreState *state = state_for_callback();
-    int result = is_elsewhere() ? 0 : instances_traverse(state, dict, visit, arg);
+    int result = !is_in_main_interpreter() ? 0 : instances_traverse(state, dict, visit, arg);
     return result != 0 ? result : state->dict_traverse(dict, visit, arg);
 }
 
@@ -508,7 +502,7 @@ static int
 on_dict_clear(PyObject *dict)
 {
     CoreState *state = state_for_callback();
-    WatchedDict *watched = is_elsewhere() ? NULL : dictwatch_find(state, dict);
+    WatchedDict *watched = !is_in_main_interpreter() ? NULL : dictwatch_find(state, dict);
     if (watched != NULL) {
         instances_lose_dict(state, watched);
         if (dictwatch_drop_if_unused(state, watched) < 0) {

@@ -159,6 +159,14 @@ int compat_kept_lines(PyCodeObject *code, int *line, Py_ssize_t length);
 
 /* Return what fast local `index` of `frame` holds, as a new reference; NULL without an exception when it is unbound.
  * For a cell or free variable that is the cell object itself. */
+/* Types that C code made, and what we put in the place of their functions, are shared by all interpreters, of which ours is
+ * the main one. */
+static inline int
+is_in_main_interpreter(void)
+{
+    return PyInterpreterState_Get() == PyInterpreterState_Main();
+}
+
 /* True when functions share variables with such code: those that it makes, or those around it. */
 static inline int
 compat_has_cells(const PyCodeObject *code)

@@ -116,7 +116,7 @@ on_frame_dealloc(PyObject *object)
 {
     CoreState *state = state_for_callback();
     destructor frame_dealloc = state->frame_dealloc;
-    FrameRef *ref = frames_find(state, (PyFrameObject *)object);
+    FrameRef *ref = is_in_main_interpreter() ? frames_find(state, (PyFrameObject *)object) : NULL;
     if (ref != NULL) {
         let_go(state, ref);
     }
@@ -134,6 +134,9 @@ on_set_local(PyObject *proxy, PyObject *name, PyObject *value)
 {
     CoreState *state = state_for_callback();
     int result = state->set_frame_local(proxy, name, value);
+    if (!is_in_main_interpreter()) {
+        return result;
+    }
     FrameRef *ref = frames_find(state, ((PyFrameLocalsProxyObject *)proxy)->frame);
     if (ref != NULL && frames_find_change(state, ref)) {
         PendingError error = take_pending_error();

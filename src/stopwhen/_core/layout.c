@@ -274,7 +274,7 @@ static void
 note_store(PyObject *object)
 {
     CoreState *state = state_for_callback();
-    if (PyInterpreterState_Get() != PyInterpreterState_Main() || state == NULL || state->layouts == NULL) {
+    if (!is_in_main_interpreter() || state == NULL || state->layouts == NULL) {
         return;
     }
     PendingError error = take_pending_error();

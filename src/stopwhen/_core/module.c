@@ -329,7 +329,7 @@ find_types(CoreState *state)
 static int
 module_exec(PyObject *module)
 {
-    if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+    if (!is_in_main_interpreter()) {
         PyErr_SetString(PyExc_ImportError, "stopwhen works in the main interpreter only");
         return -1;
     }

@@ -45,7 +45,7 @@ static void report(CoreState *state, const Blame *blame, const PyObject *cell);
 void
 shared_see_store(CoreState *state, const PyObject *cell)
 {
-    if (!some_differ(state)) {
+    if (!is_in_main_interpreter() || !some_differ(state)) {
         return;
     }
     PendingError error = take_pending_error();

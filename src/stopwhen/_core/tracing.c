@@ -167,13 +167,6 @@ tracing_is_shared(const CoreState *state)
     return 0;
 }
 
-/* The threads of other interpreters are not ours. */
-static int
-is_in_main_interpreter(void)
-{
-    return PyInterpreterState_Get() == PyInterpreterState_Main();
-}
-
 static int
 trace_all_later(void *Py_UNUSED(unused))
 {
