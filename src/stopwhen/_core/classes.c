@@ -383,22 +383,11 @@ on_set_generic_dict(PyObject *object, PyObject *value, void *closure)
     return set_dict(PyObject_GenericSetDict, object, value, closure);
 }
 
-static PyGetSetDef *
-find_getset(PyGetSetDef *all, const char *name)
-{
-    for (; all != NULL && all->name != NULL; all++) {
-        if (strcmp(all->name, name) == 0) {
-            return all;
-        }
-    }
-    return NULL;
-}
-
 /* Return what defines the `__dict__` that `type` itself, none of its bases, gives its instances; NULL for none. */
 static PyGetSetDef *
 dict_getset(CoreState *state, PyTypeObject *type)
 {
-    PyGetSetDef *found = find_getset(type->tp_getset, "__dict__");
+    PyGetSetDef *found = compat_find_getset(type->tp_getset, "__dict__");
     if (found != NULL || type->tp_dealloc != state->python_dealloc) {
         return found;
     }
@@ -457,8 +446,8 @@ stand_before_all(CoreState *state)
     state->list_dealloc = PyList_Type.tp_dealloc;
     PyList_Type.tp_dealloc = on_list_dealloc;
 #endif
-    PyGetSetDef *class_ = find_getset(PyBaseObject_Type.tp_getset, "__class__");
-    PyGetSetDef *bases = find_getset(PyType_Type.tp_getset, "__bases__");
+    PyGetSetDef *class_ = compat_find_getset(PyBaseObject_Type.tp_getset, "__class__");
+    PyGetSetDef *bases = compat_find_getset(PyType_Type.tp_getset, "__bases__");
     state->set_class = class_->set;
     class_->set = on_set_class;
     state->set_bases = bases->set;
@@ -475,8 +464,8 @@ step_aside(CoreState *state)
 #if LISTS_FREE_THEMSELVES
     PyList_Type.tp_dealloc = state->list_dealloc;
 #endif
-    find_getset(PyBaseObject_Type.tp_getset, "__class__")->set = state->set_class;
-    find_getset(PyType_Type.tp_getset, "__bases__")->set = state->set_bases;
+    compat_find_getset(PyBaseObject_Type.tp_getset, "__class__")->set = state->set_class;
+    compat_find_getset(PyType_Type.tp_getset, "__bases__")->set = state->set_bases;
     PyDict_Type.tp_traverse = state->dict_traverse;
     PyDict_Type.tp_clear = state->dict_clear;
     while (state->dict_getset_count > 0) {

@@ -159,6 +159,18 @@ int compat_kept_lines(PyCodeObject *code, int *line, Py_ssize_t length);
 
 /* Return what fast local `index` of `frame` holds, as a new reference; NULL without an exception when it is unbound.
  * For a cell or free variable that is the cell object itself. */
+/* Return that of the name among all that a type in C has; NULL for none. */
+static inline PyGetSetDef *
+compat_find_getset(PyGetSetDef *all, const char *name)
+{
+    for (; all != NULL && all->name != NULL; all++) {
+        if (strcmp(all->name, name) == 0) {
+            return all;
+        }
+    }
+    return NULL;
+}
+
 /* Types that C code made, and what we put in the place of their functions, are shared by all interpreters, of which ours is
  * the main one. */
 static inline int

@@ -3,9 +3,9 @@
  * I1. A check owns a reference to every object in its snapshot, so an equal pointer is an equal object.
  * I2. `check_changed` only compares; `check_report` notes the difference and takes the new snapshot, in this order, so
  *     that nothing that happens while noting is lost.
- * I3. `armed` is set exactly while the check stands in state->checks or state->shared, with the checks of its frame, or in the crowd; or did
- *     until a change of it was missed for want of memory (`suspended`): its snapshot may be wrong then, and so would be the blame
- *     for the difference, so that it is compared no more until the session arms it anew.
+ * I3. `armed` is set exactly while the check stands in state->checks or state->shared, with the checks of its frame, or in
+ *     the crowd; or did until a change of it was missed for want of memory (`suspended`): its snapshot may be wrong then,
+ *     and so would be the blame for the difference, so that it is compared no more until the session arms it anew.
  */
 #include "content.h"
 

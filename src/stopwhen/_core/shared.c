@@ -21,11 +21,7 @@
 static PyGetSetDef *
 contents_setter(void)
 {
-    PyGetSetDef *found = PyCell_Type.tp_getset;
-    while (strcmp(found->name, "cell_contents") != 0) {
-        found++;
-    }
-    return found;
+    return compat_find_getset(PyCell_Type.tp_getset, "cell_contents");
 }
 
 static int
