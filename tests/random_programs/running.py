@@ -259,15 +259,28 @@ def _told_apart(hits: list[Hit]) -> list[tuple[Any, ...]]:
 
 
 def _counted(watch: Watch, hits: list[Hit]) -> dict[tuple[Any, ...], list[None]]:
-    """Return the hits in all instances, without their order."""
+    """Return the hits in all instances, without their order; of one look that gave several, the first."""
     found: dict[tuple[Any, ...], list[None]] = {}
+    before: Hit | None = None
     for hit in hits:
         texts = [_ADDRESS.sub("", text) for text in (hit.old_text, hit.new_text)]
-        if watch.text == "self":  # what is in the attributes is shown as it was at the last look, whatever that was for
+        repeats = hit.old_text == hit.new_text
+        if watch.text == "self":
+            # What is in the attributes is shown as it was at the last look, whatever that was for: that the texts are
+            # the same says nothing, but after a hit for another attribute on the line.
+            repeats = repeats and before is not None and _is_for_another_attribute(before, hit)
             texts = []
-        if hit.old_text != hit.new_text:
+        before = hit
+        if not repeats:
             found.setdefault((_place(hit), *texts, hit.exact), []).append(None)
     return found
+
+
+def _is_for_another_attribute(before: Hit, hit: Hit) -> bool:
+    """Return whether a hit followed another in the same instance, on the same line, for another of its attributes."""
+    assert before.change is not None
+    assert hit.change is not None
+    return before.new is hit.new and _place(before) == _place(hit) and before.change.name != hit.change.name
 
 
 def _number_of(hits: Any) -> int:
