@@ -836,6 +836,27 @@ def test_ten_thousand_instances_are_no_burden_for_code_that_runs(module):
 
 
 @every_instance
+def test_all_instances_that_share_a_list_are_hit_for_certain(module):
+    """Also more than are looked at as a rule, and where some of them were given it after others had been looked at."""
+    module.run(
+        "class Box:\n    def __init__(self):\n        self.items = [0]\n"
+        "def touch(box):\n    box.items.append(1)\n"
+        "def share(boxes):\n"
+        "    for box in boxes[1:30]:\n"
+        "        box.items = boxes[0].items\n"
+        "        for other in boxes[30:38]:\n            touch(other)\n"
+        "        touch(box)\n"
+        "        touch(box)\n"
+    )
+    boxes = [module.Box() for _ in range(100)]
+    with Recorder() as hits:
+        hits.changes("self.items", scope=module.Box)
+        module.share(boxes)
+    assert len(hits.hits) == 29 + 29 * 8 + 2 * sum(range(2, 31))
+    assert [one for one in hits.hits if not one.exact] == []
+
+
+@every_instance
 def test_a_change_in_a_crowd_by_what_has_no_hold_of_it_is_told_honestly(module):
     """It is found in turn, and named between two places."""
     module.run(

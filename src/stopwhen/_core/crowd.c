@@ -17,7 +17,8 @@
 
 #include "codeinfo.h"
 
-/* A crowd of no more is compared as a whole at each look, like other checks. */
+/* A crowd of no more is compared as a whole at each look, like other checks; of a larger one, so many recent checks are,
+ * or more while one instruction takes them. */
 #define FEW 16
 
 /* A crowd of more is not, even where hooks are about. */
@@ -274,20 +275,42 @@ crowd_report(CoreState *state, const Blame *blame, Look look)
     }
 }
 
-/* Let a check be among those that are compared at each look. */
+/* Return which of the recent checks gives way: one that the coming instruction does not take, in turn; -1 for none. */
+static Py_ssize_t
+giving_way(CoreState *state)
+{
+    Py_ssize_t count = state->crowd_recent_count;
+    for (Py_ssize_t tried = 0; tried < count; tried++) {
+        Py_ssize_t i = state->crowd_recent_turn++ % count;
+        if (state->crowd_recent[i]->reached != state->look) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static void
+be_recent_no_more(CoreState *state, Py_ssize_t i)
+{
+    Check *check = state->crowd_recent[i];
+    check->is_recent = 0;
+    remember_place(state, check);
+    state->crowd_recent[i] = state->crowd_recent[--state->crowd_recent_count];
+}
+
+/* Let a check, which the coming instruction takes, be among those that are compared at each look. There are few of them,
+ * but where that instruction takes more: many instances may share a list. */
 static void
 be_recent(CoreState *state, Check *check)
 {
-    Py_ssize_t most = (Py_ssize_t)Py_ARRAY_LENGTH(state->crowd_recent);
-    if (state->crowd_recent_count < most) {
-        state->crowd_recent[state->crowd_recent_count++] = check;
+    Py_ssize_t i;
+    while (state->crowd_recent_count >= FEW && (i = giving_way(state)) >= 0) {
+        be_recent_no_more(state, i);
     }
-    else {
-        Py_ssize_t i = state->crowd_recent_turn++ % most;
-        state->crowd_recent[i]->is_recent = 0;
-        remember_place(state, state->crowd_recent[i]);
-        state->crowd_recent[i] = check;
+    if (state->crowd_recent_count == (Py_ssize_t)Py_ARRAY_LENGTH(state->crowd_recent)) {
+        be_recent_no_more(state, state->crowd_recent_turn++ % state->crowd_recent_count);
     }
+    state->crowd_recent[state->crowd_recent_count++] = check;
     check->is_recent = 1; /* I2 */
 }
 
@@ -297,6 +320,7 @@ see_owner(CoreState *state, PyObject *object)
     Check *check = table_find(&state->crowd_owners, object);
     for (Check *next; check != NULL; check = next) {
         next = check->next_of_owner;
+        check->reached = state->look;
         if (check->is_recent) {
             continue;
         }

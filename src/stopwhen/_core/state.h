@@ -207,7 +207,7 @@ typedef struct {
     Table crowd_owners; /* owner -> Check */
     Py_ssize_t crowd_rest; /* Looks until somebody has a turn. */
     Py_ssize_t crowd_plain; /* How many belong to no instance. */
-    Check *crowd_recent[16]; /* Borrowed: those that are compared at each look. */
+    Check *crowd_recent[256]; /* Borrowed: those that are compared at each look; few, as a rule. */
     Py_ssize_t crowd_recent_count;
     Py_ssize_t crowd_recent_turn; /* Which one gives way to the next. */
     uint64_t crowd_look; /* Number of the latest look that has compared all, */
