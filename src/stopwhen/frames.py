@@ -71,6 +71,8 @@ def local(frame: FrameType | None, name: str) -> Any:
             return reach(frame, name)
         except KeyError:
             return ABSENT
+    if frame.f_code.co_flags & _SUSPENDS and _is_cleared(frame):
+        return ABSENT
     # Before 3.13 this renews the dict that `locals()` of that frame returned, as any call of `locals()` there does.
     try:
         return frame.f_locals[name]
@@ -109,6 +111,10 @@ _RUNNING = 3 * _WORD if not hasattr(sys, "getobjects") else 5 * _WORD
 _TAGS = 3
 """The lowest two bits of an entry are not part of the address (from 3.14 on); where both are set it is none."""
 _FARTHEST = 20
+_NUMBER = 0xFFFFFFFF
+"""Of a word, what an int of C in it takes, where the lower bytes come first."""
+_FARTHEST_END = 1 << 20
+"""Where the end is told by an address, it is no more bytes away."""
 
 EMPTY = object()
 """Stands for an entry of the stack, or a variable, that holds nothing."""
@@ -122,8 +128,13 @@ def words(frame: FrameType, count: int) -> list[int]:
     """
     import ctypes  # noqa: PLC0415 - it may be missing, and only those without the C module need it
 
-    start = ctypes.c_size_t.from_address(id(frame) + _RUNNING).value
-    return list((ctypes.c_size_t * count).from_address(start))
+    return list((ctypes.c_size_t * count).from_address(_address(frame)))
+
+
+def _address(frame: FrameType) -> int:
+    import ctypes  # noqa: PLC0415
+
+    return ctypes.c_size_t.from_address(id(frame) + _RUNNING).value
 
 
 def entry_of(word: int) -> Any:
@@ -162,6 +173,45 @@ def variable(frame: FrameType, index: int) -> Any:
     return entry_of(words(frame, start + index + 1)[start + index])
 
 
+def _is_cleared(frame: FrameType) -> bool:
+    """Return whether nothing is left of the variables of `frame`, as of a generator that was closed; or it has none.
+
+    The interpreter has given back what they held, but the frame's memory says so no more: `f_locals` reads, and may end
+    the process by it, what has been freed (3.12.4+).
+    """
+    reach = _core_function("frame_is_cleared")
+    if reach is not None:
+        cleared: bool = reach(frame)
+        return cleared
+    place = _place_of_end()
+    return place is not None and _end(frame, place) == 0
+
+
+@functools.cache
+def _place_of_end() -> int | None:
+    """Return which of the words before a frame's variables tells where these and the stack end; None if none is found."""
+
+    def suspended() -> Iterator[None]:
+        a = b = c = d = e = None
+        yield a or b or c or d or e
+
+    sample = suspended()
+    next(sample)
+    start, frame = start_of_locals(), sample.gi_frame  # type: ignore[attr-defined] # it is a generator
+    return next((place for place in range(start or 0) if _end(frame, place) == len(frame.f_code.co_varnames)), None)
+
+
+def _end(frame: FrameType, place: int) -> int | None:
+    """Return how far the variables and the stack reach, in words, as told by a number or an address; None as it runs."""
+    start = start_of_locals()
+    assert start is not None, "who asks has found it"
+    word = words(frame, start)[place]
+    if word == 0:
+        return None
+    reach = word - _address(frame) - start * _WORD
+    return reach // _WORD if 0 <= reach < _FARTHEST_END else word & _NUMBER
+
+
 def _namespace_in_memory(frame: FrameType) -> Any:
     """Return what lies behind the frame's globals and builtins, which are known."""
     start = start_of_locals()
@@ -182,7 +232,7 @@ def is_closed(ref: FrameRef | None) -> bool:
     frame = None if ref is None else ref.frame
     if frame is None or not env.HAS_PURE_F_LOCALS or not frame.f_code.co_flags & _SUSPENDS:
         return False
-    if frame.f_back is not None or frame.f_locals:
+    if frame.f_back is not None or not _is_cleared(frame):
         return False
     try:
         frame.clear()  # nothing is there to be cleared, but a frame that can go on refuses

@@ -147,6 +147,11 @@ CASES = {
         ("x", "f", "p = f(); next(p); p.close(); len(''); q = f(); next(q); del q; len('')"),
         [hit("a", "absent", "1")] * 2,
     ),
+    "a generator that is closed has no local any more, though it and what that held are still there": (
+        "L = [1]\ndef f():\n    x = L  # @a\n    yield\ndef put():\n    L.append(2)\n",
+        ("x", "f", "p = f(); next(p); p.close(); put(); len(''); L.append(3)"),
+        [hit("a", "absent", "[1]")],
+    ),
     "a generator that is closed reads no global any more": (
         "k = 1\ndef f():\n    yield k\ndef put():\n    global k\n    k += 1  # @a\n",
         ("k", "f", "p = f(); next(p); put(); p.close(); put(); q = f(); next(q); del q; put()"),

@@ -9,7 +9,7 @@ import types
 import pytest
 
 from hostile import bomb, hostile
-from stopwhen import frames
+from stopwhen import env, frames
 from stopwhen.cells import Closure, DictItem, Local
 from stopwhen.errors import Refused
 from stopwhen.frames import cell_of, local, ref
@@ -64,6 +64,25 @@ class TestFrames:
         assert found(scope, "count")[0] == 2
         del count
         assert found(scope, "count")[0] is ABSENT
+
+    @pytest.mark.skipif(not env.HAS_PURE_F_LOCALS, reason="closing gives nothing back before 3.13")
+    def test_a_generator_that_is_closed_has_no_locals_though_its_frame_is_there(self):
+        def generate():
+            mine = kept
+            yield mine
+            yield None
+
+        kept = []
+        generator = generate()
+        next(generator)
+        frame = generator.gi_frame
+        assert local(frame, "mine") is kept
+        assert not frames.is_closed(ref(frame))
+        next(generator)
+        assert local(frame, "mine") is kept
+        generator.close()
+        assert local(frame, "mine") is ABSENT
+        assert frames.is_closed(ref(frame))
 
     def test_a_variable_that_a_closure_shares_is_found(self):
         shared = 1

@@ -16,10 +16,23 @@
 #include <internal/pycore_object.h>
 #include <internal/pycore_runtime.h>
 
+int
+compat_is_cleared(PyFrameObject *frame)
+{
+    assert(PyFrame_Check((PyObject *)frame));
+#if PY_VERSION_HEX >= 0x030E0000
+    return frame->f_frame->stackpointer == frame->f_frame->localsplus;
+#else
+    return frame->f_frame->stacktop == 0;
+#endif
+}
+
 PyObject *
 compat_fast_local(PyFrameObject *frame, Py_ssize_t index)
 {
-    assert(PyFrame_Check((PyObject *)frame));
+    if (compat_is_cleared(frame)) {
+        return NULL; /* What was there is given back, but stands there still. */
+    }
 #if PY_VERSION_HEX >= 0x030E0000
     _PyStackRef local = frame->f_frame->localsplus[index];
     return PyStackRef_IsNull(local) ? NULL : PyStackRef_AsPyObjectNew(local);

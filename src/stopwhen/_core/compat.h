@@ -157,6 +157,9 @@ resume_collector(int was_on)
  * it does for code that is traced. */
 int compat_kept_lines(PyCodeObject *code, int *line, Py_ssize_t length);
 
+/* True when nothing is left of the locals of `frame`, as of a generator that has been closed; also when it has none. */
+int compat_is_cleared(PyFrameObject *frame);
+
 /* Return what fast local `index` of `frame` holds, as a new reference; NULL without an exception when it is unbound.
  * For a cell or free variable that is the cell object itself. */
 /* Return that of the name among all that a type in C has; NULL for none. */

@@ -305,6 +305,15 @@ frames_namespace(PyObject *Py_UNUSED(module), PyObject *frame)
     return Py_NewRef(namespace == NULL ? Py_None : namespace);
 }
 
+PyObject *
+frames_is_cleared(PyObject *Py_UNUSED(module), PyObject *frame)
+{
+    if (!PyFrame_Check(frame)) {
+        return PyErr_Format(PyExc_TypeError, "a frame, not a %.100s", Py_TYPE(frame)->tp_name);
+    }
+    return PyBool_FromLong(compat_is_cleared((PyFrameObject *)frame));
+}
+
 static PyObject *
 ref_frame(PyObject *object, void *Py_UNUSED(closure))
 {

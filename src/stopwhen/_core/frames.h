@@ -52,6 +52,9 @@ PyObject *frames_function(PyObject *module, PyObject *frame);
  * While an inlined comprehension runs in it, `f_locals` is something else (3.12+). */
 PyObject *frames_namespace(PyObject *module, PyObject *frame);
 
+/* frame_is_cleared(frame): whether nothing is left of the frame's locals, or it has none. */
+PyObject *frames_is_cleared(PyObject *module, PyObject *frame);
+
 void frames_clear(CoreState *state);
 
 #endif

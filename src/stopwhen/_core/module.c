@@ -207,6 +207,7 @@ static PyMethodDef methods[] = {
     {"frame_ref", frames_ref, METH_O, NULL},
     {"frame_function", frames_function, METH_O, NULL},
     {"frame_namespace", frames_namespace, METH_O, NULL},
+    {"frame_is_cleared", frames_is_cleared, METH_O, NULL},
     {"arm_calls", calls_arm, METH_VARARGS, NULL},
     {"disarm_calls", calls_disarm, METH_O, NULL},
 #if HAS_DICT_WATCHERS
