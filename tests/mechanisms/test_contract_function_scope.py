@@ -194,6 +194,13 @@ CASES = {
         ("x", "f", "f(1)"),
         [hit("a", "1", "2")],
     ),
+    "an asynchronous comprehension's variable of that name": (
+        "def run(one):\n    try:\n        one.send(None)\n    except StopIteration:\n        pass\n"
+        "async def count():\n    yield 5\n    yield 6\n"
+        "async def f(x):\n    y = [[x for x in (x,)] async for x in count() if x]\n    x = 2  # @a\n",
+        ("x", "f", "run(f(1))"),
+        [hit("a", "1", "2")],
+    ),
     "an expression that reads no local": (
         "rate = 1\ndef f():\n    global rate\n    rate = 2  # @a\n",
         ("rate", "f", "rate = 0; f(); rate = 5"),

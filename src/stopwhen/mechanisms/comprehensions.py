@@ -6,14 +6,22 @@ import functools
 import opcode
 from typing import TYPE_CHECKING
 
+from stopwhen.frames import names_of_variables
 from stopwhen.handlers import protected
+from stopwhen.mechanisms.operands import depths, leads_to
+from stopwhen.mechanisms.sites import instruction_at
 
 if TYPE_CHECKING:
-    import dis
     from types import CodeType
 
 SAVE = opcode.opmap.get("LOAD_FAST_AND_CLEAR")
 """Puts the local on the stack when an inlined comprehension begins; a store puts it back when that is done."""
+
+_STORES = frozenset({"STORE_FAST", "STORE_FAST_MAYBE_NULL", "STORE_DEREF"})
+
+_DEEPEST = 2
+"""How much deeper than before saving the stack is at most when the local is put back. Where a comprehension stores to its
+variable, what was saved, the result and the value lie on it besides."""
 
 
 @functools.lru_cache(maxsize=256)
@@ -21,36 +29,45 @@ def borrowed_ranges(code: CodeType, variable: str) -> tuple[tuple[int, int], ...
     """Return the ranges of offsets, from saving to putting back, in which `variable` is a comprehension's own."""
     if SAVE is None or SAVE not in code.co_code[::2]:
         return ()
-    from dis import get_instructions  # noqa: PLC0415 - only for functions with such comprehensions
-
-    instructions = list(get_instructions(code))
-    ranges = []
-    for index, instruction in enumerate(instructions):
-        if instruction.opname == "LOAD_FAST_AND_CLEAR" and instruction.argval == variable:
-            loop = next(one for one in instructions[index:] if one.opname in ("FOR_ITER", "END_ASYNC_FOR"))
-            behind = loop.argval if loop.opname == "FOR_ITER" else loop.offset
-            ranges.append((instruction.offset, _put_back(instructions, behind, variable)))
-            # An error in the comprehension goes to a handler that puts it back as well, and so does one in the
-            # handlers of comprehensions inside it.
-            handler = next((target for start, end, target in protected(code) if start <= loop.offset <= end), None)
-            if handler is not None:
-                ranges += [(start, end) for start, end, target in protected(code) if target == handler]
-                ranges.append((handler, _put_back(instructions, handler, variable)))
+    index = names_of_variables(code).index(variable)
+    handler = {offset: target for start, end, target in protected(code) for offset in range(start, end + 2, 2)}
+    borrowed: dict[int, int] = {}
+    for offset in depths(code):
+        if instruction_at(code, offset)[:2] == (SAVE, index):
+            borrowed |= _until_put_back(code, offset, index, handler)
+    ranges: list[tuple[int, int]] = []
+    for offset, behind in sorted(borrowed.items()):
+        start = ranges.pop()[0] if ranges and ranges[-1][1] == offset - 2 else offset
+        ranges.append((start, behind - 2))
     return tuple(ranges)
 
 
-def _put_back(instructions: list[dis.Instruction], start: int, variable: str) -> int:
-    """Return the offset of the first store to `variable` from `start` on."""
-    stores = (one.offset for one in instructions if one.offset >= start and _stores(one, variable))
-    return next(stores, instructions[-1].offset)
+def _until_put_back(code: CodeType, saving: int, index: int, handler: dict[int, int]) -> dict[int, int]:
+    """Return the instructions to which saving a variable may lead until it is put back, with the offsets behind them."""
+    found: dict[int, int] = {}
+    waiting = [saving]
+    while waiting:
+        offset = waiting.pop()
+        depth = depths(code).get(offset)
+        if offset in found or depth is None:
+            continue
+        number, argument, found[offset] = instruction_at(code, offset)
+        if depth <= depths(code)[saving] + _DEEPEST and _stores(opcode.opname[number], argument, index):
+            continue
+        waiting += [target for target, _depth in leads_to(code, offset, depth)]
+        # An error inside, of a comprehension in this one too, goes to where the local is put back as well; one that
+        # goes to the same place as an error before it all cannot be: nothing fails so near to saving and putting back.
+        if handler.get(offset) not in (None, handler.get(saving)):
+            waiting.append(handler[offset])
+    return found
 
 
-def _stores(instruction: dis.Instruction, variable: str) -> bool:
-    if instruction.opname in ("STORE_FAST", "STORE_FAST_MAYBE_NULL", "STORE_DEREF"):
-        return bool(instruction.argval == variable)
-    if instruction.opname == "STORE_FAST_STORE_FAST":
-        return variable in instruction.argval
-    return instruction.opname == "STORE_FAST_LOAD_FAST" and bool(instruction.argval[0] == variable)
+def _stores(name: str, argument: int, index: int) -> bool:
+    if name == "STORE_FAST_STORE_FAST":
+        return index in (argument >> 4, argument & 15)
+    return index == (argument >> 4 if name == "STORE_FAST_LOAD_FAST" else argument) and (
+        name in _STORES or name == "STORE_FAST_LOAD_FAST"
+    )
 
 
 def is_borrowed(code: CodeType, offset: int, variable: str) -> bool:

@@ -53,7 +53,7 @@ def depths(code: CodeType) -> dict[int, int]:
     pending = list(found)
     while pending:
         offset = pending.pop()
-        for target, depth in _next(code, offset, found[offset]):
+        for target, depth in leads_to(code, offset, found[offset]):
             if target not in found:
                 found[target] = depth
                 pending.append(target)
@@ -62,8 +62,8 @@ def depths(code: CodeType) -> dict[int, int]:
     return {offset: depth for offset, depth in found.items() if offset not in doubtful}
 
 
-def _next(code: CodeType, offset: int, depth: int) -> list[tuple[int, int]]:
-    """Return where the instruction at `offset` leads, and how deep the stack is there."""
+def leads_to(code: CodeType, offset: int, depth: int) -> list[tuple[int, int]]:
+    """Return where the instruction at `offset` leads unless it fails, and how deep the stack is there."""
     number, argument, behind = sites.instruction_at(code, offset)
     name = opcode.opname[number]
     given = argument if number >= opcode.HAVE_ARGUMENT else None
