@@ -189,7 +189,7 @@ def _is_cleared(frame: FrameType) -> bool:
 
 @functools.cache
 def _place_of_end() -> int | None:
-    """Return which of the words before a frame's variables tells where these and the stack end; None if none is found."""
+    """Return which of the words before a frame's variables tells where these and the stack end; None if none does."""
 
     def suspended() -> Iterator[None]:
         a = b = c = d = e = None
@@ -202,7 +202,7 @@ def _place_of_end() -> int | None:
 
 
 def _end(frame: FrameType, place: int) -> int | None:
-    """Return how far the variables and the stack reach, in words, as told by a number or an address; None as it runs."""
+    """Return how far the variables and the stack reach, in words: told by a number or an address; None as it runs."""
     start = start_of_locals()
     assert start is not None, "who asks has found it"
     word = words(frame, start)[place]

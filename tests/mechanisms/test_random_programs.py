@@ -14,7 +14,7 @@ from random_programs.running import compare
 from random_programs.shrinking import shrunk
 from random_programs.writing import Program, Watch
 
-NUMBERS = {"data": 8, "functions": 3, "instances": 10, "objects": 12, "switching": 14}
+NUMBERS = {"data": 8, "functions": 3, "instances": 10, "objects": 12, "switching": 14, "tasks": 2}
 
 
 @pytest.mark.parametrize(("kind", "seed"), [(kind, seed) for kind in KINDS for seed in range(NUMBERS.get(kind, 0))])
@@ -29,6 +29,15 @@ def test_a_comparison_counts_statements_and_hits():
     """Each statement once, however many mechanisms look at it."""
     comparison = compare(Program("x = 0\n", "x = 1\nx = 2\n", (Watch("changes", "x"),)))
     assert (comparison.statements, comparison.hits, comparison.difference) == (3, 2, None)
+
+
+@pytest.mark.skipif("instances" not in KINDS, reason="needs dict watchers")
+def test_each_store_to_an_attribute_counts_though_its_text_is_the_one_last_seen():
+    """Of a list in it that has grown since, one mechanism may have seen more than another."""
+    setup = "class Thing:\n    pass\nA = Thing()\n"
+    main = "for n in range(2):\n    A.items = [1]\n    A.items += [n]\nvars(A).update(x=1, y=2)\n"
+    comparison = compare(Program(setup, main, (Watch("changes", "self", "Thing", ("A",)),)))
+    assert (comparison.hits, comparison.difference) == (3, None)
 
 
 def test_a_difference_is_told():

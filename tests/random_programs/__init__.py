@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from random_programs import data_programs, function_programs, instance_programs, object_programs, thread_programs
+from random_programs import (
+    data_programs,
+    function_programs,
+    instance_programs,
+    object_programs,
+    task_programs,
+    thread_programs,
+)
 from random_programs.writing import Program
 from stopwhen import env
 
@@ -16,6 +23,7 @@ KINDS: dict[str, Callable[[int], Program]] = {
     "functions": function_programs.program,
     "objects": object_programs.program,
     "switching": object_programs.switching_program,
+    "tasks": task_programs.program,
     "threads": thread_programs.program,
 }
 if env.core is not None and env.HAS_DICT_WATCHERS:

@@ -31,6 +31,7 @@ LONGEST = 2_000
 """How many statements a program may run; what goes on for longer is not worth the oracle's time."""
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+_TASK = re.compile(r"^Task-\d+$")
 
 
 @dataclass(frozen=True)
@@ -248,13 +249,18 @@ def _place(hit: Hit) -> tuple[Any, ...] | None:
     return where and (where.filename, where.lineno)
 
 
+def _task(hit: Hit) -> str | None:
+    """Return the name of the task that wrote, without the number that asyncio gives to those that have none of their own."""
+    return hit.task and _TASK.sub("Task", hit.task)
+
+
 def _told_apart(hits: list[Hit]) -> list[tuple[Any, ...]]:
     """Return what hits have in common under every mechanism: an `update` of two keys may be told as one hit or as two."""
     lines: list[tuple[Any, ...]] = []
     for hit in hits:
         where, old, new = _place(hit), _ADDRESS.sub("", hit.old_text), _ADDRESS.sub("", hit.new_text)
         if not (lines and old == new and lines[-1][0] == where and lines[-1][2] == new):
-            lines.append((where, old, new, hit.exact, hit.already))
+            lines.append((where, old, new, hit.exact, hit.already, _task(hit)))
     return lines
 
 

@@ -20,8 +20,8 @@ SAVE = opcode.opmap.get("LOAD_FAST_AND_CLEAR")
 _STORES = frozenset({"STORE_FAST", "STORE_FAST_MAYBE_NULL", "STORE_DEREF"})
 
 _DEEPEST = 2
-"""How much deeper than before saving the stack is at most when the local is put back. Where a comprehension stores to its
-variable, what was saved, the result and the value lie on it besides."""
+"""How much deeper than before saving the stack is at most when the local is put back. Where a comprehension stores to
+its variable, what was saved, the result and the value lie on it besides."""
 
 
 @functools.lru_cache(maxsize=256)
@@ -43,7 +43,7 @@ def borrowed_ranges(code: CodeType, variable: str) -> tuple[tuple[int, int], ...
 
 
 def _until_put_back(code: CodeType, saving: int, index: int, handler: dict[int, int]) -> dict[int, int]:
-    """Return the instructions to which saving a variable may lead until it is put back, with the offsets behind them."""
+    """Return the instructions to which saving a variable may lead until it is put back, with the offset behind each."""
     found: dict[int, int] = {}
     waiting = [saving]
     while waiting:
