@@ -160,8 +160,6 @@ int compat_kept_lines(PyCodeObject *code, int *line, Py_ssize_t length);
 /* True when nothing is left of the locals of `frame`, as of a generator that has been closed; also when it has none. */
 int compat_is_cleared(PyFrameObject *frame);
 
-/* Return what fast local `index` of `frame` holds, as a new reference; NULL without an exception when it is unbound.
- * For a cell or free variable that is the cell object itself. */
 /* Return that of the name among all that a type in C has; NULL for none. */
 static inline PyGetSetDef *
 compat_find_getset(PyGetSetDef *all, const char *name)
@@ -189,6 +187,8 @@ compat_has_cells(const PyCodeObject *code)
     return code->co_ncellvars + code->co_nfreevars > 0;
 }
 
+/* Return what fast local `index` of `frame` holds, as a new reference; NULL without an exception when it is unbound.
+ * For a cell or free variable that is the cell object itself. */
 PyObject *compat_fast_local(PyFrameObject *frame, Py_ssize_t index);
 
 /* Return the code, borrowed, of the running frame, and where it is in it, in bytes; NULL when there is no frame. */
