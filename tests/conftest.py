@@ -14,7 +14,7 @@ from stopwhen.mechanisms.recheck import Recheck
 
 @pytest.fixture(autouse=True, scope="session")
 def _threads_of_the_test_runner_are_no_strangers() -> Iterator[None]:
-    """They begin before any test, and what they do at any moment would make a hit uncertain where no events tell of them."""
+    """Where no events tell of them, what they do at any moment would make a hit uncertain."""
     runner = sys._current_frames().keys() - {get_ident()}
     find = Recheck._find_strangers
     with pytest.MonkeyPatch.context() as patch:
