@@ -336,10 +336,7 @@ def test_instances_that_came_and_went_leave_nothing(monkeypatch, expression):
     with stopwhen.changes(expression, scope=Boxed, action="count") as watchpoint:
         watchpoint.kept = collections.deque(maxlen=20)
         make_boxes(2 * ROUNDS)
-        before, references = blocks(), sys.getrefcount(Boxed)
-        make_boxes(ROUNDS)
-        assert blocks() - before < MOST_BLOCKS
-        assert sys.getrefcount(Boxed) == references
+        assert not leaks(lambda: make_boxes(ROUNDS), Boxed)
         assert env.core.instances(watchpoint.family.cell) == []
 
 
@@ -358,12 +355,8 @@ def test_arming_and_disarming_a_class_leaks_nothing(monkeypatch, expression):
         for _ in range(count):
             stopwhen.changes(expression, scope=Boxed, action="count").remove()
 
-    arm_and_disarm(10)
-    before = blocks()
-    references = [sys.getrefcount(one) for one in (*boxes, Boxed, Sub)]
-    arm_and_disarm(2 * MOST_BLOCKS)  # not ROUNDS: each looks at all objects that there are
-    assert blocks() - before < MOST_BLOCKS
-    assert [sys.getrefcount(one) for one in (*boxes, Boxed, Sub)] == references
+    # Not ROUNDS: each looks at all objects that there are.
+    assert not leaks(lambda: arm_and_disarm(2 * MOST_BLOCKS), *boxes, Boxed, Sub)
     assert len(session.current()._armed) == 0
 
 
@@ -469,9 +462,10 @@ def rounds(mechanism):
 def leaks(run, *held):
     """Run, and return whether more blocks, or other numbers of references to `held`, are there than before.
 
-    Other threads count, too: those of the test runner may get work just then. What leaks does so each time.
+    The first times fill the interpreter's caches, and other threads count, too: those of the test runner may get work just
+    then. What leaks does so each time.
     """
-    for _ in range(3):
+    for _ in range(6):
         before, references = blocks(), [sys.getrefcount(one) for one in held]
         run()
         added = blocks() - before
