@@ -462,8 +462,8 @@ def rounds(mechanism):
 def leaks(run, *held):
     """Run, and return whether more blocks, or other numbers of references to `held`, are there than before.
 
-    The first times fill the interpreter's caches, and other threads count, too: those of the test runner may get work just
-    then. What leaks does so each time.
+    The first times fill the interpreter's caches, and other threads count, too: those of the test runner may get work
+    just then. What leaks does so each time.
     """
     for _ in range(6):
         before, references = blocks(), [sys.getrefcount(one) for one in held]
