@@ -177,7 +177,7 @@ def _is_cleared(frame: FrameType) -> bool:
     """Return whether nothing is left of the variables of `frame`, as of a generator that was closed; or it has none.
 
     The interpreter has given back what they held, but the frame's memory says so no more: `f_locals` reads, and may end
-    the process by it, what has been freed (3.12.4+).
+    the process by it, what has been freed (3.13).
     """
     reach = _core_function("frame_is_cleared")
     if reach is not None:

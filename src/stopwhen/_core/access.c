@@ -126,15 +126,11 @@ access_arm(PyObject *module, PyObject *args)
             return PyErr_Format(PyExc_KeyError, "the frame has no local %R", PyTuple_GET_ITEM(key, 0));
         }
     }
-    if (state->access_count == state->access_capacity) {
-        Py_ssize_t capacity = state->access_capacity == 0 ? 8 : 2 * state->access_capacity;
-        Access *accesses = resize_memory(state->accesses, capacity, sizeof(Access));
-        if (accesses == NULL) {
-            return NULL;
-        }
-        state->accesses = accesses;
-        state->access_capacity = capacity;
+    Access *accesses = grow_memory(state->accesses, state->access_count, &state->access_capacity, sizeof(Access));
+    if (accesses == NULL) {
+        return NULL;
     }
+    state->accesses = accesses;
     Py_ssize_t place = lower_bound(state, owner);
     while (place < state->access_count && state->accesses[place].owner == owner) {
         place++; /* Those of one owner stand in the order in which they came. */
@@ -307,20 +303,16 @@ access_end(CoreState *state, CodeInfo *info, int unit, InterpreterFrame *frame)
 static void
 begin_store(CoreState *state, CodeInfo *info, int unit, InterpreterFrame *frame, PyObject *tokens)
 {
-    if (state->begun_count == state->begun_capacity) {
-        Py_ssize_t capacity = state->begun_capacity == 0 ? 8 : 2 * state->begun_capacity;
-        Begun *begun = resize_memory(state->begun, capacity, sizeof(Begun));
-        if (begun == NULL) {
-            PyErr_Clear();
-            for (Py_ssize_t i = 0; i < PyList_GET_SIZE(tokens); i++) {
-                events_miss(state, PyList_GET_ITEM(tokens, i));
-            }
-            Py_DECREF(tokens);
-            return;
+    Begun *begun = grow_memory(state->begun, state->begun_count, &state->begun_capacity, sizeof(Begun));
+    if (begun == NULL) {
+        PyErr_Clear();
+        for (Py_ssize_t i = 0; i < PyList_GET_SIZE(tokens); i++) {
+            events_miss(state, PyList_GET_ITEM(tokens, i));
         }
-        state->begun = begun;
-        state->begun_capacity = capacity;
+        Py_DECREF(tokens);
+        return;
     }
+    state->begun = begun;
     state->begun[state->begun_count++] = (Begun){.thread = PyThreadState_Get(),
                                                  .frame = frame,
                                                  .info = info,

@@ -350,7 +350,7 @@ static int
 set_dict(setter own, PyObject *object, PyObject *value, void *closure)
 {
     CoreState *state = state_for_callback();
-    PyObject *before = !is_in_main_interpreter() ? NULL : layout_before(state, object);
+    PyObject *before = is_in_main_interpreter() ? layout_before(state, object) : NULL;
     int result = own(object, value, closure);
     if (before != NULL && result == 0) {
         instances_note_layout(state, object, before);
@@ -370,7 +370,7 @@ static PyObject *
 on_get_dict(PyObject *object, void *closure)
 {
     CoreState *state = state_for_callback();
-    if (!!is_in_main_interpreter() && state->newborn == object && tell_of_newborn(state) < 0) { /* I5 */
+    if (is_in_main_interpreter() && state->newborn == object && tell_of_newborn(state) < 0) { /* I5 */
         return NULL;
     }
     return state->get_dict(object, closure);
@@ -432,7 +432,7 @@ on_list_dealloc(PyObject *list)
 {
     CoreState *state = state_for_callback();
     destructor own = state->list_dealloc;
-    if (!PyList_CheckExact(list) && !!is_in_main_interpreter()) {
+    if (!PyList_CheckExact(list) && is_in_main_interpreter()) {
         lose(state, list);
     }
     own(list);
@@ -482,7 +482,7 @@ static int
 on_dict_traverse(PyObject *dict, visitproc visit, void *arg)
 {
     CoreState *state = state_for_callback();
-    int result = !is_in_main_interpreter() ? 0 : instances_traverse(state, dict, visit, arg);
+    int result = is_in_main_interpreter() ? instances_traverse(state, dict, visit, arg) : 0;
     return result != 0 ? result : state->dict_traverse(dict, visit, arg);
 }
 
@@ -491,7 +491,7 @@ static int
 on_dict_clear(PyObject *dict)
 {
     CoreState *state = state_for_callback();
-    WatchedDict *watched = !is_in_main_interpreter() ? NULL : dictwatch_find(state, dict);
+    WatchedDict *watched = is_in_main_interpreter() ? dictwatch_find(state, dict) : NULL;
     if (watched != NULL) {
         instances_lose_dict(state, watched);
         if (dictwatch_drop_if_unused(state, watched) < 0) {

@@ -326,4 +326,18 @@ resize_memory(void *memory, Py_ssize_t count, size_t size)
     return resized == NULL ? PyErr_NoMemory() : resized;
 }
 
+/* Return `memory`, which holds `count` things of `size` bytes and has room for `capacity`, with room for one more; NULL with
+ * an exception set, and `memory` as it was. */
+static inline void *
+grow_memory(void *memory, Py_ssize_t count, Py_ssize_t *capacity, size_t size)
+{
+    if (count < *capacity) {
+        return memory;
+    }
+    Py_ssize_t larger = *capacity == 0 ? 8 : 2 * *capacity;
+    void *resized = resize_memory(memory, larger, size);
+    *capacity = resized == NULL ? *capacity : larger;
+    return resized;
+}
+
 #endif

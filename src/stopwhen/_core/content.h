@@ -93,6 +93,20 @@ PyObject *content_dict_item(PyObject *dict, PyObject *key);
 /* The index of a local, cell or free variable; -1 for none. */
 Py_ssize_t fast_local_index(const PyCodeObject *code, PyObject *name);
 
+/* Take `check` out of a list that has it, whose others keep their order. */
+static inline void
+check_take_out(Check **list, Py_ssize_t *count, const Check *check)
+{
+    for (Py_ssize_t i = 0; i < *count; i++) {
+        if (list[i] == check) {
+            --*count;
+            memmove(&list[i], &list[i + 1], (size_t)(*count - i) * sizeof(Check *));
+            return;
+        }
+    }
+    assert(!"the list has it");
+}
+
 int check_raw_differs(Check *check, const void *now, Py_ssize_t length);
 int check_keep_raw(Check *check, const void *bytes, Py_ssize_t length);
 int check_splice_items(Check *check, Py_ssize_t start, Py_ssize_t removed, PyObject *const *inserted, Py_ssize_t count);

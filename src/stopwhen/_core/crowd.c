@@ -90,15 +90,11 @@ remember_beginning(CoreState *state, Check *check)
 int
 crowd_add(CoreState *state, Check *check)
 {
-    if (state->crowd_count == state->crowd_capacity) {
-        Py_ssize_t capacity = state->crowd_capacity == 0 ? 16 : 2 * state->crowd_capacity;
-        Check **crowd = resize_memory(state->crowd, capacity, sizeof(Check *));
-        if (crowd == NULL) {
-            return -1;
-        }
-        state->crowd = crowd;
-        state->crowd_capacity = capacity;
+    Check **crowd = grow_memory(state->crowd, state->crowd_count, &state->crowd_capacity, sizeof(Check *));
+    if (crowd == NULL) {
+        return -1;
     }
+    state->crowd = crowd;
     check->next_of_owner = table_find(&state->crowd_owners, check->owner);
     if (check->next_of_owner != NULL) {
         (void)table_take(&state->crowd_owners, check->owner);

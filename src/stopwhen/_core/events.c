@@ -125,16 +125,11 @@ done:
 static int
 reserve_record(CoreState *state)
 {
-    if (state->queued < state->queue_capacity) {
-        return 0;
-    }
-    Py_ssize_t capacity = state->queue_capacity == 0 ? 16 : 2 * state->queue_capacity;
-    Record *queue = resize_memory(state->queue, capacity, sizeof(Record));
+    Record *queue = grow_memory(state->queue, state->queued, &state->queue_capacity, sizeof(Record));
     if (queue == NULL) {
         return -1;
     }
     state->queue = queue;
-    state->queue_capacity = capacity;
     return 0;
 }
 

@@ -159,15 +159,11 @@ on_set_local(PyObject *proxy, PyObject *name, PyObject *value)
 int
 frames_add_check(FrameRef *ref, Check *check)
 {
-    if (ref->check_count == ref->check_capacity) {
-        Py_ssize_t capacity = ref->check_capacity == 0 ? 2 : 2 * ref->check_capacity;
-        Check **checks = resize_memory(ref->checks, capacity, sizeof(Check *));
-        if (checks == NULL) {
-            return -1;
-        }
-        ref->checks = checks;
-        ref->check_capacity = capacity;
+    Check **checks = grow_memory(ref->checks, ref->check_count, &ref->check_capacity, sizeof(Check *));
+    if (checks == NULL) {
+        return -1;
     }
+    ref->checks = checks;
     ref->checks[ref->check_count++] = check; /* I3 */
     return 0;
 }
@@ -175,14 +171,7 @@ frames_add_check(FrameRef *ref, Check *check)
 void
 frames_remove_check(FrameRef *ref, Check *check)
 {
-    for (Py_ssize_t i = 0; i < ref->check_count; i++) {
-        if (ref->checks[i] == check) {
-            ref->check_count--;
-            memmove(&ref->checks[i], &ref->checks[i + 1], (size_t)(ref->check_count - i) * sizeof(Check *));
-            return;
-        }
-    }
-    assert(!"an armed check on a frame is in its list (I3)");
+    check_take_out(ref->checks, &ref->check_count, check); /* I3 */
 }
 
 int

@@ -66,17 +66,13 @@ note_bound(Search *search, PyObject *object)
         search->hooked |= is_checked(search->state, object);
         return;
     }
-    if (search->count == search->capacity) {
-        Py_ssize_t capacity = search->capacity == 0 ? 64 : 2 * search->capacity;
-        PyObject **found = resize_memory(search->found, capacity, sizeof(PyObject *));
-        if (found == NULL) {
-            PyErr_Clear(); /* To be on the safe side: */
-            search->hooked = 1;
-            return;
-        }
-        search->found = found;
-        search->capacity = capacity;
+    PyObject **found = grow_memory(search->found, search->count, &search->capacity, sizeof(PyObject *));
+    if (found == NULL) {
+        PyErr_Clear(); /* To be on the safe side: */
+        search->hooked = 1;
+        return;
     }
+    search->found = found;
     search->found[search->count++] = object;
 }
 

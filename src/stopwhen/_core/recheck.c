@@ -24,15 +24,11 @@ recheck_add(CoreState *state, Check *check)
         hooks_expect(state, check);
         return 0;
     }
-    if (state->check_count == state->check_capacity) {
-        Py_ssize_t capacity = state->check_capacity == 0 ? 8 : 2 * state->check_capacity;
-        Check **checks = resize_memory(state->checks, capacity, sizeof(Check *));
-        if (checks == NULL) {
-            return -1;
-        }
-        state->checks = checks;
-        state->check_capacity = capacity;
+    Check **checks = grow_memory(state->checks, state->check_count, &state->check_capacity, sizeof(Check *));
+    if (checks == NULL) {
+        return -1;
     }
+    state->checks = checks;
     state->checks[state->check_count++] = check; /* I1 */
     state->other_checks += check->kind != CHECK_LIST;
     hooks_expect(state, check);
@@ -42,16 +38,9 @@ recheck_add(CoreState *state, Check *check)
 void
 recheck_remove(CoreState *state, Check *check)
 {
-    for (Py_ssize_t i = 0; i < state->check_count; i++) {
-        if (state->checks[i] == check) {
-            state->check_count--;
-            state->other_checks -= check->kind != CHECK_LIST;
-            memmove(&state->checks[i], &state->checks[i + 1], (size_t)(state->check_count - i) * sizeof(Check *));
-            state->patience = 0; /* What hooks there are may have been to this (hooks.c). */
-            return;
-        }
-    }
-    assert(!"an armed check is in the list (I1)");
+    check_take_out(state->checks, &state->check_count, check); /* I1 */
+    state->other_checks -= check->kind != CHECK_LIST;
+    state->patience = 0; /* What hooks there are may have been to this (hooks.c). */
 }
 
 /* True when some cell has changed. An error in a check that calls Python is its own change. */

@@ -35,73 +35,6 @@ some_differ(CoreState *state)
     return 0;
 }
 
-/* Note each change: that of `cell`, of all for NULL, blaming `blame`; the others' writers are to be found. */
-static void report(CoreState *state, const Blame *blame, const PyObject *cell);
-
-void
-shared_see_store(CoreState *state, const PyObject *cell)
-{
-    if (!is_in_main_interpreter() || !some_differ(state)) {
-        return;
-    }
-    PendingError error = take_pending_error();
-    Blame blame;
-    blame_current(&blame);
-    report(state, &blame, cell);
-    if (!events_is_draining()) {
-        instrument_stop_after(state, &blame); /* The handler comes as soon as the instruction is done. */
-    }
-    blame_release(&blame);
-    put_back_pending_error(error);
-}
-
-static int
-on_set_contents(PyObject *cell, PyObject *value, void *closure)
-{
-    CoreState *state = state_for_callback();
-    int result = state->set_contents(cell, value, closure);
-    shared_see_store(state, cell);
-    return result;
-}
-
-int
-shared_add(CoreState *state, Check *check)
-{
-    if (state->shared_count == state->shared_capacity) {
-        Py_ssize_t capacity = state->shared_capacity == 0 ? 4 : 2 * state->shared_capacity;
-        Check **shared = resize_memory(state->shared, capacity, sizeof(Check *));
-        if (shared == NULL) {
-            return -1;
-        }
-        state->shared = shared;
-        state->shared_capacity = capacity;
-    }
-    if (state->shared_count == 0) {
-        state->set_contents = contents_setter()->set;
-        contents_setter()->set = on_set_contents;
-        frames_stand_before_locals(state);
-    }
-    state->shared[state->shared_count++] = check; /* I1 */
-    return 0;
-}
-
-void
-shared_remove(CoreState *state, Check *check)
-{
-    Py_ssize_t place = 0;
-    while (place < state->shared_count && state->shared[place] != check) {
-        place++;
-    }
-    assert(place < state->shared_count); /* I1 */
-    state->shared_count--;
-    memmove(&state->shared[place], &state->shared[place + 1], (size_t)(state->shared_count - place) * sizeof(Check *));
-    if (state->shared_count == 0) {
-        contents_setter()->set = state->set_contents;
-        frames_step_aside_of_locals(state);
-        state->storing.frame = NULL;
-    }
-}
-
 static int
 is_store(const CodeInfo *info, Py_ssize_t unit)
 {
@@ -156,6 +89,7 @@ find_writer(CoreState *state, const PyObject *cell, Blame *blame)
     }
 }
 
+/* Note each change: that of `cell`, of all for NULL, blaming `blame`; the others' writers are to be found. */
 static void
 report(CoreState *state, const Blame *blame, const PyObject *cell)
 {
@@ -180,6 +114,60 @@ report(CoreState *state, const Blame *blame, const PyObject *cell)
         Py_DECREF(check);
     }
     resume_collector(was_on);
+}
+
+void
+shared_see_store(CoreState *state, const PyObject *cell)
+{
+    if (!is_in_main_interpreter() || !some_differ(state)) {
+        return;
+    }
+    PendingError error = take_pending_error();
+    Blame blame;
+    blame_current(&blame);
+    report(state, &blame, cell);
+    if (!events_is_draining()) {
+        instrument_stop_after(state, &blame); /* The handler comes as soon as the instruction is done. */
+    }
+    blame_release(&blame);
+    put_back_pending_error(error);
+}
+
+static int
+on_set_contents(PyObject *cell, PyObject *value, void *closure)
+{
+    CoreState *state = state_for_callback();
+    int result = state->set_contents(cell, value, closure);
+    shared_see_store(state, cell);
+    return result;
+}
+
+int
+shared_add(CoreState *state, Check *check)
+{
+    Check **shared = grow_memory(state->shared, state->shared_count, &state->shared_capacity, sizeof(Check *));
+    if (shared == NULL) {
+        return -1;
+    }
+    state->shared = shared;
+    if (state->shared_count == 0) {
+        state->set_contents = contents_setter()->set;
+        contents_setter()->set = on_set_contents;
+        frames_stand_before_locals(state);
+    }
+    state->shared[state->shared_count++] = check; /* I1 */
+    return 0;
+}
+
+void
+shared_remove(CoreState *state, Check *check)
+{
+    check_take_out(state->shared, &state->shared_count, check); /* I1 */
+    if (state->shared_count == 0) {
+        contents_setter()->set = state->set_contents;
+        frames_step_aside_of_locals(state);
+        state->storing.frame = NULL;
+    }
 }
 
 int

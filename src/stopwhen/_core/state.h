@@ -317,9 +317,9 @@ PyFrameObject *calling_take_told(void);
 /* instrument.c */
 int instrument_code(CoreState *state, CodeInfo *info, int again);
 int instrument_all(CoreState *state, int again);
+int instrument_known(CoreState *state, int again);
 int instrument_running(CoreState *state);
 void instrument_stop_after(CoreState *state, const Blame *blame);
-int instrument_known(CoreState *state, int again);
 void instrument_stop_here(CoreState *state);
 int instrument_end_stop(CoreState *state, CodeInfo *info);
 void instrument_unlink(CoreState *state, CodeInfo *info);

@@ -30,15 +30,11 @@ drop(CoreState *state, Py_ssize_t index)
 static int
 add(CoreState *state, uint64_t id, PyCodeObject *code, int offset)
 {
-    if (state->unheard_count == state->unheard_capacity) {
-        Py_ssize_t capacity = state->unheard_capacity == 0 ? 4 : 2 * state->unheard_capacity;
-        Unheard *unheard = resize_memory(state->unheard, capacity, sizeof(Unheard));
-        if (unheard == NULL) {
-            return -1;
-        }
-        state->unheard = unheard;
-        state->unheard_capacity = capacity;
+    Unheard *unheard = grow_memory(state->unheard, state->unheard_count, &state->unheard_capacity, sizeof(Unheard));
+    if (unheard == NULL) {
+        return -1;
     }
+    state->unheard = unheard;
     state->unheard[state->unheard_count++] = (Unheard){id, (PyCodeObject *)Py_XNewRef(code), offset};
     return 0;
 }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from stopwhen.frames import names_of_variables
 from stopwhen.handlers import protected
+from stopwhen.mechanisms.opcodes import stored_locals
 from stopwhen.mechanisms.operands import depths, leads_to
 from stopwhen.mechanisms.sites import instruction_at
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 SAVE = opcode.opmap.get("LOAD_FAST_AND_CLEAR")
 """Puts the local on the stack when an inlined comprehension begins; a store puts it back when that is done."""
-
-_STORES = frozenset({"STORE_FAST", "STORE_FAST_MAYBE_NULL", "STORE_DEREF"})
 
 _DEEPEST = 2
 """How much deeper than before saving the stack is at most when the local is put back. Where a comprehension stores to
@@ -52,7 +51,8 @@ def _until_put_back(code: CodeType, saving: int, index: int, handler: dict[int, 
         if offset in found or depth is None:
             continue
         number, argument, found[offset] = instruction_at(code, offset)
-        if depth <= depths(code)[saving] + _DEEPEST and _stores(opcode.opname[number], argument, index):
+        is_store = number != SAVE and index in stored_locals(opcode.opname[number], argument)
+        if is_store and depth <= depths(code)[saving] + _DEEPEST:
             continue
         waiting += [target for target, _depth in leads_to(code, offset, depth)]
         # An error inside, of a comprehension in this one too, goes to where the local is put back as well; one that
@@ -60,14 +60,6 @@ def _until_put_back(code: CodeType, saving: int, index: int, handler: dict[int, 
         if handler.get(offset) not in (None, handler.get(saving)):
             waiting.append(handler[offset])
     return found
-
-
-def _stores(name: str, argument: int, index: int) -> bool:
-    if name == "STORE_FAST_STORE_FAST":
-        return index in (argument >> 4, argument & 15)
-    return index == (argument >> 4 if name == "STORE_FAST_LOAD_FAST" else argument) and (
-        name in _STORES or name == "STORE_FAST_LOAD_FAST"
-    )
 
 
 def is_borrowed(code: CodeType, offset: int, variable: str) -> bool:

@@ -6,8 +6,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from stopwhen import env
-from stopwhen.cells import Calls, Closure, Frame, Local
-from stopwhen.mechanisms.checks import Checks, can_check
+from stopwhen.mechanisms import opcodes
+from stopwhen.mechanisms.checks import Checks, can_check, effects_on
 from stopwhen.mechanisms.native import bring_back_starts
 
 if TYPE_CHECKING:
@@ -42,11 +42,11 @@ class Monitoring:
 
     def cost_of(self, cell: Cell) -> str:
         """Return what it costs to watch `cell`, in words."""
-        match cell:
-            case Local() | Frame() | Calls():
-                return "none in the code of other functions"
-            case Closure():
-                return "none in code that stores to no variable which functions share"
+        effects = effects_on(cell)
+        if not effects:
+            return "none in the code of other functions"
+        if effects == opcodes.SHARED:
+            return "none in code that stores to no variable which functions share"
         return "about half as long again, in all code"
 
     def arm(self, cell: Cell) -> None:

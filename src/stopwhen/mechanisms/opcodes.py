@@ -187,12 +187,16 @@ def jump_kind(name: str, *, is_jump: bool) -> int:
 
 def stores_local(code: CodeType, offset: int, variable: str) -> bool:
     """Return whether the instruction at `offset` stores to, or deletes, the fast local `variable`."""
-    kind = LOCAL_STORES.get(opcode.opname[code.co_code[offset]])
+    stored = stored_locals(opcode.opname[code.co_code[offset]], argument_of(code, offset))
+    return any(_local_name(code, index) == variable for index in stored)
+
+
+def stored_locals(name: str, argument: int) -> tuple[int, ...]:
+    """Return the indexes of the fast locals to which an instruction of that name stores, or which it deletes."""
+    kind = LOCAL_STORES.get(name)
     if kind is None:
-        return False
-    argument = argument_of(code, offset)
-    indexes = {LOCAL_STORE: (argument,), LOCAL_STORE_HIGH: (argument >> 4,)}.get(kind, (argument >> 4, argument & 15))
-    return any(_local_name(code, index) == variable for index in indexes)
+        return ()
+    return {LOCAL_STORE: (argument,), LOCAL_STORE_HIGH: (argument >> 4,)}.get(kind, (argument >> 4, argument & 15))
 
 
 def loaded_name(code: CodeType, offset: int) -> str | None:
