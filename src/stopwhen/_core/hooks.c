@@ -13,11 +13,12 @@
  *     may be made, hooks count as found.
  * I5. `operator.methodcaller("append", 1)` and `staticmethod(operator.setitem)` are bound to nothing, but as a class's
  *     `__radd__` or the like they change whatever the operator is given: while there are such, `hooked` is set. So it is
- *     while a class has `heapq.heapify` itself as an operator.
+ *     while a class has `heapq.heapify` itself as an operator (operators.c).
  */
 #include "codeinfo.h"
 #include "content.h"
 #include "crowd.h"
+#include "operators.h"
 
 #define BITS ((size_t)8 * sizeof(((CoreState *)NULL)->bound_to))
 #define FIRST_PATIENCE 100000
@@ -77,28 +78,6 @@ note_bound(Search *search, PyObject *object)
 }
 
 static int
-changes_data(const CoreState *state, PyObject *name)
-{
-    return (code_what_names(state, name) & NAMES_MUTATOR) != 0;
-}
-
-static int
-is_changing_function(const CoreState *state, PyObject *function)
-{
-    PyObject *name = PyUnicode_FromString(((PyCFunctionObject *)function)->m_ml->ml_name);
-    int result = name == NULL || changes_data(state, name);
-    PyErr_Clear();
-    Py_XDECREF(name);
-    return result;
-}
-
-static int
-is_descriptor(PyObject *object)
-{
-    return Py_IS_TYPE(object, &PyMethodDescr_Type) || Py_IS_TYPE(object, &PyWrapperDescr_Type);
-}
-
-static int
 visit_wrapper_part(PyObject *part, void *search)
 {
     if (!Py_IS_TYPE(part, &PyWrapperDescr_Type)) {
@@ -110,7 +89,7 @@ visit_wrapper_part(PyObject *part, void *search)
 static int
 visit_wrapper_name(PyObject *part, void *state)
 {
-    return Py_IS_TYPE(part, &PyWrapperDescr_Type) && changes_data(state, PyDescr_NAME(part));
+    return Py_IS_TYPE(part, &PyWrapperDescr_Type) && operators_name_changes(state, PyDescr_NAME(part));
 }
 
 static int
@@ -136,33 +115,7 @@ visit_partial_part(PyObject *part, void *search)
 static int
 visit_changing_name(PyObject *part, void *state)
 {
-    return PyUnicode_CheckExact(part) && changes_data(state, part);
-}
-
-static int
-visit_property_part(PyObject *part, void *state)
-{
-    return is_descriptor(part) ? changes_data(state, PyDescr_NAME(part))
-                               : PyCFunction_Check(part) && is_changing_function(state, part);
-}
-
-/* True when operators of a class written in Python are C functions that change what they are given (I5). */
-static int
-has_changing_operator(const CoreState *state, PyTypeObject *type)
-{
-    PyObject *entries = PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) ? compat_type_dict(type) : NULL;
-    PyObject *key, *value;
-    Py_ssize_t position = 0;
-    int found = 0;
-    while (!found && entries != NULL && PyDict_Next(entries, &position, &key, &value)) {
-        /* `__new__` is bound to a class, and by far the most frequent one. */
-        found = PyCFunction_Check(value) && PyCFunction_GET_SELF(value) != NULL &&
-                PyModule_Check(PyCFunction_GET_SELF(value)) && PyUnicode_CheckExact(key) &&
-                PyUnicode_GET_LENGTH(key) > 2 && PyUnicode_READ_CHAR(key, 0) == '_' &&
-                PyUnicode_READ_CHAR(key, 1) == '_' && is_changing_function(state, value);
-    }
-    Py_XDECREF(entries);
-    return found;
+    return PyUnicode_CheckExact(part) && operators_name_changes(state, part);
 }
 
 /* If `object` is a C function that changes data and is bound to some, note to which. */
@@ -173,7 +126,7 @@ note_function(Search *search, PyObject *object)
     PyTypeObject *type = Py_TYPE(object);
     if (PyCFunction_Check(object)) {
         PyObject *self = PyCFunction_GET_SELF(object);
-        if (self != NULL && !PyModule_Check(self) && !PyType_Check(self) && is_changing_function(state, object)) {
+        if (self != NULL && !PyModule_Check(self) && !PyType_Check(self) && operators_function_changes(state, object)) {
             note_bound(search, self);
         }
     }
@@ -188,13 +141,13 @@ note_function(Search *search, PyObject *object)
         }
     }
     else if (PyType_Check(object)) {
-        search->hooked |= has_changing_operator(state, (PyTypeObject *)object);
+        search->hooked |= operators_change_operands(state, (PyTypeObject *)object);
     }
     else if (type == state->methodcaller_type) {
         search->hooked |= type->tp_traverse(object, visit_changing_name, state) != 0; /* I5 */
     }
     else if (type == &PyStaticMethod_Type) {
-        search->hooked |= type->tp_traverse(object, visit_property_part, state) != 0;
+        search->hooked |= type->tp_traverse(object, operators_visit_property, state) != 0;
     }
     else if (type == state->partial_type && !type->tp_traverse(object, is_python_function, NULL)) {
         (void)type->tp_traverse(object, visit_partial_part, search);
@@ -220,14 +173,23 @@ begin(CoreState *state)
     set_hooked(state, 1);
 }
 
+/* A class has got an operator that may change data. */
+void
+hooks_begin(CoreState *state)
+{
+    if (!state->hooked) {
+        begin(state);
+    }
+}
+
 /* An instruction has left `object`, something callable, on the stack (I1). */
 void
 hooks_see(CoreState *state, PyObject *object)
 {
     Search search = {.state = state};
     note_function(&search, object);
-    if (search.hooked && !state->hooked) {
-        begin(state);
+    if (search.hooked) {
+        hooks_begin(state);
     }
 }
 
@@ -236,43 +198,6 @@ visit_tracked(PyObject *object, void *search)
 {
     note_function(search, object);
     return 1;
-}
-
-/* True when `value`, an entry of a class's dict under `key`, lets an operator or attribute change its instance. */
-static int
-is_changing_entry(const CoreState *state, PyObject *key, PyObject *value)
-{
-    if (!is_descriptor(value) || !PyUnicode_CheckExact(key) || PyUnicode_Compare(key, PyDescr_NAME(value)) == 0) {
-        return 0;
-    }
-    return changes_data(state, PyDescr_NAME(value));
-}
-
-/* True when operators or attributes of a class written in Python are C functions that change its instances. */
-static int
-type_is_odd(CoreState *state, PyTypeObject *type)
-{
-    PyObject *mro = type->tp_mro; /* Borrowed. */
-    for (Py_ssize_t i = 0; mro != NULL && i < PyTuple_GET_SIZE(mro); i++) {
-        PyTypeObject *base = (PyTypeObject *)PyTuple_GET_ITEM(mro, i);
-        if (!PyType_HasFeature(base, Py_TPFLAGS_HEAPTYPE)) {
-            continue;
-        }
-        PyObject *entries = compat_type_dict(base);
-        PyObject *key, *value;
-        Py_ssize_t position = 0;
-        int odd = 0;
-        while (!odd && entries != NULL && PyDict_Next(entries, &position, &key, &value)) {
-            odd =
-                is_changing_entry(state, key, value) ||
-                (Py_IS_TYPE(value, &PyProperty_Type) && Py_TYPE(value)->tp_traverse(value, visit_property_part, state));
-        }
-        Py_XDECREF(entries);
-        if (odd) {
-            return 1;
-        }
-    }
-    return 0;
 }
 
 /* Find out whether there are hooks, among all objects that there are. Runs no Python code. */
@@ -284,7 +209,8 @@ find_hooks(CoreState *state)
     compat_visit_objects(visit_tracked, &search);
     for (Py_ssize_t i = 0; i < state->check_count && !search.hooked; i++) {
         PyObject *owner = state->checks[i]->owner;
-        search.hooked = PyType_HasFeature(Py_TYPE(owner), Py_TPFLAGS_HEAPTYPE) && type_is_odd(state, Py_TYPE(owner));
+        search.hooked =
+            PyType_HasFeature(Py_TYPE(owner), Py_TPFLAGS_HEAPTYPE) && operators_change_instances(state, Py_TYPE(owner));
         for (Py_ssize_t j = 0; may_be_bound_to(state, owner) && j < search.count && !search.hooked; j++) {
             search.hooked = search.found[j] == owner;
         }
@@ -294,7 +220,7 @@ find_hooks(CoreState *state)
     }
     for (Py_ssize_t i = 0; state->crowd_plain > 0 && i < state->crowd_count && !search.hooked; i++) {
         PyTypeObject *type = state->crowd[i]->part == NULL ? Py_TYPE(state->crowd[i]->owner) : &PyList_Type;
-        search.hooked = PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) && type_is_odd(state, type);
+        search.hooked = PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) && operators_change_instances(state, type);
     }
     PyMem_Free(search.found);
     return search.hooked;
@@ -334,7 +260,8 @@ hooks_expect(CoreState *state, const Check *check)
     else if (may_be_bound_to(state, check->owner)) {
         hooks_survey(state);
     }
-    else if (!state->hooked && PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) && type_is_odd(state, type)) {
+    else if (!state->hooked && PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) &&
+             operators_change_instances(state, type)) {
         begin(state);
     }
 }

@@ -11,6 +11,7 @@
  *     the code is disabled.
  */
 #include "codeinfo.h"
+#include "operators.h"
 #include "sites.h"
 
 #if HAS_MONITORING
@@ -329,6 +330,9 @@ instrument_set_level(PyObject *module, PyObject *effects)
         state->shared_level = shared_before;
         state->interest = interest_of(state);
         return NULL;
+    }
+    if (level == 0) {
+        operators_end(state);
     }
     Py_RETURN_NONE;
 }

@@ -4,6 +4,7 @@
 #include "frames.h"
 #include "instances.h"
 #include "layout.h"
+#include "operators.h"
 
 /* The one static: dict watchers, pending calls, trace functions and audit hooks get no pointer of ours. It names the
  * module of the main interpreter; the module refuses to load in any other (Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED). */
@@ -124,6 +125,7 @@ disarm_all(CoreState *state)
     instances_clear(state);
     dictwatch_clear(state);
     layout_clear(state);
+    operators_end(state);
 #endif
 #if HAS_MONITORING
     instrument_clear(state);
@@ -151,10 +153,10 @@ core_armed(PyObject *module, PyObject *Py_UNUSED(unused))
 #if HAS_DICT_WATCHERS
     layouts = layout_armed(state);
 #endif
-    return PyLong_FromSsize_t(layouts + state->dicts.count + state->crowd_count + state->instances.count +
-                              state->classes.count + state->check_count + state->frame_check_count +
-                              state->function_count + state->instrumented_count + state->traced_count +
-                              state->access_count + state->begun_count);
+    return PyLong_FromSsize_t(layouts + state->dicts.count + state->class_dicts.count + state->crowd_count +
+                              state->instances.count + state->classes.count + state->check_count +
+                              state->frame_check_count + state->function_count + state->instrumented_count +
+                              state->traced_count + state->access_count + state->begun_count);
 }
 
 /* checks(): number of checks that are compared after instructions of any code. */
@@ -340,6 +342,7 @@ module_exec(PyObject *module)
     }
     CoreState *state = PyModule_GetState(module);
     state->watcher_id = -1;
+    state->class_watcher_id = -1;
     state->access_era = 1;
     state->latest_thread_now = compat_latest_thread();
     state->code_extra = PyUnstable_Eval_RequestCodeExtraIndex(code_info_free);

@@ -178,6 +178,10 @@ typedef struct {
     int watcher_id; /* -1 when none is taken. */
     Table dicts; /* PyDictObject -> WatchedDict */
 
+    /* Operators of classes (operators.c). */
+    int class_watcher_id; /* -1 when none is taken. */
+    Table class_dicts;    /* PyDictObject -> itself */
+
     /* Classes whose instances are watched (classes.c), and these (instances.c). */
     ClassScope **scopes;
     Py_ssize_t scope_count;
@@ -331,6 +335,7 @@ int instrument_set_hooked(CoreState *state, int hooked);
 void instrument_clear(CoreState *state);
 
 /* hooks.c */
+void hooks_begin(CoreState *state);
 void hooks_see(CoreState *state, PyObject *object);
 void hooks_expect(CoreState *state, const Check *check);
 void hooks_survey(CoreState *state);
