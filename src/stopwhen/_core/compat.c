@@ -118,18 +118,13 @@ compat_direct_caller(int *unit)
     return code_of(frame);
 }
 
-PyObject *
-compat_stack_slot(int index)
+const uintptr_t *
+compat_stack(void)
 {
     _PyInterpreterFrame *frame = current_frame();
-    assert(runs_code(frame) && index < code_of(frame)->co_stacksize);
-#if PY_VERSION_HEX >= 0x030E0000
-    _PyStackRef item = frame->localsplus[code_of(frame)->co_nlocalsplus + index];
-    /* Not by PyStackRef_AsPyObjectBorrow: a slot may hold a tagged number. */
-    return (item.bits & 3) == 3 ? NULL : (PyObject *)(item.bits & ~(uintptr_t)3);
-#else
-    return frame->localsplus[code_of(frame)->co_nlocalsplus + index];
-#endif
+    assert(runs_code(frame));
+    static_assert(sizeof(frame->localsplus[0]) == sizeof(uintptr_t), "an item of the stack is a pointer, or like one");
+    return (const uintptr_t *)&frame->localsplus[code_of(frame)->co_nlocalsplus];
 }
 
 PyFrameObject *

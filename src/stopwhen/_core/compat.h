@@ -194,10 +194,29 @@ PyObject *compat_fast_local(PyFrameObject *frame, Py_ssize_t index);
 /* Return the code, borrowed, of the running frame, and where it is in it, in bytes; NULL when there is no frame. */
 PyCodeObject *compat_place(int *offset);
 
-/* Return what stands in slot `index` of the running frame's stack, borrowed; NULL for nothing, or for no object.
+/* Return the stack of the running frame, for compat_stack_item(). */
+const uintptr_t *compat_stack(void);
+
+/* Return what stands in slot `index` of the stack, borrowed; NULL for nothing, or for no object.
  *
  * Only while an event of that frame is handled, and for slots that are in use then. */
-PyObject *compat_stack_slot(int index);
+static inline PyObject *
+compat_stack_item(const uintptr_t *stack, int index)
+{
+#if PY_VERSION_HEX >= 0x030E0000
+    /* The two lowest bits tell how it is held; with both, it is a number and no object. */
+    return (stack[index] & 3) == 3 ? NULL : (PyObject *)(stack[index] & ~(uintptr_t)3);
+#else
+    return (PyObject *)stack[index];
+#endif
+}
+
+/* The same for the running frame's stack. */
+static inline PyObject *
+compat_stack_slot(int index)
+{
+    return compat_stack_item(compat_stack(), index);
+}
 
 /* Return what is on top of the running frame's stack, `depth` items deep, as compat_stack_slot(); NULL if `depth` is not
  * known. */

@@ -361,7 +361,7 @@ static void
 see_parts(CoreState *state, PyObject *object, Reach *reach)
 {
     PyTypeObject *type = Py_TYPE(object);
-    if (PyCFunction_Check(object)) {
+    if (type == &PyCFunction_Type || type == &PyCMethod_Type) { /* Nothing else can be a PyCFunction. */
         if (PyCFunction_GET_SELF(object) != NULL) {
             see_owner(state, PyCFunction_GET_SELF(object));
         }

@@ -181,9 +181,12 @@ is_harmless(const CoreState *state, PyObject *callable)
             name = PyUnicode_InternFromString(((PyCFunctionObject *)callable)->m_ml->ml_name);
         }
     }
-    int is_known = name != NULL && !(code_what_names(state, name) & NAMES_MUTATOR);
-    Py_XDECREF(name);
-    PyErr_Clear();
+    if (name == NULL) {
+        PyErr_Clear();
+        return 0;
+    }
+    int is_known = !(code_what_names(state, name) & NAMES_MUTATOR);
+    Py_DECREF(name);
     return is_known;
 }
 
@@ -210,32 +213,34 @@ large_see_operands(CoreState *state, const CodeInfo *info, Py_ssize_t unit)
     if (!depths_operands(info, unit, &first, &end)) {
         return;
     }
+    const uintptr_t *stack = compat_stack();
     int harmless = 0;
     if ((info->effect[unit] & (EFFECT_CALL | EFFECT_DIRECT)) == EFFECT_CALL) {
         /* What is called stands first, or behind an empty slot. */
-        PyObject *callable = compat_stack_slot(first);
+        PyObject *callable = compat_stack_item(stack, first);
         if (callable == NULL && first + 1 < end) {
-            callable = compat_stack_slot(first + 1);
+            callable = compat_stack_item(stack, first + 1);
         }
         if (callable != NULL && (PyFunction_Check(callable) || PyMethod_Check(callable))) {
             return;
         }
         harmless = callable != NULL && is_harmless(state, callable);
     }
-    for (int slot = first; crowd_is_large(state) && slot < end; slot++) {
-        PyObject *operand = compat_stack_slot(slot);
+    int is_in_crowd = crowd_is_large(state);
+    for (int slot = first; is_in_crowd && slot < end; slot++) {
+        PyObject *operand = compat_stack_item(stack, slot);
         if (operand != NULL) {
             crowd_see_operand(state, operand, !harmless); /* `list(map(...))` runs what is in the map. */
         }
     }
-    if (harmless || state->large_count == crowd_is_large(state)) {
+    if (harmless || state->large_count == is_in_crowd) {
         return;
     }
     for (Py_ssize_t i = 0; i < state->check_count; i++) {
         Check *check = state->checks[i];
         int taken = 0;
         for (int slot = first; large_is(check) && slot < end && !taken; slot++) {
-            taken = leads_to(state, compat_stack_slot(slot), check);
+            taken = leads_to(state, compat_stack_item(stack, slot), check);
         }
         if (!taken) {
             continue;

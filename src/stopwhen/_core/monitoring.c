@@ -232,6 +232,29 @@ begin_instruction(CoreState *state, const CodeInfo *info, int unit)
     return begun;
 }
 
+/* True when what the instruction takes as operands matters. */
+static inline int
+takes_data(const CoreState *state, const CodeInfo *info, unsigned int unit)
+{
+    return (info->due[unit] & DUE_OPERANDS) && state->large_count > 0 && (info->effect[unit] & state->level) &&
+           !info->is_ours;
+}
+
+/* Take a look, where it is plain, and return whether all is as it was. */
+static inline int
+finds_no_change(CoreState *state)
+{
+    if (!are_surely_same(state)) {
+        return 0;
+    }
+    state->look++;
+    if (state->crowd_count > 0 && crowd_finds_change(state, LOOK_QUICK)) {
+        state->look--; /* It is to be taken anew. */
+        return 0;
+    }
+    return 1;
+}
+
 static Py_NO_INLINE PyObject *on_instruction(CoreState *state, CodeInfo *info, int offset);
 
 /* Most events are such as this knows, and what they cost is what watching costs; the others go the long way. */
@@ -246,18 +269,21 @@ monitoring_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t Py
     }
     unsigned int unit = (unsigned int)offset / 2;
     int due = info->due[unit];
-    if (!(due & state->interest) || (due & (DUE_LOOP_STARTS | DUE_LOOP_TURNS | DUE_RESULT)) ||
-        state->other_checks > 0 || !is_plain(state, info)) {
+    int is_taking = takes_data(state, info, unit);
+    if (!((due & state->interest) | is_taking) || (due & (DUE_LOOP_STARTS | DUE_LOOP_TURNS | DUE_RESULT)) ||
+        state->other_checks > 0 || !is_plain_but_for_crowd(state, info)) {
         return on_instruction(state, info, offset);
     }
     if (state->called_code == info->code && state->called_unit == info->culprit[unit]) {
         state->called_code = NULL; /* I3 */
-        Py_RETURN_NONE;
     }
-    if (!are_surely_same(state)) {
+    else if ((due & state->interest) && !finds_no_change(state)) {
         return on_instruction(state, info, offset);
     }
-    state->look++;
+    if (is_taking) {
+        large_see_operands(state, info, unit);
+        return none_unless(drain_own(state));
+    }
     Py_RETURN_NONE;
 }
 
@@ -293,7 +319,7 @@ on_instruction(CoreState *state, CodeInfo *info, int offset)
             hooks_survey(state);
         }
     }
-    if ((due & DUE_OPERANDS) && state->large_count > 0 && (info->effect[offset / 2] & state->level) && !info->is_ours) {
+    if (takes_data(state, info, (unsigned int)offset / 2)) {
         is_due = 1;
         large_see_operands(state, info, offset / 2);
     }
@@ -327,7 +353,8 @@ on_instruction(CoreState *state, CodeInfo *info, int offset)
 static int
 begins_by_call(CoreState *state, const CodeInfo *info)
 {
-    if (state->other_checks > 0 || state->check_count == 0 || info->events == 0 || !is_plain(state, info)) {
+    if (state->other_checks > 0 || state->check_count == 0 || info->events == 0 ||
+        !is_plain_but_for_crowd(state, info)) {
         return 0;
     }
     int unit = 0;

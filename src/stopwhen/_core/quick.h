@@ -3,20 +3,34 @@
 #define STOPWHEN_QUICK_H
 
 #include "codeinfo.h"
-#include "content.h"
+#include "crowd.h"
 
-/* True when nothing is about but checks, and one thread: an event that is due is a look, and no more. */
+/* True when nothing is about but checks, and one thread: an event is a look, or for what is taken next, and no more. */
 static inline Py_ALWAYS_INLINE int
-is_plain(const CoreState *state, const CodeInfo *info)
+has_checks_alone(const CoreState *state, const CodeInfo *info)
 {
     size_t pointers = (size_t)state->raising.code | (size_t)state->newborn;
-    size_t counts =
-        (size_t)(state->begun_count | state->access_count | state->large_count | state->crowd_count | state->queued |
-                 state->unheard_count | state->frame_refs.count | info->local_checks | info->calls);
+    size_t counts = (size_t)(state->begun_count | state->access_count | state->queued | state->unheard_count |
+                             state->frame_refs.count | info->local_checks | info->calls);
     int flags = state->shared_level | state->has_new_class | state->several_threads | state->hooked | state->blind |
                 state->due | info->awaited | info->is_ours;
     return !(pointers | counts | (unsigned int)flags) && state->last_thread != NULL &&
            *state->latest_thread_now == state->latest_thread;
+}
+
+/* The same, and an event that is due is a look at each check. */
+static inline Py_ALWAYS_INLINE int
+is_plain(const CoreState *state, const CodeInfo *info)
+{
+    return !(state->large_count | state->crowd_count) && has_checks_alone(state, info);
+}
+
+/* The same, but where many lists and the like are compared, some of which what is taken next may be (crowd.c). */
+static inline Py_ALWAYS_INLINE int
+is_plain_but_for_crowd(const CoreState *state, const CodeInfo *info)
+{
+    return state->large_count == crowd_is_large(state) && state->crowd_plain == state->crowd_count &&
+           has_checks_alone(state, info);
 }
 
 /* True when no check differs; false as well where that takes more than to compare lists and the versions of dicts. */

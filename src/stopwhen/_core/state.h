@@ -180,7 +180,7 @@ typedef struct {
 
     /* Operators of classes (operators.c). */
     int class_watcher_id; /* -1 when none is taken. */
-    Table class_dicts;    /* PyDictObject -> itself */
+    Table class_dicts; /* PyDictObject -> itself */
 
     /* Classes whose instances are watched (classes.c), and these (instances.c). */
     ClassScope **scopes;
