@@ -12,6 +12,7 @@
  */
 #include "codeinfo.h"
 #include "sites.h"
+#include "tools.h"
 
 #if HAS_MONITORING
 
@@ -222,6 +223,17 @@ instrument_stop_here(CoreState *state)
     put_back_pending_error(error);
 }
 
+/* Have an event before the next instruction of `frame`, which may be NULL; at the next opportunity without memory. */
+void
+instrument_stop_in(CoreState *state, PyFrameObject *frame)
+{
+    Blame blame = {.frame = frame};
+    if (frame == NULL || state->set_local_events == NULL || stop_after_instruction(state, &blame) < 0) {
+        PyErr_Clear();
+        events_drain_later();
+    }
+}
+
 static int
 code_is_awaited(CoreState *state, CodeInfo *info)
 {
@@ -328,9 +340,9 @@ instrument_set_level(PyObject *module, PyObject *effects)
         state->level = before;
         state->shared_level = shared_before;
         state->interest = interest_of(state);
-        return NULL;
     }
-    Py_RETURN_NONE;
+    tools_update(state);
+    return failed ? NULL : Py_NewRef(Py_None);
 }
 
 /* Hooks are about, or not any more: let checks be due accordingly. -1 with an exception set. */
@@ -346,6 +358,7 @@ instrument_set_hooked(CoreState *state, int hooked)
 void
 instrument_clear(CoreState *state)
 {
+    tools_clear(state);
     CodeInfo *next;
     for (CodeInfo *info = state->instrumented; info != NULL; info = next) {
         next = info->next;

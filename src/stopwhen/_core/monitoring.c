@@ -17,6 +17,7 @@
 #include "large.h"
 #include "quick.h"
 #include "shared.h"
+#include "tools.h"
 
 #if HAS_MONITORING
 
@@ -182,6 +183,31 @@ monitoring_look_back(PyObject *module, PyObject *object)
     }
     blame_release(&blame);
     Py_RETURN_NONE;
+}
+
+int
+monitoring_settle(CoreState *state, ToolMoment moment)
+{
+    int offset = 0;
+    PyCodeObject *code = compat_place(&offset);
+    CodeInfo *info = code == NULL ? NULL : code_info(state, code);
+    if (info == NULL || info->is_ours || offset / 2 >= info->length) {
+        PyErr_Clear();
+        return 0;
+    }
+    int interest = state->interest | (code_has_locals(info) ? EFFECT_LOCAL : 0);
+    int begun = -1;
+    if (moment == BEFORE_INSTRUCTION) {
+        if (info->events == 0 || !(info->due[offset / 2] & interest)) {
+            return 0;
+        }
+        if (state->hooked && state->latest_frame == compat_top_frame() && state->latest_code == code) {
+            begun = state->latest_unit;
+        }
+    }
+    look(state, info, offset, begun,
+         moment == BEFORE_FRAME ? AT_START : moment == AMID_INSTRUCTION ? AT_RAISE : AFTER_INSTRUCTION);
+    return 1;
 }
 
 /* Let the handler take what waits for this thread. -1 with an exception for the program. */

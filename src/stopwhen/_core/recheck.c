@@ -10,6 +10,7 @@
 #include "crowd.h"
 #include "frames.h"
 #include "large.h"
+#include "tools.h"
 
 /* More are compared one by one as long as they are large, or anything may change them; others join the crowd. */
 #define FEW_CHECKS 16
@@ -159,6 +160,7 @@ recheck_set_level(PyObject *module, PyObject *effects)
     if (level != 0 && state->unsurveyed) {
         hooks_survey(state);
     }
+    tools_update(state);
     Py_RETURN_NONE;
 }
 #endif
@@ -240,6 +242,7 @@ recheck_catch_up(CoreState *state)
         recheck_leave_own_frames(state, &blame);
         blame_weigh_other_thread(state, &blame);
         unheard_doubt(state, &blame);
+        tools_doubt(state, &blame);
         recheck_report_all(state, &blame, LOOK_WHOLE);
         blame_release(&blame);
         put_back_pending_error(error);

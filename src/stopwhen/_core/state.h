@@ -61,6 +61,7 @@ typedef struct WatchedFunction WatchedFunction;
 typedef struct Access Access;
 typedef struct Begun Begun;
 typedef struct Unheard Unheard;
+typedef struct RunningCall RunningCall;
 
 /* Methods of classes that are asked for: by whom an access is handled. */
 typedef enum {
@@ -251,6 +252,14 @@ typedef struct {
         int unit;
     } storing;
 
+    /* Functions of other tools (tools.c). */
+    PyTypeObject *stand_in_type; /* Owned. */
+    int tools_stand; /* We stand before them. */
+    RunningCall *tool_calls;
+    Py_ssize_t tool_call_count;
+    Py_ssize_t tool_call_capacity;
+    uint64_t tool_call_number; /* The last one given. */
+
     /* Threads that no event tells of (unheard.c). */
     Unheard *unheard;
     Py_ssize_t unheard_count;
@@ -321,6 +330,7 @@ int instrument_known(CoreState *state, int again);
 int instrument_running(CoreState *state);
 void instrument_stop_after(CoreState *state, const Blame *blame);
 void instrument_stop_here(CoreState *state);
+void instrument_stop_in(CoreState *state, PyFrameObject *frame);
 int instrument_end_stop(CoreState *state, CodeInfo *info);
 void instrument_unlink(CoreState *state, CodeInfo *info);
 PyObject *instrument_use_tool(PyObject *module, PyObject *args);
