@@ -200,7 +200,8 @@ def writer(module: Module, hit: Hit) -> str:
     if not hit.exact:
         first, last = hit.between
         assert last == where
-        return f"in {first.function.rpartition('.')[2]}" if "_Quiet" not in first.function else "in callback"
+        name = first.function.removesuffix(".__call__").rpartition(".")[2]
+        return "the tool" if name in {"callback", "once", "_Quiet", "line"} else f"in {name}"
     return marks.get(where.lineno, where.function)
 
 
@@ -242,10 +243,320 @@ def test_a_tool_changes_data_at_each_of_its_events(module, monkeypatch, mechanis
                 module.busy = True
         count = count or module.calls
         found = outcome(module, hits)
-        told = {text: [one for one in said if one not in {"in callback", "meddle"}] for text, said in found.items()}
+        told = {text: [one for one in said if one not in {"the tool", "meddle"}] for text, said in found.items()}
         assert told == PROGRAMS_OWN, (number, found)
         expected = 1 if number else 0
         for text, said in found.items():
             assert len(said) - len(told[text]) == expected, (number, text, found)
         number += 1
     assert number > 1
+
+
+LIST = """\
+import sys
+
+L, done = [], [1]
+
+def work():
+    done.clear()
+    change()
+
+def change():
+    L.append(1)  # @append
+    L.append(2)  # @again
+    return L
+
+def once(*arguments):
+    if not done:
+        done.append(1)
+        L.append(0)
+        act()
+    return once
+
+def act():
+    pass
+"""
+
+
+@pytest.fixture
+def simple(tmp_path):
+    """A program with one list, and a function for tools that changes it once."""
+    module = Module(tmp_path)
+    module.run(LIST)
+    return module
+
+
+def check(module: Module, hits: Recorder) -> None:
+    """See one change of the tool's, and both of the program's, exact."""
+    found = [writer(module, hit) for hit in hits.hits]
+    assert sorted(found) == ["again", "append", "the tool"], found
+
+
+@mechanisms
+@pytest.mark.parametrize("tool", [name for name in TOOLS if name in {"trace", "profile", "LINE", "PY_START", "CALL"}])
+def test_a_tool_that_fails_in_its_callback(simple, monkeypatch, mechanism, tool):
+    """The error is the program's as without us, and the tool is treated as without us."""
+    choose(monkeypatch, mechanism)
+
+    def fail():
+        raise KeyError("tool")
+
+    simple.act = fail
+    with Recorder() as hits:
+        hits.changes("L", scope=simple)
+        with TOOLS[tool](simple.once):
+            with pytest.raises(KeyError, match="tool"):
+                simple.work()
+            simple.change()
+    check(simple, hits)
+
+
+@mechanisms
+@pytest.mark.parametrize("tool", [name for name in TOOLS if name in {"trace", "profile"}])
+def test_a_tool_that_removes_itself_in_its_callback(simple, monkeypatch, mechanism, tool):
+    """It is removed, and what it has changed is told."""
+    choose(monkeypatch, mechanism)
+    simple.act = lambda: (sys.settrace if tool == "trace" else sys.setprofile)(None)
+    with Recorder() as hits:
+        hits.changes("L", scope=simple)
+        with TOOLS[tool](simple.once):
+            simple.work()
+            assert (sys.gettrace() if tool == "trace" else sys.getprofile()) is None
+    check(simple, hits)
+
+
+@mechanisms
+@pytest.mark.parametrize("tool", [name for name in TOOLS if name in {"trace", "profile", "LINE", "PY_START", "CALL"}])
+def test_a_callback_that_ends_watching(simple, monkeypatch, mechanism, tool):
+    """What it changes before is told then and there, at the latest; nothing is left."""
+    choose(monkeypatch, mechanism)
+    with Recorder() as hits:
+        watchpoint = hits.changes("L", scope=simple)
+        simple.act = watchpoint.remove
+        with TOOLS[tool](simple.once):
+            simple.work()
+        assert [hit for hit in hits.hits if hit.exact] == []
+        assert env.core.armed() == 0
+
+
+@mechanisms
+@pytest.mark.parametrize("tool", [name for name in TOOLS if name in {"trace", "profile", "LINE", "PY_START", "CALL"}])
+@pytest.mark.parametrize("more", [False, True])
+def test_a_callback_that_begins_watching(simple, monkeypatch, mechanism, tool, more):
+    """What it changes afterwards is not laid to the program, also where nothing was watched before."""
+    choose(monkeypatch, mechanism)
+    simple.other = []
+    with Recorder() as hits:
+
+        def begin():
+            hits.changes("L", scope=simple)
+            simple.L.append(0)
+
+        simple.act = begin
+        if more:
+            hits.changes("other", scope=simple)
+        with TOOLS[tool](simple.once):
+            simple.work()
+    exact = [writer(simple, hit) for hit in hits.hits if hit.exact]
+    others = [hit for hit in hits.hits if not hit.exact]
+    assert exact in (["append", "again"], ["again"])
+    assert len(hits.hits) == 3 or len(others) == 1
+    assert others
+
+
+@mechanisms
+@pytest.mark.parametrize("tool", [name for name in TOOLS if name in {"trace", "profile", "LINE", "PY_START", "CALL"}])
+def test_a_tool_in_another_thread(simple, monkeypatch, mechanism, tool):
+    """It is set there, and changes data there; the hits are that thread's."""
+    choose(monkeypatch, mechanism)
+
+    def run():
+        with TOOLS[tool](simple.once):
+            simple.work()
+
+    with Recorder() as hits:
+        hits.changes("L", scope=simple)
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+    check(simple, hits)
+    assert {hit.thread for hit in hits.hits} == {thread.name}
+
+
+@mechanisms
+def test_threads_to_come_get_a_trace_function(simple, monkeypatch, mechanism):
+    """As `threading.settrace` gives it to them."""
+    choose(monkeypatch, mechanism)
+    before = threading.gettrace()
+    with Recorder() as hits:
+        hits.changes("L", scope=simple)
+        threading.settrace(simple.once)
+        try:
+            thread = threading.Thread(target=simple.work)
+            thread.start()
+            thread.join()
+        finally:
+            threading.settrace(before)
+    check(simple, hits)
+
+
+@mechanisms
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="needs threading.settrace_all_threads")
+def test_threads_that_run_get_a_trace_function(simple, monkeypatch, mechanism):
+    """As `threading.settrace_all_threads` gives it to them."""
+    choose(monkeypatch, mechanism)
+    before = threading.gettrace()
+    begun, go = threading.Event(), threading.Event()
+
+    def run():
+        begun.set()
+        go.wait()
+        simple.work()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    begun.wait()
+    with Recorder() as hits:
+        hits.changes("L", scope=simple)
+        threading.settrace_all_threads(simple.once)
+        try:
+            go.set()
+            thread.join()
+        finally:
+            threading.settrace_all_threads(before)
+    found = [writer(simple, hit) for hit in hits.hits]
+    assert sorted(found) == ["again", "append", "the tool"], found
+
+
+@mechanisms
+def test_a_debugger_of_another_make_evaluates(simple, monkeypatch, mechanism):
+    """What is typed at its prompt is done by its trace function, somewhere in that."""
+    import io
+    import pdb
+
+    choose(monkeypatch, mechanism)
+    debugger = pdb.Pdb(stdin=io.StringIO("next\nL.append(0)\nnext\nnext\ncontinue\n"), stdout=io.StringIO(), nosigint=True)
+    before = sys.gettrace()
+    with Recorder() as hits:
+        hits.changes("L", scope=simple)
+        try:
+            debugger.runcall(simple.change)
+        finally:
+            sys.settrace(before)
+    exact = [writer(simple, hit) for hit in hits.hits if hit.exact]
+    inexact = [hit for hit in hits.hits if not hit.exact]
+    assert exact == ["append", "again"]
+    assert [hit.between[0].function.rpartition(".")[2] for hit in inexact] == ["trace_dispatch"]
+
+
+if env.HAS_MONITORING:
+
+    @mechanisms
+    def test_a_callback_that_returns_disable(simple, monkeypatch, mechanism):
+        """It is called once for each place, as without us."""
+        choose(monkeypatch, mechanism)
+        monitoring = sys.monitoring
+        calls = []
+
+        def line(code, number):
+            if code is simple.change.__code__:
+                calls.append(number)
+                simple.once()
+            return monitoring.DISABLE
+
+        monitoring.use_tool_id(1, "test")
+        try:
+            monitoring.register_callback(1, monitoring.events.LINE, line)
+            monitoring.set_events(1, monitoring.events.LINE)
+            with Recorder() as hits:
+                hits.changes("L", scope=simple)
+                simple.work()
+                simple.change()
+        finally:
+            monitoring.set_events(1, 0)
+            monitoring.register_callback(1, monitoring.events.LINE, None)
+            monitoring.free_tool_id(1)
+            monitoring.restart_events()
+        found = [writer(simple, hit) for hit in hits.hits]
+        assert found.count("the tool") == 1
+        assert sorted(set(found)) == ["again", "append", "the tool"]
+        assert len(calls) == len(set(calls)) == 3
+
+    @mechanisms
+    def test_a_tool_gets_back_what_it_has_registered(simple, monkeypatch, mechanism):
+        """Amid its own callback, too; no reference is kept or lost."""
+        choose(monkeypatch, mechanism)
+        monitoring = sys.monitoring
+        register, line = monitoring.register_callback, monitoring.events.LINE
+        got = []
+
+        def first(_code, _number):
+            got.append(register(1, line, second))
+
+        def second(_code, _number):
+            got.append(register(1, line, first))
+            return monitoring.DISABLE
+
+        before = sys.getrefcount(first), sys.getrefcount(second)
+        monitoring.use_tool_id(1, "test")
+        try:
+            with Recorder() as hits:
+                hits.changes("L", scope=simple)
+                assert register(1, line, first) is None
+                monitoring.set_events(1, line)
+                simple.work()
+                monitoring.set_events(1, 0)
+                assert set(got) == {first, second}
+                assert register(1, line, None) in (first, second)
+                assert register(1, line, first) is None
+            assert register(1, line, None) is first
+        finally:
+            monitoring.set_events(1, 0)
+            register(1, line, None)
+            monitoring.free_tool_id(1)
+            monitoring.restart_events()
+        got.clear()
+        assert (sys.getrefcount(first), sys.getrefcount(second)) == before
+
+    @mechanisms
+    def test_a_tool_that_gives_its_id_back_in_its_callback(simple, monkeypatch, mechanism):
+        """It is called no more, and nothing of ours is left in its place."""
+        choose(monkeypatch, mechanism)
+        monitoring = sys.monitoring
+        line = monitoring.events.LINE
+
+        def leave():
+            monitoring.set_events(1, 0)
+            monitoring.register_callback(1, line, None)
+            monitoring.free_tool_id(1)
+
+        simple.act = leave
+        monitoring.use_tool_id(1, "test")
+        with Recorder() as hits:
+            hits.changes("L", scope=simple)
+            monitoring.register_callback(1, line, simple.once)
+            monitoring.set_events(1, line)
+            simple.work()
+        assert monitoring.get_tool(1) is None
+        check(simple, hits)
+
+
+def test_nothing_stands_before_tools_without_watchpoints(simple):
+    """What sets their functions is what it was, and so it looks meanwhile."""
+    names = [
+        (sys, name) for name in ("setprofile", "_settraceallthreads", "_setprofileallthreads") if hasattr(sys, name)
+    ]
+    if env.HAS_MONITORING:
+        names.append((sys.monitoring, "register_callback"))
+    before = [(getattr(owner, name), repr(getattr(owner, name)), getattr(owner, name).__doc__) for owner, name in names]
+    with Recorder() as hits:
+        hits.changes("L", scope=simple)
+        assert before == [
+            (getattr(owner, name), repr(getattr(owner, name)), getattr(owner, name).__doc__) for owner, name in names
+        ]
+        with profiled(simple.once):
+            assert sys.getprofile() is simple.once
+            simple.work()
+    check(simple, hits)
+    simple.L.append(1)
+    assert len(hits.hits) == 3

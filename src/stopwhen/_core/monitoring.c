@@ -291,6 +291,9 @@ static PyObject *
 on_instruction(CoreState *state, CodeInfo *info, int offset)
 {
     PyCodeObject *code = info->code;
+    if (state->unfinished_calls > 0) {
+        tools_finish(state);
+    }
     if (state->raising.code == code) {
         raising_end(state);
     }
@@ -387,6 +390,9 @@ monitoring_on_start(CoreState *state, PyObject *const *args, Py_ssize_t count)
 {
     assert(count >= 2);
     PyCodeObject *code = (PyCodeObject *)args[0];
+    if (state->unfinished_calls > 0) {
+        tools_finish(state);
+    }
     if (is_of_no_interest(state, code) && count == 2) {
         state->starts_disabled |= STARTS_UNREAD;
         return disabled(state);
@@ -428,6 +434,9 @@ monitoring_on_raise(CoreState *state, PyObject *const *args, Py_ssize_t count)
 {
     assert(count == 3);
     state->called_code = NULL;
+    if (state->unfinished_calls > 0) {
+        tools_finish(state);
+    }
     if (state->raising.exception != NULL && state->raising.exception == args[2]) {
         PyObject *traceback = PyException_GetTraceback(args[2]);
         raising_correct_traceback(state, args[2], traceback);
@@ -450,6 +459,9 @@ PyObject *
 monitoring_on_exit(CoreState *state, PyObject *const *args, Py_ssize_t count)
 {
     assert(count == 3);
+    if (state->unfinished_calls > 0) {
+        tools_finish(state);
+    }
     if (state->raising.code == (PyCodeObject *)args[0]) {
         raising_end(state);
     }

@@ -180,9 +180,9 @@ leave_starting_frame(Blame *blame)
     }
 }
 
-/* Blame the frame that called stopwhen, or was about to begin, when it is stopwhen's own that runs. */
+/* Blame the frame that called stopwhen, when it is stopwhen's own that runs. */
 void
-recheck_leave_own_frames(CoreState *state, Blame *blame)
+recheck_leave_ours(CoreState *state, Blame *blame)
 {
     while (blame->frame != NULL) {
         PyCodeObject *code = PyFrame_GetCode(blame->frame);
@@ -191,7 +191,6 @@ recheck_leave_own_frames(CoreState *state, Blame *blame)
         if (info == NULL || !info->is_ours) {
             blame->unknown |= info == NULL;
             PyErr_Clear();
-            leave_starting_frame(blame);
             return;
         }
         PyFrameObject *caller = PyFrame_GetBack(blame->frame);
@@ -199,6 +198,14 @@ recheck_leave_own_frames(CoreState *state, Blame *blame)
         PyErr_Clear();
         Py_XSETREF(blame->frame, caller);
     }
+}
+
+/* As that; and blame the frame that was about to call another one. */
+void
+recheck_leave_own_frames(CoreState *state, Blame *blame)
+{
+    recheck_leave_ours(state, blame);
+    leave_starting_frame(blame);
 }
 
 #define MOST_FRAMES 100

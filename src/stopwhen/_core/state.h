@@ -258,6 +258,7 @@ typedef struct {
     RunningCall *tool_calls;
     Py_ssize_t tool_call_count;
     Py_ssize_t tool_call_capacity;
+    Py_ssize_t unfinished_calls; /* Those whose end nobody tells. */
     uint64_t tool_call_number; /* The last one given. */
 
     /* Threads that no event tells of (unheard.c). */
@@ -381,6 +382,7 @@ int recheck_finds_change(CoreState *state, Look look);
 int recheck_report(CoreState *state, Check *check, const Blame *blame, Look look);
 void recheck_report_all(CoreState *state, const Blame *blame, Look look);
 void recheck_catch_up(CoreState *state);
+void recheck_leave_ours(CoreState *state, Blame *blame);
 void recheck_leave_own_frames(CoreState *state, Blame *blame);
 int recheck_end_frame(CoreState *state);
 PyObject *recheck_set_opcodes(PyObject *module, PyObject *args);

@@ -8,7 +8,8 @@
  * I2. Functions in C that only count or note, as those of cProfile and coverage, are left alone (is_harmless).
  * I3. While a function of `sys` that sets others runs, or one that tells of them, none of ours is in the way: it finds and
  *     returns the tool's own. `sys.gettrace()` and `sys.getprofile()` know of objects alone, and those are never ours.
- * I4. `tool_calls` has an entry for each call that runs, of any thread, in the order in which they began.
+ * I4. `tool_calls` has an entry for each call that runs, of any thread, in the order in which they began; also for those
+ *     that run already when something is armed first. Of these nobody tells the end: the next event of their thread does.
  */
 #include "tools.h"
 
@@ -19,7 +20,9 @@
 struct RunningCall {
     uint64_t number;
     const PyThreadState *thread; /* Never followed. */
-    PyObject *function; /* Borrowed: its caller owns it. */
+    PyObject *function; /* Borrowed: its caller owns it. NULL when it ran already, and then: */
+    PyCodeObject *code; /* Owned: where it stood, NULL when that is not known. */
+    int offset;         /* In bytes. */
 };
 
 /* ---- what is called ---- */
@@ -86,7 +89,7 @@ settle(CoreState *state, ToolMoment moment)
     }
     blame_current(&blame); /* The events of its line have come: it is this call, or another one of the line. */
     blame.one_of_several = 1;
-    recheck_leave_own_frames(state, &blame);
+    recheck_leave_ours(state, &blame);
     blame_weigh_other_thread(state, &blame);
     recheck_report_all(state, &blame, LOOK_QUICK);
     blame_release(&blame);
@@ -105,14 +108,14 @@ running_call(const CoreState *state, const PyThreadState *thread)
     return NULL;
 }
 
-/* Make a function of another tool the first of the two places. */
+/* Make the call of a function of another tool the first of the two places. */
 static void
-blame_function(Blame *blame, PyObject *function)
+blame_call(Blame *blame, const RunningCall *call)
 {
-    PyCodeObject *code = code_called(function);
+    PyCodeObject *code = call->function == NULL ? call->code : code_called(call->function);
     if (code != NULL) {
         Py_XSETREF(blame->other_code, (PyCodeObject *)Py_NewRef(code));
-        blame->other_offset = 0;
+        blame->other_offset = call->function == NULL ? call->offset : 0;
     }
     else if (blame->frame != NULL && blame->other_code == NULL) {
         blame->other_code = PyFrame_GetCode(blame->frame);
@@ -126,7 +129,7 @@ tools_doubt(CoreState *state, Blame *blame)
 {
     RunningCall *call = state->tool_call_count == 0 ? NULL : running_call(state, blame->thread);
     if (call != NULL) {
-        blame_function(blame, call->function);
+        blame_call(blame, call);
     }
 }
 
@@ -141,6 +144,9 @@ void
 tools_begin(CoreState *state, ToolCall *call, PyObject *function, ToolMoment moment)
 {
     *call = (ToolCall){0};
+    if (state != NULL && state->unfinished_calls > 0) {
+        tools_finish(state);
+    }
     if (state == NULL || !is_needed(state) || events_is_draining()) {
         return;
     }
@@ -154,37 +160,30 @@ tools_begin(CoreState *state, ToolCall *call, PyObject *function, ToolMoment mom
     else {
         state->tool_calls = calls;
         call->number = ++state->tool_call_number;
-        calls[state->tool_call_count++] = (RunningCall){call->number, PyThreadState_Get(), function};
+        calls[state->tool_call_count++] = (RunningCall){.number = call->number, .thread = PyThreadState_Get(), .function = function};
     }
     put_back_pending_error(error);
 }
 
-/* Take the call off the list, and put its function in `function`, owned; return whether it was there. */
-static int
-take_call(CoreState *state, uint64_t number, PyObject **function)
+/* Take the call off the list. */
+static void
+drop_call(CoreState *state, RunningCall *call)
 {
-    Py_ssize_t i = state->tool_call_count;
-    while (i-- > 0) {
-        if (state->tool_calls[i].number == number) {
-            *function = Py_NewRef(state->tool_calls[i].function);
-            state->tool_call_count--;
-            memmove(&state->tool_calls[i], &state->tool_calls[i + 1],
-                    (size_t)(state->tool_call_count - i) * sizeof(RunningCall));
-            return 1;
-        }
-    }
-    return 0;
+    state->unfinished_calls -= call->function == NULL;
+    Py_XDECREF(call->code); /* Not the last reference, or that of code: runs nothing of the user's. */
+    RunningCall *end = state->tool_calls + --state->tool_call_count;
+    memmove(call, call + 1, (size_t)(end - call) * sizeof(RunningCall));
 }
 
-/* Note what `function` has changed, or another thread meanwhile. */
+/* Note what the function has changed, or another thread meanwhile. */
 static void
-report(CoreState *state, PyObject *function, Look look, int leaves)
+report(CoreState *state, const RunningCall *call, Look look, int leaves)
 {
     Blame blame;
     blame_current(&blame);
-    recheck_leave_own_frames(state, &blame);
+    recheck_leave_ours(state, &blame);
     blame_weigh_other_thread(state, &blame);
-    blame_function(&blame, function);
+    blame_call(&blame, call);
     FrameRef *ref = frames_running(state);
     if (ref != NULL) {
         frames_report(state, ref, &blame);
@@ -212,41 +211,94 @@ report(CoreState *state, PyObject *function, Look look, int leaves)
 void
 tools_end(CoreState *state, const ToolCall *call, int leaves)
 {
-    PyObject *function; /* Owned. */
-    if (call->number == 0 || state == NULL || !take_call(state, call->number, &function)) {
+    RunningCall *running = NULL;
+    for (Py_ssize_t i = state == NULL ? 0 : state->tool_call_count; i-- > 0 && running == NULL;) {
+        running = state->tool_calls[i].number == call->number ? &state->tool_calls[i] : NULL;
+    }
+    if (running == NULL) {
+        return;
+    }
+    RunningCall done = *running;
+    drop_call(state, running);
+    if (call->is_late || !is_needed(state)) {
         return;
     }
     PendingError error = take_pending_error();
     PyThreadState *me = PyThreadState_Get();
     int others = state->last_thread != NULL && state->last_thread != me;
     Look look = others ? LOOK_WHOLE : LOOK_QUICK;
-    if (is_needed(state) && !call->is_late && something_differs(state, look)) {
-        report(state, function, look, leaves);
+    if (something_differs(state, look)) {
+        report(state, &done, look, leaves);
     }
-    if (others && is_needed(state) && !call->is_late) {
+    if (others) {
         state->last_thread = me; /* What the others have done has been compared. */
     }
-    Py_DECREF(function);
     put_back_pending_error(error);
 }
 
 void
+tools_finish(CoreState *state)
+{
+    RunningCall *call = running_call(state, PyThreadState_Get());
+    if (call == NULL || call->function != NULL) {
+        return;
+    }
+    PendingError error = take_pending_error();
+    RunningCall done = *call;
+    done.code = (PyCodeObject *)Py_XNewRef(done.code);
+    drop_call(state, call);
+    if (is_needed(state) && something_differs(state, LOOK_QUICK)) {
+        report(state, &done, LOOK_QUICK, 0);
+    }
+    Py_XDECREF(done.code);
+    put_back_pending_error(error);
+}
+
+#if HAS_MONITORING
+/* Something is armed, and nothing was: take note of the calls that run. */
+static void
+find_running_calls(CoreState *state)
+{
+    PyThreadState *thread = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
+    for (; thread != NULL; thread = PyThreadState_Next(thread)) {
+        if (thread->tracing == 0 || (thread == PyThreadState_Get() && events_is_draining())) {
+            continue;
+        }
+        Blame blame = {.thread = thread, .frame = PyThreadState_GetFrame(thread), .offset = -1};
+        recheck_leave_ours(state, &blame);
+        RunningCall *calls =
+            grow_memory(state->tool_calls, state->tool_call_count, &state->tool_call_capacity, sizeof(RunningCall));
+        if (calls != NULL) {
+            RunningCall call = {.thread = thread, .number = ++state->tool_call_number};
+            call.code = blame.frame == NULL ? NULL : PyFrame_GetCode(blame.frame);
+            call.offset = blame.frame == NULL ? 0 : PyFrame_GetLasti(blame.frame);
+            state->tool_calls = calls;
+            state->tool_calls[state->tool_call_count++] = call;
+            state->unfinished_calls++;
+        }
+        PyErr_Clear();
+        blame_release(&blame);
+    }
+}
+#endif
+
+void
 tools_forget_threads(CoreState *state)
 {
-    Py_ssize_t kept = 0;
-    for (Py_ssize_t i = 0; i < state->tool_call_count; i++) {
-        if (state->tool_calls[i].thread == PyThreadState_Get()) {
-            state->tool_calls[kept++] = state->tool_calls[i];
+    for (Py_ssize_t i = state->tool_call_count; i-- > 0;) {
+        if (state->tool_calls[i].thread != PyThreadState_Get()) {
+            drop_call(state, &state->tool_calls[i]);
         }
     }
-    state->tool_call_count = kept;
 }
 
 /* ---- trace and profile functions: those that are set from Python have one function in C, which we stand before ---- */
 
 /* The interpreter's own; NULL until one is known. */
-static Py_tracefunc trace_function;
 static Py_tracefunc profile_function;
+#if HAS_MONITORING
+static Py_tracefunc trace_function;
+#endif
 
 static ToolMoment
 moment_of(int what)
@@ -632,6 +684,9 @@ tools_update(CoreState *state)
     if (!state->tools_stand) {
         state->tools_stand = 1;
         stand_before_setters();
+#if HAS_MONITORING
+        find_running_calls(state);
+#endif
     }
     stand_everywhere(state);
     put_back_pending_error(error);
@@ -644,6 +699,11 @@ tools_clear(CoreState *state)
         state->tools_stand = 0;
         leave_setters();
         leave_everywhere(state);
+        for (Py_ssize_t i = state->tool_call_count; i-- > 0;) {
+            if (state->tool_calls[i].function == NULL) {
+                drop_call(state, &state->tool_calls[i]);
+            }
+        }
     }
 }
 

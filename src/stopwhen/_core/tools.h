@@ -25,6 +25,9 @@ void tools_begin(CoreState *state, ToolCall *call, PyObject *function, ToolMomen
 /* Compare, after that: what has changed since, the function did. `leaves`: the frame is about to be left. */
 void tools_end(CoreState *state, const ToolCall *call, int leaves);
 
+/* At an event of ours, while `unfinished_calls` is not 0: one of this thread has ended. Note what it has changed. */
+void tools_finish(CoreState *state);
+
 /* `blame` is certain but for this: its thread is amid such a function, which may have changed it before. */
 void tools_doubt(CoreState *state, Blame *blame);
 
