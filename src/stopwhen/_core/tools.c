@@ -254,7 +254,6 @@ tools_finish(CoreState *state)
     put_back_pending_error(error);
 }
 
-#if HAS_MONITORING
 /* Something is armed, and nothing was: take note of the calls that run. */
 static void
 find_running_calls(CoreState *state)
@@ -280,7 +279,6 @@ find_running_calls(CoreState *state)
         blame_release(&blame);
     }
 }
-#endif
 
 void
 tools_forget_threads(CoreState *state)
@@ -684,9 +682,7 @@ tools_update(CoreState *state)
     if (!state->tools_stand) {
         state->tools_stand = 1;
         stand_before_setters();
-#if HAS_MONITORING
         find_running_calls(state);
-#endif
     }
     stand_everywhere(state);
     put_back_pending_error(error);

@@ -698,6 +698,9 @@ tracer(PyObject *object, PyFrameObject *frame, int what, PyObject *argument)
     if (PyInterpreterState_ThreadHead(me->interp) != state->thread_head && trace_all(state) < 0) {
         PyErr_Clear();
     }
+    if (state->unfinished_calls > 0) {
+        tools_finish(state);
+    }
     if (traced->previous == NULL && look_quickly(state, traced, frame, what)) {
         return 0;
     }
@@ -770,6 +773,9 @@ tracing_begin_line(PyObject *module, PyObject *frame)
     if (traced != NULL && traced->code == NULL) {
         set_position(traced, ((PyFrameObject *)frame)->f_frame, 0);
         traced->begun = traced->code;
+    }
+    if (state->unfinished_calls > 0) {
+        tools_finish(state); /* From here on it is known who changes what. */
     }
     Py_RETURN_NONE;
 }
