@@ -87,7 +87,9 @@ busy = True
 EXPRESSIONS = ("L", "G['x']", "S.x", "P.x")
 MEDDLERS = ("callback", "meddle", "shared.<locals>.step")
 
-mechanisms = pytest.mark.parametrize("mechanism", [one for one in mechanism_sets() if one not in {"recheck", "dictwatch"}])
+mechanisms = pytest.mark.parametrize(
+    "mechanism", [one for one in mechanism_sets() if one not in {"recheck", "dictwatch"}]
+)
 
 
 @contextmanager
@@ -435,7 +437,9 @@ def test_a_debugger_of_another_make_evaluates(simple, monkeypatch, mechanism):
     import pdb
 
     choose(monkeypatch, mechanism)
-    debugger = pdb.Pdb(stdin=io.StringIO("next\nL.append(0)\nnext\nnext\ncontinue\n"), stdout=io.StringIO(), nosigint=True)
+    debugger = pdb.Pdb(
+        stdin=io.StringIO("next\nL.append(0)\nnext\nnext\ncontinue\n"), stdout=io.StringIO(), nosigint=True
+    )
     before = sys.gettrace()
     with Recorder() as hits:
         hits.changes("L", scope=simple)

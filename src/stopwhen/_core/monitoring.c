@@ -188,6 +188,8 @@ monitoring_look_back(PyObject *module, PyObject *object)
 int
 monitoring_settle(CoreState *state, ToolMoment moment)
 {
+    static const Moment as_ours[] = {
+        [BEFORE_INSTRUCTION] = AFTER_INSTRUCTION, [AMID_INSTRUCTION] = AT_RAISE, [BEFORE_FRAME] = AT_START};
     int offset = 0;
     PyCodeObject *code = compat_place(&offset);
     CodeInfo *info = code == NULL ? NULL : code_info(state, code);
@@ -205,8 +207,7 @@ monitoring_settle(CoreState *state, ToolMoment moment)
             begun = state->latest_unit;
         }
     }
-    look(state, info, offset, begun,
-         moment == BEFORE_FRAME ? AT_START : moment == AMID_INSTRUCTION ? AT_RAISE : AFTER_INSTRUCTION);
+    look(state, info, offset, begun, as_ours[moment]);
     return 1;
 }
 

@@ -22,7 +22,7 @@ struct RunningCall {
     const PyThreadState *thread; /* Never followed. */
     PyObject *function; /* Borrowed: its caller owns it. NULL when it ran already, and then: */
     PyCodeObject *code; /* Owned: where it stood, NULL when that is not known. */
-    int offset;         /* In bytes. */
+    int offset; /* In bytes. */
 };
 
 /* ---- what is called ---- */
@@ -160,7 +160,8 @@ tools_begin(CoreState *state, ToolCall *call, PyObject *function, ToolMoment mom
     else {
         state->tool_calls = calls;
         call->number = ++state->tool_call_number;
-        calls[state->tool_call_count++] = (RunningCall){.number = call->number, .thread = PyThreadState_Get(), .function = function};
+        calls[state->tool_call_count++] =
+            (RunningCall){.number = call->number, .thread = PyThreadState_Get(), .function = function};
     }
     put_back_pending_error(error);
 }
@@ -526,7 +527,7 @@ typedef struct {
     const char *name;
     int flags;
     PyCFunction ours;
-    PyObject *object;      /* Owned; NULL while we do not stand before it. */
+    PyObject *object; /* Owned; NULL while we do not stand before it. */
     PyMethodDef *original; /* Stays, for a thread that runs our function just now. */
     PyMethodDef replaced;
 } Setter;
@@ -599,8 +600,8 @@ register_callback(PyObject *module, PyObject *const *args, Py_ssize_t count)
     if (is_main) {
         leave_callbacks(state); /* I3 */
     }
-    PyObject *result = ((PyObject * (*)(PyObject *, PyObject *const *, Py_ssize_t))(void (*)(void))
-                            setters[REGISTER].original->ml_meth)(module, args, count);
+    PyObject *result = ((PyObject * (*)(PyObject *, PyObject *const *, Py_ssize_t))(void (*)(void))setters[REGISTER]
+                            .original->ml_meth)(module, args, count);
     if (is_main && state->tools_stand) {
         PendingError error = take_pending_error();
         stand_everywhere(state);
