@@ -18,6 +18,8 @@ from stopwhen import Hit, env
 pytestmark = pytest.mark.skipif(env.core is None, reason="needs the C module")
 
 PROGRAM = """\
+import stopwhen
+
 class Slots:
     __slots__ = ("x",)
 
@@ -32,9 +34,9 @@ def shared():
     def step(by):
         nonlocal n
         n = n + by  # @step
-    def arm(watch):
+    def arm(action):
         assert n >= 0
-        watch(sys._getframe())
+        return stopwhen.changes("n", action=action)
     return step, arm
 
 step, arm = shared()
@@ -81,11 +83,9 @@ def callback(*arguments):
             meddle()
     return callback
 
-import sys
 busy = True
 """
 EXPRESSIONS = ("L", "G['x']", "S.x", "P.x")
-MEDDLERS = ("callback", "meddle", "shared.<locals>.step")
 
 mechanisms = pytest.mark.parametrize(
     "mechanism", [one for one in mechanism_sets() if one not in {"recheck", "dictwatch"}]
@@ -167,7 +167,7 @@ if env.HAS_MONITORING:
         name: monitored(name)
         for name in (
             *("LINE", "INSTRUCTION", "PY_START", "PY_RESUME", "PY_RETURN", "PY_YIELD", "PY_UNWIND", "CALL", "C_RETURN"),
-            *("C_RAISE", "RAISE", "EXCEPTION_HANDLED", "JUMP", "STOP_ITERATION", "BRANCH"),
+            *("C_RAISE", "RAISE", "EXCEPTION_HANDLED", "JUMP", "BRANCH"),
         )
     }
     TOOLS["LINE by a tool before ours"] = monitored("LINE", 5)
@@ -192,6 +192,7 @@ def watch(hits: Recorder, module: Module) -> None:
     """Watch all that the program changes."""
     for expression in EXPRESSIONS:
         hits.changes(expression, scope=module)
+    module.arm(hits)
 
 
 def writer(module: Module, hit: Hit) -> str:
@@ -220,6 +221,7 @@ PROGRAMS_OWN = {
     "G['x']": ["item"],
     "S.x": ["slot", "handler"],
     "P.x": ["attribute"],
+    "n": ["step"],
 }
 
 
@@ -250,6 +252,48 @@ def test_a_tool_changes_data_at_each_of_its_events(module, monkeypatch, mechanis
         expected = 1 if number else 0
         for text, said in found.items():
             assert len(said) - len(told[text]) == expected, (number, text, found)
+        number += 1
+    assert number > 1
+
+
+LOCAL = """\
+def work():
+    total = 1  # @first
+    total += 1  # @second
+    total += 1  # @third
+    return total
+"""
+
+
+@mechanisms
+@pytest.mark.parametrize("tool", ["trace", "opcodes", "profile"])
+def test_a_trace_function_stores_to_a_local(tmp_path, monkeypatch, mechanism, tool):
+    """At whichever event it does, the program's own line is not blamed for that."""
+    choose(monkeypatch, mechanism)
+    module = Module(tmp_path)
+    module.run(LOCAL)
+    number = count = 0
+
+    def callback(frame, _kind, _argument):
+        nonlocal seen
+        if frame.f_code is module.work.__code__:
+            seen += 1
+            if seen == number:
+                frame.f_locals["total"] = 1000
+        return callback
+
+    while number <= count:
+        seen = 0
+        with Recorder() as hits:
+            hits.changes("total", scope=module.work)
+            with TOOLS[tool](callback):
+                module.work()
+        count = count or seen
+        for hit in hits.hits:
+            if hit.exact and hit.new_text == "1000":
+                assert hit.location.function.endswith("callback"), (number, hit)
+        own = [writer(module, hit) for hit in hits.hits if hit.exact and hit.new_text != "1000"]
+        assert own == ["first", "second", "third"], (number, hits.hits)
         number += 1
     assert number > 1
 

@@ -224,6 +224,8 @@ catch_up_with_locals(CoreState *state)
         if (ref != NULL && frames_find_change(state, ref)) {
             Blame blame;
             blame_current(&blame);
+            recheck_leave_own_frames(state, &blame);
+            tools_doubt(state, &blame);
             frames_report(state, ref, &blame);
             blame_release(&blame);
         }

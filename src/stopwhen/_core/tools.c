@@ -137,7 +137,7 @@ static int
 is_needed(const CoreState *state)
 {
     return (state->level | state->shared_level) != 0 || state->check_count > 0 || state->crowd_count > 0 ||
-           state->shared_count > 0 || state->frame_check_count > 0;
+           state->shared_count > 0 || state->frame_check_count > 0 || state->function_count > 0;
 }
 
 void
