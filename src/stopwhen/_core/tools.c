@@ -15,6 +15,7 @@
 
 #include "codeinfo.h"
 #include "frames.h"
+#include "quick.h"
 #include "shared.h"
 
 struct RunningCall {
@@ -140,30 +141,54 @@ is_needed(const CoreState *state)
            state->shared_count > 0 || state->frame_check_count > 0 || state->function_count > 0;
 }
 
+/* True when nothing has changed, for all that is told by comparing lists alone: most of the time it is. */
+static inline int
+is_surely_same(const CoreState *state)
+{
+    Py_ssize_t others = state->large_count | state->crowd_count | state->shared_count | state->frame_refs.count;
+    return others == 0 && are_surely_same(state);
+}
+
+static Py_NO_INLINE int
+is_late(CoreState *state, ToolMoment moment)
+{
+    PendingError error = take_pending_error();
+    int result = something_differs(state, LOOK_QUICK) && !settle(state, moment);
+    put_back_pending_error(error);
+    return result;
+}
+
+static Py_NO_INLINE int
+make_room(CoreState *state)
+{
+    PendingError error = take_pending_error();
+    RunningCall *calls =
+        grow_memory(state->tool_calls, state->tool_call_count, &state->tool_call_capacity, sizeof(RunningCall));
+    PyErr_Clear();
+    put_back_pending_error(error);
+    state->tool_calls = calls == NULL ? state->tool_calls : calls;
+    return calls == NULL ? -1 : 0;
+}
+
 void
 tools_begin(CoreState *state, ToolCall *call, PyObject *function, ToolMoment moment)
 {
     *call = (ToolCall){0};
-    if (state != NULL && state->unfinished_calls > 0) {
-        tools_finish(state);
-    }
-    if (state == NULL || !is_needed(state) || events_is_draining()) {
+    if (state == NULL || !is_needed(state)) {
         return;
     }
-    PendingError error = take_pending_error();
-    call->is_late = moment != AFTER_LOOK && something_differs(state, LOOK_QUICK) && !settle(state, moment);
-    RunningCall *calls =
-        grow_memory(state->tool_calls, state->tool_call_count, &state->tool_call_capacity, sizeof(RunningCall));
-    if (calls == NULL) {
-        PyErr_Clear(); /* Nothing is compared for it. */
+    if (state->unfinished_calls > 0) {
+        tools_finish(state);
     }
-    else {
-        state->tool_calls = calls;
-        call->number = ++state->tool_call_number;
-        calls[state->tool_call_count++] =
-            (RunningCall){.number = call->number, .thread = PyThreadState_Get(), .function = function};
+    if (moment != AFTER_LOOK && !is_surely_same(state)) {
+        call->is_late = events_is_draining() || is_late(state, moment);
     }
-    put_back_pending_error(error);
+    if (state->tool_call_count == state->tool_call_capacity && make_room(state) < 0) {
+        return; /* Nothing is compared for it. */
+    }
+    call->number = ++state->tool_call_number;
+    state->tool_calls[state->tool_call_count++] =
+        (RunningCall){.number = call->number, .thread = PyThreadState_Get(), .function = function};
 }
 
 /* Take the call off the list. */
@@ -209,32 +234,44 @@ report(CoreState *state, const RunningCall *call, Look look, int leaves)
     blame_release(&blame);
 }
 
-void
-tools_end(CoreState *state, const ToolCall *call, int leaves)
+static Py_NO_INLINE void
+look_after(CoreState *state, const RunningCall *call, int leaves)
 {
-    RunningCall *running = NULL;
-    for (Py_ssize_t i = state == NULL ? 0 : state->tool_call_count; i-- > 0 && running == NULL;) {
-        running = state->tool_calls[i].number == call->number ? &state->tool_calls[i] : NULL;
-    }
-    if (running == NULL) {
-        return;
-    }
-    RunningCall done = *running;
-    drop_call(state, running);
-    if (call->is_late || !is_needed(state)) {
-        return;
-    }
     PendingError error = take_pending_error();
     PyThreadState *me = PyThreadState_Get();
     int others = state->last_thread != NULL && state->last_thread != me;
     Look look = others ? LOOK_WHOLE : LOOK_QUICK;
     if (something_differs(state, look)) {
-        report(state, &done, look, leaves);
+        report(state, call, look, leaves);
     }
     if (others) {
         state->last_thread = me; /* What the others have done has been compared. */
     }
     put_back_pending_error(error);
+}
+
+void
+tools_end(CoreState *state, const ToolCall *call, int leaves)
+{
+    if (state == NULL || call->number == 0) {
+        return;
+    }
+    Py_ssize_t i = state->tool_call_count - 1;
+    while (i >= 0 && state->tool_calls[i].number != call->number) {
+        i--;
+    }
+    if (i < 0) {
+        return;
+    }
+    RunningCall done = state->tool_calls[i];
+    drop_call(state, &state->tool_calls[i]);
+    if (call->is_late || !is_needed(state)) {
+        return;
+    }
+    int others = state->last_thread != NULL && state->last_thread != done.thread;
+    if (others || !is_surely_same(state)) {
+        look_after(state, &done, leaves);
+    }
 }
 
 void
