@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import cProfile
+import io
+import pdb
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -477,9 +480,6 @@ def test_threads_that_run_get_a_trace_function(simple, monkeypatch, mechanism):
 @mechanisms
 def test_a_debugger_of_another_make_evaluates(simple, monkeypatch, mechanism):
     """What is typed at its prompt is done by its trace function, somewhere in that."""
-    import io
-    import pdb
-
     choose(monkeypatch, mechanism)
     debugger = pdb.Pdb(
         stdin=io.StringIO("next\nL.append(0)\nnext\nnext\ncontinue\n"), stdout=io.StringIO(), nosigint=True
@@ -587,6 +587,19 @@ if env.HAS_MONITORING:
             simple.work()
         assert monitoring.get_tool(1) is None
         check(simple, hits)
+
+
+@mechanisms
+def test_the_standard_profiler_runs_beside(simple, monkeypatch, mechanism):
+    """It changes nothing of the program's: all hits are exact."""
+    choose(monkeypatch, mechanism)
+    profiler = cProfile.Profile()
+    with Recorder() as hits:
+        hits.changes("L", scope=simple)
+        profiler.enable()
+        simple.change()
+        profiler.disable()
+    assert [writer(simple, hit) for hit in hits.hits] == ["append", "again"]
 
 
 def test_nothing_stands_before_tools_without_watchpoints(simple):

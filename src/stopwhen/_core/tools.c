@@ -55,10 +55,13 @@ static int
 is_harmless(PyObject *function)
 {
     PyObject *owner = PyCFunction_Check(function) ? PyCFunction_GET_SELF(function) : function;
-    const char *name = owner == NULL ? "" : Py_TYPE(owner)->tp_name;
     int is_in_c = PyCFunction_Check(function) || code_called(function) == NULL;
-    return is_in_c && (strcmp(name, "_lsprof.Profiler") == 0 || strcmp(name, "cProfile.Profile") == 0 ||
-                       strcmp(name, "Profile") == 0 || strcmp(name, "coverage.CTracer") == 0);
+    for (PyTypeObject *type = is_in_c && owner != NULL ? Py_TYPE(owner) : NULL; type != NULL; type = type->tp_base) {
+        if (strcmp(type->tp_name, "_lsprof.Profiler") == 0 || strcmp(type->tp_name, "coverage.CTracer") == 0) {
+            return 1;
+        }
+    }
+    return 0;
 }
 #endif
 
