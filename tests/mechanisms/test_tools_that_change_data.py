@@ -589,6 +589,41 @@ if env.HAS_MONITORING:
         check(simple, hits)
 
 
+@pytest.mark.skipif(not env.HAS_MONITORING, reason="needs dict watchers")
+def test_what_a_callback_stores_in_a_dict_is_told_in_its_thread(tmp_path):
+    """At its own line, for certain; the action is run as soon as the callback is done."""
+    module = Module(tmp_path)
+    module.run(
+        "G, stages = {'x': 0}, []\n"
+        "def work():\n"
+        "    stages.append(1)\n"
+        "    stages.append(2)\n"
+        "    stages.append(3)\n"
+        "def once(frame, event, argument):\n"
+        "    if frame.f_code is work.__code__ and len(stages) == 1 and event == 'line':\n"
+        "        G['x'] += 1  # @store\n"
+        "    return once\n"
+    )
+    told = []
+
+    def act(hit):
+        told.append((hit.location.function, hit.exact, threading.current_thread(), len(module.stages)))
+
+    def run():
+        with traced(module.once):
+            module.work()
+
+    with Recorder() as hits:
+        hits.changes("G['x']", scope=module, action=act)
+        for _ in range(2):
+            module.stages.clear()
+            thread = threading.Thread(target=run)
+            thread.start()
+            thread.join()
+            assert told.pop() == ("once", True, thread, 1)
+        assert not told
+
+
 @mechanisms
 def test_the_standard_profiler_runs_beside(simple, monkeypatch, mechanism):
     """It changes nothing of the program's: all hits are exact."""

@@ -196,6 +196,24 @@ stop_after_instruction(CoreState *state, const Blame *blame)
     return 0;
 }
 
+#define MOST_FRAMES_OF_CALLBACK 20
+
+/* A callback of another tool runs, in which there are no events: have one where the frame goes on for which it was called. */
+static void
+stop_behind_callback(CoreState *state, PyFrameObject *frame)
+{
+    Py_XINCREF(frame);
+    for (int i = 0; frame != NULL && i < MOST_FRAMES_OF_CALLBACK; i++) {
+        Blame blame = {.frame = frame};
+        if (state->set_local_events == NULL || stop_after_instruction(state, &blame) < 0) {
+            PyErr_Clear();
+        }
+        Py_SETREF(frame, PyFrame_GetBack(frame));
+        PyErr_Clear();
+    }
+    Py_XDECREF(frame);
+}
+
 /* Have the queue drained as soon as the blamed frame has finished its instruction. Runs no Python code, sets no
  * exception. */
 void
@@ -205,6 +223,9 @@ instrument_stop_after(CoreState *state, const Blame *blame)
     if (blame->frame == NULL || blame->thread->tracing > 0 || state->set_local_events == NULL ||
         stop_after_instruction(state, blame) < 0) {
         PyErr_Clear();
+        if (blame->frame != NULL && blame->thread->tracing > 0) {
+            stop_behind_callback(state, blame->frame);
+        }
         events_drain_later();
     }
 }
