@@ -8,6 +8,7 @@
  * that it has not returned from.
  */
 #include "codeinfo.h"
+#include "tools.h"
 
 /* Return what is known of the frame's code, and the effects of its instruction at `offset`, of its current one for -1.
  * NULL where there is no memory. */
@@ -84,6 +85,7 @@ blame_weigh_other_thread(CoreState *state, Blame *blame)
     else if (mine <= others || !may_be_late(state, blame)) {
         blame_release(blame);
         *blame = (Blame){.thread = thread, .frame = frame, .offset = -1, .unknown = blame->unknown};
+        tools_doubt(state, blame);
     }
     else {
         if (state->hooked || !waiting_elsewhere(thread)) {

@@ -204,6 +204,72 @@ compat_has_other_tools(long tool)
 #endif
 }
 
+PyObject *
+compat_class_call(PyTypeObject *type)
+{
+    PyObject *name = PyUnicode_InternFromString("__call__");
+    PyObject *found = name == NULL ? NULL : _PyType_Lookup(type, name);
+    Py_XDECREF(name);
+    PyErr_Clear();
+    return found;
+}
+
+#if HAS_MONITORING
+PyObject **
+compat_callback(int tool, int event)
+{
+    return event < _PY_MONITORING_EVENTS ? &PyInterpreterState_Main()->monitoring_callables[tool][event] : NULL;
+}
+
+int
+compat_event_begins_frame(int event)
+{
+    return event == PY_MONITORING_EVENT_PY_START || event == PY_MONITORING_EVENT_PY_RESUME ||
+           event == PY_MONITORING_EVENT_PY_THROW;
+}
+
+int
+compat_event_is_branch(int event)
+{
+#ifdef PY_MONITORING_EVENT_BRANCH_LEFT
+    return event == PY_MONITORING_EVENT_BRANCH || event == PY_MONITORING_EVENT_BRANCH_LEFT ||
+           event == PY_MONITORING_EVENT_BRANCH_RIGHT;
+#else
+    return event == PY_MONITORING_EVENT_BRANCH;
+#endif
+}
+
+int
+compat_event_is_amid(int event)
+{
+    switch (event) {
+    case PY_MONITORING_EVENT_STOP_ITERATION:
+    case PY_MONITORING_EVENT_RAISE:
+    case PY_MONITORING_EVENT_RERAISE:
+    case PY_MONITORING_EVENT_EXCEPTION_HANDLED:
+    case PY_MONITORING_EVENT_PY_UNWIND:
+    case PY_MONITORING_EVENT_C_RETURN:
+    case PY_MONITORING_EVENT_C_RAISE:
+        return 1;
+    default:
+        return compat_event_is_branch(event); /* The iterator of a loop has run. */
+    }
+}
+
+int
+compat_event_leaves_frame(int event)
+{
+    return event == PY_MONITORING_EVENT_PY_RETURN || event == PY_MONITORING_EVENT_PY_YIELD ||
+           event == PY_MONITORING_EVENT_PY_UNWIND;
+}
+
+PyObject *
+compat_frame_trace(PyFrameObject *frame)
+{
+    return frame->f_trace;
+}
+#endif
+
 PyThreadState *
 compat_living_thread(const PyThreadState *thread)
 {

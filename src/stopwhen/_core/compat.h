@@ -244,6 +244,27 @@ void compat_forgive_stack(void);
 /* True when functions of other tools are called in this thread between its instructions; `tool` is our id, -1 for none. */
 int compat_has_other_tools(long tool);
 
+/* Return what `__call__` is in a class, borrowed; NULL for nothing. Runs no code. */
+PyObject *compat_class_call(PyTypeObject *type);
+
+#if HAS_MONITORING
+/* Ids that tools can have; those beyond are the interpreter's own. */
+#define COMPAT_TOOLS 6
+
+/* Return where the interpreter keeps the callback of a tool for an event, by its number; NULL for a number too high. */
+PyObject **compat_callback(int tool, int event);
+
+/* True for an event, by its number, that comes before a frame's code begins; amid an instruction that may have changed
+ * data; when a frame is left; and for those of branches. */
+int compat_event_begins_frame(int event);
+int compat_event_is_amid(int event);
+int compat_event_leaves_frame(int event);
+int compat_event_is_branch(int event);
+
+/* Return the trace function that a frame has, borrowed; NULL for none. */
+PyObject *compat_frame_trace(PyFrameObject *frame);
+#endif
+
 /* Return `thread`, which may have ended, if it lives; NULL otherwise. */
 PyThreadState *compat_living_thread(const PyThreadState *thread);
 

@@ -8,7 +8,7 @@
  * I4. `draining` is set in a thread exactly while that thread runs the handler: events of the handler's own Python
  *     code never call it again; what they note is taken by the handler's loop.
  */
-#include "state.h"
+#include "tools.h"
 
 static _Thread_local int draining; /* I4 */
 static _Thread_local int own;      /* Depth of the user's actions and conditions that this thread runs. */
@@ -343,6 +343,7 @@ events_forget_threads(PyObject *module, PyObject *Py_UNUSED(unused))
 {
     CoreState *state = PyModule_GetState(module);
     unsigned long me = PyThread_get_thread_ident();
+    tools_forget_threads(state);
     Py_ssize_t kept = 0;
     PyObject *dropped = PyList_New(0);
     if (dropped == NULL) {

@@ -13,6 +13,7 @@
 #include "codeinfo.h"
 #include "operators.h"
 #include "sites.h"
+#include "tools.h"
 
 #if HAS_MONITORING
 
@@ -196,6 +197,24 @@ stop_after_instruction(CoreState *state, const Blame *blame)
     return 0;
 }
 
+#define MOST_FRAMES_OF_CALLBACK 20
+
+/* A callback of another tool runs, in which there are no events: have one where the frame goes on for which it was called. */
+static void
+stop_behind_callback(CoreState *state, PyFrameObject *frame)
+{
+    Py_XINCREF(frame);
+    for (int i = 0; frame != NULL && i < MOST_FRAMES_OF_CALLBACK; i++) {
+        Blame blame = {.frame = frame};
+        if (state->set_local_events == NULL || stop_after_instruction(state, &blame) < 0) {
+            PyErr_Clear();
+        }
+        Py_SETREF(frame, PyFrame_GetBack(frame));
+        PyErr_Clear();
+    }
+    Py_XDECREF(frame);
+}
+
 /* Have the queue drained as soon as the blamed frame has finished its instruction. Runs no Python code, sets no
  * exception. */
 void
@@ -205,6 +224,9 @@ instrument_stop_after(CoreState *state, const Blame *blame)
     if (blame->frame == NULL || blame->thread->tracing > 0 || state->set_local_events == NULL ||
         stop_after_instruction(state, blame) < 0) {
         PyErr_Clear();
+        if (blame->frame != NULL && blame->thread->tracing > 0) {
+            stop_behind_callback(state, blame->frame);
+        }
         events_drain_later();
     }
 }
@@ -221,6 +243,17 @@ instrument_stop_here(CoreState *state)
     }
     blame_release(&blame);
     put_back_pending_error(error);
+}
+
+/* Have an event before the next instruction of `frame`, which may be NULL; at the next opportunity without memory. */
+void
+instrument_stop_in(CoreState *state, PyFrameObject *frame)
+{
+    Blame blame = {.frame = frame};
+    if (frame == NULL || state->set_local_events == NULL || stop_after_instruction(state, &blame) < 0) {
+        PyErr_Clear();
+        events_drain_later();
+    }
 }
 
 static int
@@ -329,12 +362,12 @@ instrument_set_level(PyObject *module, PyObject *effects)
         state->level = before;
         state->shared_level = shared_before;
         state->interest = interest_of(state);
-        return NULL;
     }
-    if (level == 0) {
+    if (state->level == 0) {
         operators_end(state);
     }
-    Py_RETURN_NONE;
+    tools_update(state);
+    return failed ? NULL : Py_NewRef(Py_None);
 }
 
 /* Hooks are about, or not any more: let checks be due accordingly. -1 with an exception set. */
@@ -350,6 +383,7 @@ instrument_set_hooked(CoreState *state, int hooked)
 void
 instrument_clear(CoreState *state)
 {
+    tools_clear(state);
     CodeInfo *next;
     for (CodeInfo *info = state->instrumented; info != NULL; info = next) {
         next = info->next;

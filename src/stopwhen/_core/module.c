@@ -5,6 +5,7 @@
 #include "instances.h"
 #include "layout.h"
 #include "operators.h"
+#include "tools.h"
 
 /* The one static: dict watchers, pending calls, trace functions and audit hooks get no pointer of ours. It names the
  * module of the main interpreter; the module refuses to load in any other (Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED). */
@@ -118,6 +119,7 @@ core_open(PyObject *module, PyObject *args)
 static void
 disarm_all(CoreState *state)
 {
+    tools_clear(state);
     raising_end(state);
     calls_clear(state);
     access_clear(state);
@@ -253,6 +255,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->partial_type);
     Py_VISIT(state->methodcaller_type);
     Py_VISIT(state->frame_ref_type);
+    Py_VISIT(state->stand_in_type);
     Py_VISIT(state->set_local_events);
     Py_VISIT(state->disable);
     for (Py_ssize_t i = 0; i < state->queued; i++) {
@@ -289,6 +292,7 @@ module_clear(PyObject *module)
     Py_CLEAR(state->partial_type);
     Py_CLEAR(state->methodcaller_type);
     Py_CLEAR(state->frame_ref_type);
+    Py_CLEAR(state->stand_in_type);
     return 0;
 }
 
@@ -299,6 +303,7 @@ module_free(void *module)
     if (state != NULL) {
         (void)module_clear(module);
         crowd_free(state);
+        tools_free(state);
         PyMem_Free(state->checks);
         PyMem_Free(state->shared);
         state->checks = NULL;
@@ -356,8 +361,9 @@ module_exec(PyObject *module)
         return -1;
     }
     state->frame_ref_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &frame_ref_spec, NULL);
+    state->stand_in_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &stand_in_spec, NULL);
     if (state->check_type == NULL || state->callback_type == NULL || state->frame_ref_type == NULL ||
-        PyModule_AddObjectRef(module, "Check", (PyObject *)state->check_type) < 0) {
+        state->stand_in_type == NULL || PyModule_AddObjectRef(module, "Check", (PyObject *)state->check_type) < 0) {
         return -1;
     }
 #if HAS_MONITORING

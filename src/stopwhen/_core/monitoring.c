@@ -17,6 +17,7 @@
 #include "large.h"
 #include "quick.h"
 #include "shared.h"
+#include "tools.h"
 
 #if HAS_MONITORING
 
@@ -184,6 +185,32 @@ monitoring_look_back(PyObject *module, PyObject *object)
     Py_RETURN_NONE;
 }
 
+int
+monitoring_settle(CoreState *state, ToolMoment moment)
+{
+    static const Moment as_ours[] = {
+        [BEFORE_INSTRUCTION] = AFTER_INSTRUCTION, [AMID_INSTRUCTION] = AT_RAISE, [BEFORE_FRAME] = AT_START};
+    int offset = 0;
+    PyCodeObject *code = compat_place(&offset);
+    CodeInfo *info = code == NULL ? NULL : code_info(state, code);
+    if (info == NULL || info->is_ours || offset / 2 >= info->length) {
+        PyErr_Clear();
+        return 0;
+    }
+    int interest = state->interest | (code_has_locals(info) ? EFFECT_LOCAL : 0);
+    int begun = -1;
+    if (moment == BEFORE_INSTRUCTION) {
+        if (info->events == 0 || !(info->due[offset / 2] & interest)) {
+            return 0;
+        }
+        if (state->hooked && state->latest_frame == compat_top_frame() && state->latest_code == code) {
+            begun = state->latest_unit;
+        }
+    }
+    look(state, info, offset, begun, as_ours[moment]);
+    return 1;
+}
+
 /* Let the handler take what waits for this thread. -1 with an exception for the program. */
 static inline Py_ALWAYS_INLINE int
 drain_own(CoreState *state)
@@ -291,6 +318,9 @@ static PyObject *
 on_instruction(CoreState *state, CodeInfo *info, int offset)
 {
     PyCodeObject *code = info->code;
+    if (state->unfinished_calls > 0) {
+        tools_finish(state);
+    }
     if (state->raising.code == code) {
         raising_end(state);
     }
@@ -388,6 +418,9 @@ monitoring_on_start(CoreState *state, PyObject *const *args, Py_ssize_t count)
 {
     assert(count >= 2);
     PyCodeObject *code = (PyCodeObject *)args[0];
+    if (state->unfinished_calls > 0) {
+        tools_finish(state);
+    }
     if (is_of_no_interest(state, code) && count == 2) {
         state->starts_disabled |= STARTS_UNREAD;
         return disabled(state);
@@ -429,6 +462,9 @@ monitoring_on_raise(CoreState *state, PyObject *const *args, Py_ssize_t count)
 {
     assert(count == 3);
     state->called_code = NULL;
+    if (state->unfinished_calls > 0) {
+        tools_finish(state);
+    }
     if (state->raising.exception != NULL && state->raising.exception == args[2]) {
         PyObject *traceback = PyException_GetTraceback(args[2]);
         raising_correct_traceback(state, args[2], traceback);
@@ -451,6 +487,9 @@ PyObject *
 monitoring_on_exit(CoreState *state, PyObject *const *args, Py_ssize_t count)
 {
     assert(count == 3);
+    if (state->unfinished_calls > 0) {
+        tools_finish(state);
+    }
     if (state->raising.code == (PyCodeObject *)args[0]) {
         raising_end(state);
     }

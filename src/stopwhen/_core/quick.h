@@ -11,7 +11,7 @@ has_checks_alone(const CoreState *state, const CodeInfo *info)
 {
     size_t pointers = (size_t)state->raising.code | (size_t)state->newborn;
     size_t counts = (size_t)(state->begun_count | state->access_count | state->queued | state->unheard_count |
-                             state->frame_refs.count | info->local_checks | info->calls);
+                             state->unfinished_calls | state->frame_refs.count | info->local_checks | info->calls);
     int flags = state->shared_level | state->has_new_class | state->several_threads | state->hooked | state->blind |
                 state->due | info->awaited | info->is_ours;
     return !(pointers | counts | (unsigned int)flags) && state->last_thread != NULL &&

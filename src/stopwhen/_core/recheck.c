@@ -10,6 +10,7 @@
 #include "crowd.h"
 #include "frames.h"
 #include "large.h"
+#include "tools.h"
 
 /* More are compared one by one as long as they are large, or anything may change them; others join the crowd. */
 #define FEW_CHECKS 16
@@ -159,6 +160,7 @@ recheck_set_level(PyObject *module, PyObject *effects)
     if (level != 0 && state->unsurveyed) {
         hooks_survey(state);
     }
+    tools_update(state);
     Py_RETURN_NONE;
 }
 #endif
@@ -178,9 +180,9 @@ leave_starting_frame(Blame *blame)
     }
 }
 
-/* Blame the frame that called stopwhen, or was about to begin, when it is stopwhen's own that runs. */
+/* Blame the frame that called stopwhen, when it is stopwhen's own that runs. */
 void
-recheck_leave_own_frames(CoreState *state, Blame *blame)
+recheck_leave_ours(CoreState *state, Blame *blame)
 {
     while (blame->frame != NULL) {
         PyCodeObject *code = PyFrame_GetCode(blame->frame);
@@ -189,7 +191,6 @@ recheck_leave_own_frames(CoreState *state, Blame *blame)
         if (info == NULL || !info->is_ours) {
             blame->unknown |= info == NULL;
             PyErr_Clear();
-            leave_starting_frame(blame);
             return;
         }
         PyFrameObject *caller = PyFrame_GetBack(blame->frame);
@@ -197,6 +198,14 @@ recheck_leave_own_frames(CoreState *state, Blame *blame)
         PyErr_Clear();
         Py_XSETREF(blame->frame, caller);
     }
+}
+
+/* As that; and blame the frame that was about to call another one. */
+void
+recheck_leave_own_frames(CoreState *state, Blame *blame)
+{
+    recheck_leave_ours(state, blame);
+    leave_starting_frame(blame);
 }
 
 #define MOST_FRAMES 100
@@ -215,6 +224,8 @@ catch_up_with_locals(CoreState *state)
         if (ref != NULL && frames_find_change(state, ref)) {
             Blame blame;
             blame_current(&blame);
+            recheck_leave_own_frames(state, &blame);
+            tools_doubt(state, &blame);
             frames_report(state, ref, &blame);
             blame_release(&blame);
         }
@@ -240,6 +251,7 @@ recheck_catch_up(CoreState *state)
         recheck_leave_own_frames(state, &blame);
         blame_weigh_other_thread(state, &blame);
         unheard_doubt(state, &blame);
+        tools_doubt(state, &blame);
         recheck_report_all(state, &blame, LOOK_WHOLE);
         blame_release(&blame);
         put_back_pending_error(error);

@@ -24,8 +24,8 @@ contents_setter(void)
     return compat_find_getset(PyCell_Type.tp_getset, "cell_contents");
 }
 
-static int
-some_differ(CoreState *state)
+int
+shared_differs(CoreState *state)
 {
     for (Py_ssize_t i = 0; i < state->shared_count; i++) {
         if (check_changed(state, state->shared[i])) {
@@ -117,9 +117,15 @@ report(CoreState *state, const Blame *blame, const PyObject *cell)
 }
 
 void
+shared_report(CoreState *state, const Blame *blame)
+{
+    report(state, blame, NULL);
+}
+
+void
 shared_see_store(CoreState *state, const PyObject *cell)
 {
-    if (!is_in_main_interpreter() || !some_differ(state)) {
+    if (!is_in_main_interpreter() || !shared_differs(state)) {
         return;
     }
     PendingError error = take_pending_error();
@@ -173,7 +179,7 @@ shared_remove(CoreState *state, Check *check)
 int
 shared_catch_up(CoreState *state)
 {
-    if (!some_differ(state)) {
+    if (!shared_differs(state)) {
         return 0;
     }
     PendingError error = take_pending_error();
@@ -195,7 +201,7 @@ stored_before(const CoreState *state, const CodeInfo *info, int unit)
 void
 shared_look(CoreState *state, const CodeInfo *info, int unit)
 {
-    if (some_differ(state)) {
+    if (shared_differs(state)) {
         PendingError error = take_pending_error();
         int store = stored_before(state, info, unit);
         if (store < 0) {

@@ -11,6 +11,10 @@ void shared_remove(CoreState *state, Check *check);
  * frame. */
 void shared_see_store(CoreState *state, const PyObject *cell);
 
+/* Whether some variable has changed, and to note that, blaming `blame`, which may be uncertain. */
+int shared_differs(CoreState *state);
+void shared_report(CoreState *state, const Blame *blame);
+
 /* What we kept of an old value is gone, and that may have run code: note what has changed, and return whether anything has. */
 int shared_catch_up(CoreState *state);
 

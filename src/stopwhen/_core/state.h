@@ -61,6 +61,7 @@ typedef struct WatchedFunction WatchedFunction;
 typedef struct Access Access;
 typedef struct Begun Begun;
 typedef struct Unheard Unheard;
+typedef struct RunningCall RunningCall;
 
 /* Methods of classes that are asked for: by whom an access is handled. */
 typedef enum {
@@ -255,6 +256,15 @@ typedef struct {
         int unit;
     } storing;
 
+    /* Functions of other tools (tools.c). */
+    PyTypeObject *stand_in_type; /* Owned. */
+    int tools_stand; /* We stand before them. */
+    RunningCall *tool_calls;
+    Py_ssize_t tool_call_count;
+    Py_ssize_t tool_call_capacity;
+    Py_ssize_t unfinished_calls; /* Those whose end nobody tells. */
+    uint64_t tool_call_number; /* The last one given. */
+
     /* Threads that no event tells of (unheard.c). */
     Unheard *unheard;
     Py_ssize_t unheard_count;
@@ -325,6 +335,7 @@ int instrument_known(CoreState *state, int again);
 int instrument_running(CoreState *state);
 void instrument_stop_after(CoreState *state, const Blame *blame);
 void instrument_stop_here(CoreState *state);
+void instrument_stop_in(CoreState *state, PyFrameObject *frame);
 int instrument_end_stop(CoreState *state, CodeInfo *info);
 void instrument_unlink(CoreState *state, CodeInfo *info);
 PyObject *instrument_use_tool(PyObject *module, PyObject *args);
@@ -376,6 +387,7 @@ int recheck_finds_change(CoreState *state, Look look);
 int recheck_report(CoreState *state, Check *check, const Blame *blame, Look look);
 void recheck_report_all(CoreState *state, const Blame *blame, Look look);
 void recheck_catch_up(CoreState *state);
+void recheck_leave_ours(CoreState *state, Blame *blame);
 void recheck_leave_own_frames(CoreState *state, Blame *blame);
 int recheck_end_frame(CoreState *state);
 PyObject *recheck_set_opcodes(PyObject *module, PyObject *args);

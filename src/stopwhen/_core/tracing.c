@@ -17,6 +17,7 @@
 #include "large.h"
 #include "quick.h"
 #include "sites.h"
+#include "tools.h"
 
 #if !HAS_MONITORING
 
@@ -697,6 +698,9 @@ tracer(PyObject *object, PyFrameObject *frame, int what, PyObject *argument)
     if (PyInterpreterState_ThreadHead(me->interp) != state->thread_head && trace_all(state) < 0) {
         PyErr_Clear();
     }
+    if (state->unfinished_calls > 0) {
+        tools_finish(state);
+    }
     if (traced->previous == NULL && look_quickly(state, traced, frame, what)) {
         return 0;
     }
@@ -725,14 +729,14 @@ tracer(PyObject *object, PyFrameObject *frame, int what, PyObject *argument)
         return 0;
     }
     object = Py_XNewRef(me->c_traceobj); /* I2 */
+    PyObject *function = Py_XNewRef(what == PyTrace_CALL || frame->f_trace == NULL ? object : frame->f_trace);
+    ToolCall running;
+    tools_begin(state, &running, function, is_ours(state, frame) ? BEFORE_INSTRUCTION : AFTER_LOOK);
     int result = traced->previous(object, frame, what, argument);
-    Py_XDECREF(object);
     keep_tracing(state, me);
-    if (state->tracing && state->last_thread != me) {
-        PendingError error = take_pending_error();
-        recheck_catch_up(state); /* It has let other threads run: what they have done is not this one's work. */
-        put_back_pending_error(error);
-    }
+    tools_end(state, &running, what == PyTrace_RETURN);
+    Py_XDECREF(function);
+    Py_XDECREF(object);
     return result;
 }
 
@@ -770,6 +774,9 @@ tracing_begin_line(PyObject *module, PyObject *frame)
         set_position(traced, ((PyFrameObject *)frame)->f_frame, 0);
         traced->begun = traced->code;
     }
+    if (state->unfinished_calls > 0) {
+        tools_finish(state); /* From here on it is known who changes what. */
+    }
     Py_RETURN_NONE;
 }
 
@@ -788,6 +795,7 @@ end_all_opcodes(PyThreadState *thread)
 void
 tracing_clear(CoreState *state)
 {
+    tools_clear(state);
     state->tracing = 0;
     state->several_threads = 0;
     state->setting_thread = NULL;

@@ -12,7 +12,7 @@ import dataclasses
 import opcode
 import sys
 from _thread import RLock, get_ident
-from types import MethodType
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stopwhen import env, frames, location
@@ -36,7 +36,7 @@ from stopwhen.mechanisms import opcodes, operands
 from stopwhen.mechanisms.accesses import Accesses
 from stopwhen.mechanisms.instances import InstanceChecks, made_by_call, maker_of, taken_by
 from stopwhen.mechanisms.snapshots import difference, has_changed, snapshot
-from stopwhen.mechanisms.tools import SPARE, has_free_tool, take_tool
+from stopwhen.mechanisms.tools import SPARE, has_free_tool, other_tools_run, take_tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -390,7 +390,11 @@ class Recheck:
         place = self._positions.get(thread_id)
         if place is not None:
             code, offset = place
-            return thread_id, frame_of(frame, code) or frame, place, None if may_change(code, offset) else place
+            if not self._source.other_tools_run():
+                doubt = None if may_change(code, offset) else place
+            else:  # an instruction that changes things by way of others' operators is less likely than a tool
+                doubt = None if can_change(code, offset) else tool_place() or place
+            return thread_id, frame_of(frame, code) or frame, place, doubt
         if frame.f_back is None and is_start(frame):  # nothing of this thread's Python code has run
             return thread_id, None, None, None
         return thread_id, frame, None, (frame.f_code, 0)
@@ -497,6 +501,10 @@ class MonitoringSource:
     def reason(self) -> str | None:
         """Return why there is none here."""
         return None if has_free_tool() else "the tool ids 3 and 4 of sys.monitoring are in use by other tools"
+
+    def other_tools_run(self) -> bool:
+        """Return whether functions of others are called between instructions, of whose work there are no events."""
+        return other_tools_run() or sys.gettrace() is not None or sys.getprofile() is not None
 
     def start(self) -> None:
         """Begin to call."""
@@ -606,6 +614,10 @@ class TraceSource:
     def reason(self) -> str | None:
         """Return why there is none here."""
         return "another trace function is set (a debugger's, or coverage's)" if sys.gettrace() is not None else None
+
+    def other_tools_run(self) -> bool:
+        """Return whether functions of others are called between looks; after trace functions there is one."""
+        return sys.getprofile() is not None
 
     def start(self) -> None:
         """Begin to call, in this thread and in those to come."""
@@ -724,6 +736,16 @@ def frame_of(frame: FrameType, code: CodeType) -> FrameType | None:
     while outer is not None and outer.f_code is not code:
         outer = outer.f_back
     return outer
+
+
+def tool_place() -> Place | None:
+    """Return where the trace or profile function of this thread begins; None when there is none, or it is not known."""
+    function: Any = sys.gettrace()
+    if function is None:
+        function = sys.getprofile()
+    if type(function) is MethodType:
+        function = function.__func__
+    return (function.__code__, 0) if type(function) is FunctionType else None
 
 
 def may_change(code: CodeType, offset: int) -> bool:

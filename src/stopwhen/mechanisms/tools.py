@@ -19,6 +19,9 @@ OURS = (3, 4)
 SPARE = (*OURS, sys.monitoring.OPTIMIZER_ID) if env.HAS_MONITORING else ()
 """The ids to take a second one from, under which nothing is called."""
 
+NAME = "stopwhen"
+"""What ids are taken as."""
+
 NO_TOOL_ID = "the tool ids 3 and 4 of sys.monitoring are in use by other tools"
 
 
@@ -27,13 +30,18 @@ def has_free_tool() -> bool:
     return any(sys.monitoring.get_tool(tool) is None for tool in OURS)
 
 
+def other_tools_run() -> bool:
+    """Return whether tools of others have taken ids."""
+    return any(sys.monitoring.get_tool(tool) not in (None, NAME) for tool in range(6))
+
+
 def take_tool(ids: tuple[int, ...] = OURS) -> tuple[int, Callable[[], None]] | None:
     """Take one of `ids` and return it with the function that gives it back; None when all are in use."""
     monitoring = sys.monitoring
     for tool in ids:
         if monitoring.get_tool(tool) is None:
             taken = tool, functools.partial(_leave, tool)  # first, so that whatever fails leaves the id free
-            monitoring.use_tool_id(tool, "stopwhen")
+            monitoring.use_tool_id(tool, NAME)
             return taken
     return None
 
