@@ -5,6 +5,7 @@
 #include "instances.h"
 #include "layout.h"
 #include "operators.h"
+#include "standins.h"
 #include "tools.h"
 
 /* The one static: dict watchers, pending calls, trace functions and audit hooks get no pointer of ours. It names the

@@ -258,7 +258,7 @@ typedef struct {
 
     /* Functions of other tools (tools.c). */
     PyTypeObject *stand_in_type; /* Owned. */
-    int tools_stand; /* We stand before them. */
+    int tools_stand; /* We stand before them (standins.c). */
     RunningCall *tool_calls;
     Py_ssize_t tool_call_count;
     Py_ssize_t tool_call_capacity;

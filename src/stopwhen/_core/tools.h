@@ -43,7 +43,8 @@ void tools_forget_threads(CoreState *state);
 /* The module goes. */
 void tools_free(CoreState *state);
 
-extern PyType_Spec stand_in_spec;
+/* Return the code that runs when `function` is called, borrowed; NULL when that is not Python code, or not known. */
+PyCodeObject *tools_code_called(PyObject *function);
 
 #if HAS_MONITORING
 /* monitoring.c: note what differs right before a function of another tool is called, as our own event would; 0 when that
