@@ -6,7 +6,8 @@
  *     position is that one instruction. Elsewhere it is the line's start, and the culprit is the one instruction with
  *     an effect on that line, or one of several calls (codeinfo.c, I2).
  *     Opcode events are on as well where a line may make a C function that is bound to data, everywhere while there are
- *     such (hooks.c), and where a line has an effect and then lets another thread run.
+ *     such (hooks.c), and where a line has an effect and then lets another thread run; and for the rest of a line that has
+ *     done something which is to be handled before its next instruction (tracing_stop_after).
  * I2. A thread's trace object stays the program's own, so sys.gettrace() answers as without us.
  * I3. New threads stand at the head of the interpreter's list: when the head changes, some thread is not traced yet.
  *     Those that Python code starts by name are traced before they run (threads.c).
@@ -14,6 +15,7 @@
 #define Py_BUILD_CORE 1
 #include "codeinfo.h"
 #include "frames.h"
+#include "instances.h"
 #include "large.h"
 #include "quick.h"
 #include "sites.h"
@@ -22,6 +24,8 @@
 
 #include <internal/pycore_frame.h>
 #include <opcode.h>
+
+#define MOST_KEPT 4
 
 struct Traced {
     PyThreadState *thread;         /* Borrowed; compared with the living ones before it is followed. */
@@ -33,6 +37,8 @@ struct Traced {
     const PyCodeObject *begun;     /* Never followed: whose line has events of lines only, see tracing_begin_line. */
     int uses;                      /* Running calls of the trace function in that thread. */
     int dropped;                   /* Off the list: the last of these calls frees it. */
+    PyObject *kept[MOST_KEPT];     /* Owned: see keep_operands(). */
+    int kept_count;
 };
 
 /* What `f_trace_opcodes` of a frame is when opcode events are on for our sake alone; the program sets it to 0 or 1. */
@@ -86,12 +92,32 @@ is_alive(const Traced *traced)
     return thread != NULL && thread->id == traced->id;
 }
 
+/* Let go of what keep_operands() has kept. May run code of the user's. */
+static void
+let_go(Traced *traced)
+{
+    PyObject *kept[MOST_KEPT];
+    int count = traced->kept_count;
+    if (count > 0) {
+        PendingError error = take_pending_error();
+        memcpy(kept, traced->kept, sizeof(kept));
+        traced->kept_count = 0;
+        while (count > 0) {
+            Py_DECREF(kept[--count]);
+        }
+        put_back_pending_error(error);
+    }
+}
+
 static void
 drop_traced(CoreState *state, Py_ssize_t index)
 {
     Traced *traced = state->traced[index];
     state->traced[index] = state->traced[--state->traced_count];
     traced->dropped = 1;
+    traced->uses++;
+    let_go(traced);
+    traced->uses--;
     if (traced->uses == 0) {
         PyMem_Free(traced);
     }
@@ -253,6 +279,8 @@ checked_on_line(CoreState *state, const CodeInfo *info, int unit)
 #define LARGE_INTEREST 0x10000
 /* There are several threads. */
 #define THREADS_INTEREST 0x20000
+/* Instances of classes are watched, which an instruction may end that stores to one. */
+#define CLASSES_INTEREST 0x40000
 
 #define GRAIN_LINE 1
 #define GRAIN_LINE_OF_SEVERAL 2
@@ -286,6 +314,7 @@ find_grain(CoreState *state, const CodeInfo *info, Py_ssize_t unit, int interest
                (checked > 1 && (state->hooked || code_line_names(info, unit, NAMES_MUTATOR)));
     /* The jump may let another thread run: it must find nothing but what it has done itself. */
     fine |= jumps_back && checked > 0 && state->several_threads;
+    fine |= state->classes.count > 0 && direct > 0 && checked > 1;
     /* What an action raises at the event of the return, no `try` of this frame would catch. */
     fine |= returns && checked > 0 && PyBytes_GET_SIZE(info->code->co_exceptiontable) > 0;
     return fine ? GRAIN_OPCODE : checked > 1 ? GRAIN_LINE_OF_SEVERAL : GRAIN_LINE;
@@ -296,7 +325,8 @@ static inline int
 grain_of(CoreState *state, CodeInfo *info, Py_ssize_t unit)
 {
     int interest = effects_of_interest(state, info) | (state->large_count > 0 ? LARGE_INTEREST : 0) |
-                   (state->several_threads ? THREADS_INTEREST : 0);
+                   (state->several_threads ? THREADS_INTEREST : 0) |
+                   (state->classes.count > 0 ? CLASSES_INTEREST : 0);
     int has_sites = state->access_count > 0 ? sites_matter(state, info) : 0;
     if (has_sites < 0) {
         PyErr_Clear();
@@ -469,8 +499,25 @@ end_frame(CoreState *state, PyFrameObject *frame, PyObject *result)
     return recheck_end_frame(state);
 }
 
+/* An instruction may store to an instance and then end it, as in `make().x = 1`. Keep those that it takes until they
+ * have been compared. */
 static void
-see_operands(CoreState *state, PyFrameObject *frame)
+keep_operands(CoreState *state, Traced *traced, const CodeInfo *info, Py_ssize_t unit)
+{
+    int first, end;
+    if (!depths_operands(info, unit, &first, &end)) {
+        return;
+    }
+    for (int slot = first; slot < end && traced->kept_count < MOST_KEPT; slot++) {
+        PyObject *operand = compat_stack_slot(slot); /* Borrowed. */
+        if (operand != NULL && table_find(&state->instances, operand) != NULL) {
+            traced->kept[traced->kept_count++] = Py_NewRef(operand);
+        }
+    }
+}
+
+static void
+see_operands(CoreState *state, Traced *traced, PyFrameObject *frame)
 {
     CodeInfo *info = code_info(state, frame->f_frame->f_code);
     Py_ssize_t unit = PyFrame_GetLasti(frame) / 2;
@@ -478,7 +525,12 @@ see_operands(CoreState *state, PyFrameObject *frame)
         PyErr_Clear();
     }
     else if (unit < info->length && (info->due[unit] & DUE_OPERANDS) && (info->effect[unit] & state->level)) {
-        large_see_operands(state, info, unit);
+        if (state->instances.count > 0) {
+            keep_operands(state, traced, info, unit);
+        }
+        if (state->large_count > 0) {
+            large_see_operands(state, info, unit);
+        }
     }
 }
 
@@ -561,7 +613,7 @@ look_quickly(CoreState *state, Traced *traced, PyFrameObject *frame, int what)
     }
     int unit = _PyInterpreterFrame_LASTI(running);
     if (what == PyTrace_EXCEPTION || (what == PyTrace_OPCODE && (unit < 0 || (info->due[unit] & DUE_RESULT))) ||
-        traced->begun != NULL || state->last_thread != traced->thread || !is_plain(state, info) ||
+        traced->begun != NULL || traced->kept_count > 0 || state->last_thread != traced->thread || !is_plain(state, info) ||
         !are_surely_same(state)) {
         return 0;
     }
@@ -579,7 +631,7 @@ look_quickly(CoreState *state, Traced *traced, PyFrameObject *frame, int what)
 }
 
 static int
-look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject *argument)
+look_at_all(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject *argument)
 {
     if (state->raising.code != NULL && what == PyTrace_EXCEPTION) {
         raising_correct_traceback(state, PyTuple_GET_ITEM(argument, 1), PyTuple_GET_ITEM(argument, 2));
@@ -599,6 +651,12 @@ look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject 
         settle_blame(state, traced, frame, what, &blame);
         unheard_doubt(state, &blame);
         recheck_report_all(state, &blame, LOOK_QUICK);
+        blame_release(&blame);
+    }
+    if (classes_await(state)) {
+        Blame blame;
+        settle_blame(state, traced, frame, what, &blame);
+        classes_note_new(state, &blame);
         blame_release(&blame);
     }
     if (state->unheard_count > 0) {
@@ -634,8 +692,8 @@ look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject 
         if (what == PyTrace_LINE || what == PyTrace_CALL) {
             choose_grain(state, traced, frame); /* A generator goes on amid a line, without an event for it. */
         }
-        else if (what == PyTrace_OPCODE && state->large_count > 0) {
-            see_operands(state, frame);
+        else if (what == PyTrace_OPCODE && (state->large_count > 0 || state->instances.count > 0)) {
+            see_operands(state, traced, frame);
         }
         else if (what == PyTrace_EXCEPTION) {
             see_unlined(state, frame);
@@ -651,6 +709,17 @@ look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject 
     if (result == 0 && what == PyTrace_OPCODE && state->access_count > 0 && !traced->dropped) {
         result = look_ahead(state, frame) < 0 ? -1 : drain_own(state, traced);
     }
+    return result;
+}
+
+static int
+look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject *argument)
+{
+    Traced before = {.kept_count = traced->kept_count};
+    memcpy(before.kept, traced->kept, sizeof(before.kept));
+    traced->kept_count = 0;
+    int result = look_at_all(state, traced, frame, what, argument);
+    let_go(&before); /* It has been compared. */
     return result;
 }
 
@@ -771,6 +840,49 @@ tracing_begin_line(PyObject *module, PyObject *frame)
         traced->begun = traced->code;
     }
     Py_RETURN_NONE;
+}
+
+Position
+tracing_position(CoreState *state)
+{
+    const Traced *traced = state->tracing ? traced_of(state, PyThreadState_Get()) : NULL;
+    return traced == NULL ? (Position){.code = NULL} : (Position){traced->code, traced->offset, traced->exact};
+}
+
+void
+tracing_go_back(CoreState *state, Position position)
+{
+    Traced *traced = state->tracing ? traced_of(state, PyThreadState_Get()) : NULL;
+    if (traced != NULL && position.code != NULL) {
+        traced->code = position.code;
+        traced->offset = position.offset;
+        traced->exact = position.exact;
+    }
+}
+
+/* Have an event as soon as the blamed frame has finished its instruction. */
+void
+tracing_stop_after(const Blame *blame)
+{
+    if (blame->frame != NULL && !blame->frame->f_trace_opcodes) {
+        blame->frame->f_trace_opcodes = OPCODES_FOR_US;
+    }
+}
+
+/* From now on it matters what instructions take: have events of them in all frames that run, until their next lines. */
+void
+tracing_see_instructions(CoreState *state)
+{
+    for (Py_ssize_t i = 0; i < state->traced_count; i++) {
+        PyThreadState *thread = compat_living_thread(state->traced[i]->thread);
+        _PyInterpreterFrame *frame = thread == NULL ? NULL : thread->cframe->current_frame;
+        for (; frame != NULL; frame = frame->previous) {
+            PyFrameObject *object = frame->frame_obj;
+            if (object != NULL && !object->f_trace_opcodes && !is_ours(state, object)) {
+                object->f_trace_opcodes = OPCODES_FOR_US;
+            }
+        }
+    }
 }
 
 /* Turn the opcode events off that are on for our sake, in all frames that run. */
