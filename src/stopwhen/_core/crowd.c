@@ -206,6 +206,18 @@ crowd_remove(CoreState *state, Check *check)
     }
 }
 
+/* True when a dict has not been stored to since it was last compared: the short way. */
+static inline int
+is_surely_same(const Check *check)
+{
+#if HAS_DICT_VERSIONS
+    return check->kind == CHECK_DICT_ITEM && ((PyDictObject *)check->owner)->ma_version_tag == check->version;
+#else
+    (void)check;
+    return 0;
+#endif
+}
+
 static int
 is_whole(const CoreState *state, Look look)
 {
@@ -300,7 +312,7 @@ crowd_finds_change(CoreState *state, Look look)
     int found = 0;
     if (is_whole(state, look)) {
         for (Py_ssize_t i = 0; i < state->crowd_count && !found; i++) {
-            found = check_changed(state, state->crowd[i]) != 0;
+            found = !is_surely_same(state->crowd[i]) && check_changed(state, state->crowd[i]) != 0;
         }
         if (!found) {
             remember_place_of_all(state);
@@ -310,7 +322,7 @@ crowd_finds_change(CoreState *state, Look look)
     }
     Check *check;
     for (Py_ssize_t i = 0; !found && (check = chosen(state, i)) != NULL; i++) {
-        found = check_changed(state, check) != 0;
+        found = !is_surely_same(check) && check_changed(state, check) != 0;
     }
     if (!found) {
         end_turn(state);

@@ -630,6 +630,43 @@ look_quickly(CoreState *state, Traced *traced, PyFrameObject *frame, int what)
     return 1;
 }
 
+/* True when the instruction that has run just before `unit` of `info` can have changed something. */
+static int
+may_have_changed(CoreState *state, const CodeInfo *info, int unit)
+{
+    int interest = effects_of_interest(state, info);
+    int culprit = info->culprit[unit];
+    int other = info->other[unit];
+    return (culprit >= 0 && (info->effect[culprit] & interest)) || (other >= 0 && (info->effect[other] & interest)) ||
+           (info->due[unit] & DUE_RESULT);
+}
+
+/* Where each instruction of a line has an event, most have changed nothing: take note of what comes next, without a look, and
+ * return whether that was possible. */
+static int
+pass_by(CoreState *state, Traced *traced, PyFrameObject *frame)
+{
+    _PyInterpreterFrame *running = frame->f_frame;
+    CodeInfo *info = code_info(state, running->f_code);
+    if (info == NULL) {
+        PyErr_Clear();
+        return 0;
+    }
+    int unit = _PyInterpreterFrame_LASTI(running);
+    if (unit < 0 || unit >= info->length || traced->begun != NULL || state->last_thread != traced->thread ||
+        !is_quiet(state, info)) {
+        return 0;
+    }
+    /* The first one of a line has just been looked before, at the line's event. */
+    int is_known = traced->code == running->f_code && traced->offset == unit * (int)sizeof(_Py_CODEUNIT);
+    if (!is_known && may_have_changed(state, info, unit)) {
+        return 0;
+    }
+    set_position(traced, running, 1);
+    see_operands(state, traced, frame);
+    return 1;
+}
+
 static int
 look_at_all(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject *argument)
 {
@@ -770,6 +807,9 @@ tracer(PyObject *object, PyFrameObject *frame, int what, PyObject *argument)
         return 0;
     }
     int for_us_alone = what == PyTrace_OPCODE && frame->f_trace_opcodes == OPCODES_FOR_US;
+    if (what == PyTrace_OPCODE && (traced->previous == NULL || for_us_alone) && pass_by(state, traced, frame)) {
+        return 0;
+    }
     int is_told = 0;
     if (!is_ours(state, frame)) {
         (void)calling_take_told();
