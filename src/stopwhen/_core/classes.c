@@ -677,7 +677,8 @@ classes_unhook(CoreState *state, ClassScope *scope)
     subclasses_find(state); /* Each that has our slots shall be hooked, to get its own back. */
     HookedClass *hooked;
     for (Py_ssize_t i = 0; (hooked = table_next(&state->classes, &i)) != NULL;) {
-        if (classes_has_scope(hooked, scope)) {
+        /* There was no memory to put one under its scope. */
+        if (classes_has_scope(hooked, scope) || hooked->scope_count == 0) {
             take_scope(state, hooked, scope);
             i = 0; /* The table may have moved what stood behind it. */
         }
