@@ -184,7 +184,9 @@ on_alloc(PyTypeObject *type, Py_ssize_t count)
     }
     int result;
     if (ATTRIBUTES_COME_LATER || !hooked->is_plain) {
-        result = tell_of_newborn(state);
+        do {
+            result = tell_of_newborn(state); /* That may run an action, which makes another one. */
+        } while (result == 0 && state->newborn != NULL);
         state->newborn = object; /* I5 */
         stand_before_init(hooked);
         if (type->tp_init != on_init || !calls_a_class(state)) {

@@ -499,8 +499,8 @@ end_frame(CoreState *state, PyFrameObject *frame, PyObject *result)
     return recheck_end_frame(state);
 }
 
-/* An instruction may store to an instance and then end it, as in `make().x = 1`. Keep those that it takes until they
- * have been compared. */
+/* An instruction may store to an instance and then end it, as in `make().x = 1`. Keep those that nobody else refers to, but what
+ * is noted just now, until they have been compared. */
 static void
 keep_operands(CoreState *state, Traced *traced, const CodeInfo *info, Py_ssize_t unit)
 {
@@ -510,7 +510,8 @@ keep_operands(CoreState *state, Traced *traced, const CodeInfo *info, Py_ssize_t
     }
     for (int slot = first; slot < end && traced->kept_count < MOST_KEPT; slot++) {
         PyObject *operand = compat_stack_slot(slot); /* Borrowed. */
-        if (operand != NULL && table_find(&state->instances, operand) != NULL) {
+        if (operand != NULL && (Py_REFCNT(operand) == 1 || state->queued > 0) &&
+            table_find(&state->instances, operand) != NULL) {
             traced->kept[traced->kept_count++] = Py_NewRef(operand);
         }
     }
