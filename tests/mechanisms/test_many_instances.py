@@ -138,6 +138,23 @@ def test_an_instance_that_ends_with_the_statement_that_stores_to_it(others, modu
     assert len(kept) == others
 
 
+@pytest.mark.parametrize("others", [0, 100])
+def test_what_c_code_puts_into_an_instance_as_it_is_made(others, module):
+    """Once its birth has been told: the line is that of the call."""
+    module.run(
+        "class Rows(list): pass\nclass Names(dict): pass\n"
+        "def put():\n    rows = Rows([1])  # @a\n    names = Names(k=1)  # @b\n    rows.append(2)  # @c\n"
+        "    names['l'] = 2  # @d\n"
+    )
+    kept = [kind() for kind in (module.Rows, module.Names) for _ in range(others)]
+    with Recorder() as hits:
+        hits.changes("len(self)", scope=module.Rows)
+        hits.changes("len(self)", scope=module.Names)
+        module.put()
+    assert described(hits.hits, module.path) == [hit(mark) for mark in "abcd"]
+    assert len(kept) == 2 * others
+
+
 def test_the_crowd_grows_and_shrinks_amid_a_line(module):
     """What instructions take matters from then on, in the frames that run as well."""
     module.run(

@@ -15,6 +15,8 @@
  * I5. On 3.11, where attributes of instances are compared as well, what belongs to an instance is compared at the first look
  *     after it has joined the crowd: the instruction that has made the object may have stored to it. Until then it stands
  *     in `crowd_young`.
+ * I6. On 3.11 each store to any dict gives it the next number as its version. While all of the crowd compare dicts, and none
+ *     has been stored to since the last look, they are as they were then: `crowd_is_still`.
  */
 #include "crowd.h"
 
@@ -45,6 +47,34 @@ crowd_is_large(const CoreState *state)
 }
 
 #if !HAS_DICT_WATCHERS
+static int
+compares_dict(const Check *check)
+{
+    return check->kind == CHECK_DICT_ITEM || (check->kind == CHECK_DICT && !PyODict_Check(check->owner));
+}
+
+int
+crowd_see_stores(CoreState *state)
+{
+    uint64_t before = state->clock_seen;
+    PendingError error = take_pending_error();
+    if (state->clock == NULL) {
+        state->clock = PyDict_New();
+    }
+    /* Another value each time: the same one would be no store. */
+    state->clock_turn = !state->clock_turn;
+    PyObject *value = state->clock_turn ? Py_True : Py_False;
+    if (state->clock == NULL || PyDict_SetItem(state->clock, Py_None, value) < 0) {
+        PyErr_Clear();
+        state->clock_seen = 0;
+    }
+    else {
+        state->clock_seen = ((PyDictObject *)state->clock)->ma_version_tag;
+    }
+    put_back_pending_error(error);
+    return before == 0 || state->clock_seen != before + 1; /* I6 */
+}
+
 static int
 add_young(CoreState *state, Check *check)
 {
@@ -150,6 +180,11 @@ crowd_add(CoreState *state, Check *check)
     remember_beginning(state, check);
     state->crowd[state->crowd_count++] = check; /* I1 */
     state->crowd_plain += check->part == NULL;
+#if !HAS_DICT_WATCHERS
+    if (!compares_dict(check) && state->crowd_others++ == 0 && state->crowd_is_large) {
+        tracing_see_instructions(state);
+    }
+#endif
     if (state->crowd_count > FEW && !state->crowd_is_large) {
         state->crowd_is_large = 1;
         state->large_count++;
@@ -171,6 +206,9 @@ crowd_remove(CoreState *state, Check *check)
     assert(check->in_crowd);
     check->in_crowd = 0;
     state->crowd_plain -= check->part == NULL;
+#if !HAS_DICT_WATCHERS
+    state->crowd_others -= !compares_dict(check);
+#endif
     Check *first = table_take(&state->crowd_owners, check->owner);
     Check **link = &first;
     while (*link != NULL && *link != check) {
@@ -221,6 +259,11 @@ is_surely_same(const Check *check)
 static int
 is_whole(const CoreState *state, Look look)
 {
+#if !HAS_DICT_WATCHERS
+    if (state->crowd_is_due) {
+        return 1;
+    }
+#endif
     return look == LOOK_WHOLE || state->crowd_count <= FEW || state->last_thread != PyThreadState_Get() ||
            (state->hooked && state->crowd_plain > 0 && state->crowd_count <= MOST_HOOKED); /* I4 */
 }
@@ -249,6 +292,15 @@ end_youth(CoreState *state)
         remove_young(state, check);
     }
 #endif
+}
+
+/* The same, unless that was amid an instruction, which may go on and change what it has made (I5). */
+static void
+grow_up(CoreState *state, Look look)
+{
+    if (look == LOOK_QUICK) {
+        end_youth(state);
+    }
 }
 
 static int
@@ -310,13 +362,20 @@ int
 crowd_finds_change(CoreState *state, Look look)
 {
     int found = 0;
+#if !HAS_DICT_WATCHERS
+    if (state->crowd_is_still) { /* I6 */
+        state->crowd_look = state->look;
+        grow_up(state, look);
+        return 0;
+    }
+#endif
     if (is_whole(state, look)) {
         for (Py_ssize_t i = 0; i < state->crowd_count && !found; i++) {
             found = !is_surely_same(state->crowd[i]) && check_changed(state, state->crowd[i]) != 0;
         }
         if (!found) {
             remember_place_of_all(state);
-            end_youth(state);
+            grow_up(state, look);
         }
         return found;
     }
@@ -371,7 +430,7 @@ crowd_report(CoreState *state, const Blame *blame, Look look)
             report(state, state->crowd[i], blame, is_certain(state, state->crowd[i]));
         }
         remember_place_of_all(state);
-        end_youth(state);
+        grow_up(state, look);
     }
     else {
         Check *check;
@@ -526,6 +585,7 @@ crowd_free(CoreState *state)
     state->crowd = NULL;
     state->crowd_capacity = 0;
 #if !HAS_DICT_WATCHERS
+    Py_CLEAR(state->clock);
     PyMem_Free(state->crowd_young);
     state->crowd_young = NULL;
     state->crowd_young_capacity = 0;

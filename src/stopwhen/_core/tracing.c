@@ -14,6 +14,7 @@
  */
 #define Py_BUILD_CORE 1
 #include "codeinfo.h"
+#include "crowd.h"
 #include "frames.h"
 #include "instances.h"
 #include "large.h"
@@ -281,10 +282,29 @@ checked_on_line(CoreState *state, const CodeInfo *info, int unit)
 #define THREADS_INTEREST 0x20000
 /* Instances of classes are watched, which an instruction may end that stores to one. */
 #define CLASSES_INTEREST 0x40000
+/* What is taken matters on each line. */
+#define TAKEN_INTEREST 0x80000
 
 #define GRAIN_LINE 1
 #define GRAIN_LINE_OF_SEVERAL 2
 #define GRAIN_OPCODE 3
+/* As GRAIN_OPCODE for once, for what instructions take. The next time as GRAIN_LINE, or of several, unless some dict has been
+ * stored to. */
+#define GRAIN_TRIAL 4
+#define GRAIN_TRIAL_OF_SEVERAL 5
+
+static int
+is_trial(int grain)
+{
+    return grain == GRAIN_TRIAL || grain == GRAIN_TRIAL_OF_SEVERAL;
+}
+
+/* True when it matters what each instruction takes. While all of a crowd compare dicts, it does on lines that store to some. */
+static int
+operands_matter(const CoreState *state)
+{
+    return state->large_count > (crowd_is_of_dicts(state) ? state->crowd_is_large : 0);
+}
 
 /* Find out how fine events must be on the line that starts at `unit` (I1). */
 static Py_NO_INLINE int
@@ -310,13 +330,16 @@ find_grain(CoreState *state, const CodeInfo *info, Py_ssize_t unit, int interest
         returns |= opcode == RETURN_VALUE;
         jumps_back |= opcode == JUMP_BACKWARD_QUICK || (state->jump_kind[opcode] & JUMP_BACK) != 0;
     }
-    int fine = sites || (state->large_count > 0 && checked > 0) || direct > 1 || makes ||
+    int fine = sites || (operands_matter(state) && checked > 0) || direct > 1 || makes ||
                (checked > 1 && (state->hooked || code_line_names(info, unit, NAMES_MUTATOR)));
     /* The jump may let another thread run: it must find nothing but what it has done itself. */
     fine |= jumps_back && checked > 0 && state->several_threads;
     fine |= state->classes.count > 0 && direct > 0 && checked > 1;
     /* What an action raises at the event of the return, no `try` of this frame would catch. */
     fine |= returns && checked > 0 && PyBytes_GET_SIZE(info->code->co_exceptiontable) > 0;
+    if (!fine && state->large_count > 0 && checked > 0) {
+        return checked > 1 ? GRAIN_TRIAL_OF_SEVERAL : GRAIN_TRIAL;
+    }
     return fine ? GRAIN_OPCODE : checked > 1 ? GRAIN_LINE_OF_SEVERAL : GRAIN_LINE;
 }
 
@@ -326,7 +349,7 @@ grain_of(CoreState *state, CodeInfo *info, Py_ssize_t unit)
 {
     int interest = effects_of_interest(state, info) | (state->large_count > 0 ? LARGE_INTEREST : 0) |
                    (state->several_threads ? THREADS_INTEREST : 0) |
-                   (state->classes.count > 0 ? CLASSES_INTEREST : 0);
+                   (state->classes.count > 0 ? CLASSES_INTEREST : 0) | (operands_matter(state) ? TAKEN_INTEREST : 0);
     int has_sites = state->access_count > 0 ? sites_matter(state, info) : 0;
     if (has_sites < 0) {
         PyErr_Clear();
@@ -430,7 +453,11 @@ set_grain(CoreState *state, Traced *traced, PyFrameObject *frame, CodeInfo *info
     if (unit >= info->length) {
         return;
     }
-    traced->exact = grain_of(state, info, unit) == GRAIN_OPCODE;
+    int grain = grain_of(state, info, unit);
+    traced->exact = grain == GRAIN_OPCODE || is_trial(grain);
+    if (is_trial(grain)) {
+        info->grain[unit] = grain == GRAIN_TRIAL ? GRAIN_LINE : GRAIN_LINE_OF_SEVERAL;
+    }
     if (traced->exact && !frame->f_trace_opcodes) {
         frame->f_trace_opcodes = OPCODES_FOR_US;
     }
@@ -464,7 +491,7 @@ see_unlined(CoreState *state, PyFrameObject *frame)
     if (info == NULL) {
         PyErr_Clear();
     }
-    else if (info->unlined >= 0 && grain_of(state, info, info->unlined) == GRAIN_OPCODE && !frame->f_trace_opcodes) {
+    else if (info->unlined >= 0 && grain_of(state, info, info->unlined) >= GRAIN_OPCODE && !frame->f_trace_opcodes) {
         frame->f_trace_opcodes = OPCODES_FOR_US;
     }
 }
@@ -668,6 +695,40 @@ pass_by(CoreState *state, Traced *traced, PyFrameObject *frame)
     return 1;
 }
 
+/* Some dict has been stored to by what has run since the last event, on the line where this thread stood then: from now on
+ * it matters what the instructions of that line take. If that was not seen this time, all are to be compared now. */
+static void
+see_stores(CoreState *state, const Traced *traced, PyFrameObject *frame, int what)
+{
+    state->crowd_is_due = 0;
+    state->crowd_is_still = 0;
+    if (!crowd_is_of_dicts(state) || !state->crowd_is_large) {
+        return;
+    }
+    if (!crowd_see_stores(state)) {
+        state->crowd_is_still = 1;
+        return;
+    }
+    _PyInterpreterFrame *writer = what == PyTrace_CALL ? frame->f_frame->previous : frame->f_frame;
+    if (writer == NULL || _PyFrame_IsIncomplete(writer) || writer->f_code != traced->code) {
+        return; /* It was code of ours, or has just been met. */
+    }
+    int has_events = writer->frame_obj != NULL && writer->frame_obj->f_trace_opcodes;
+    state->crowd_is_due = !has_events || !traced->exact;
+    CodeInfo *info = code_info(state, writer->f_code);
+    int unit = traced->offset / (int)sizeof(_Py_CODEUNIT);
+    if (info == NULL || unit >= info->length) {
+        PyErr_Clear();
+        return;
+    }
+    for (Py_ssize_t i = 0; info->grain[unit] != GRAIN_OPCODE && i < info->length; i++) {
+        if (i != unit && info->line[i] == info->line[unit]) {
+            info->grain[i] = GRAIN_OPCODE;
+        }
+    }
+    info->grain[unit] = GRAIN_OPCODE;
+}
+
 static int
 look_at_all(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject *argument)
 {
@@ -684,6 +745,7 @@ look_at_all(CoreState *state, Traced *traced, PyFrameObject *frame, int what, Py
     if (ref != NULL && frames_find_change(state, ref)) {
         report_locals(state, traced, ref);
     }
+    see_stores(state, traced, frame, what);
     if (recheck_finds_change(state, LOOK_QUICK)) {
         Blame blame;
         settle_blame(state, traced, frame, what, &blame);
@@ -691,6 +753,7 @@ look_at_all(CoreState *state, Traced *traced, PyFrameObject *frame, int what, Py
         recheck_report_all(state, &blame, LOOK_QUICK);
         blame_release(&blame);
     }
+    state->crowd_is_due = state->crowd_is_still = 0;
     if (classes_await(state)) {
         Blame blame;
         settle_blame(state, traced, frame, what, &blame);
