@@ -35,8 +35,10 @@ class Tracing:
         """Return whether changes of `cell` can be seen."""
         return isinstance(cell, Instances) or can_check(cell)
 
-    def cost_of(self, _cell: Cell) -> str:
-        """Return what it costs to watch a cell, in words."""
+    def cost_of(self, cell: Cell) -> str:
+        """Return what it costs to watch `cell`, in words."""
+        if isinstance(cell, Instances):
+            return "half as long again to seven times as long, in all code; with many instances, up to twenty times"
         return "half as long again to seven times as long, in all code"
 
     def arm(self, cell: Cell) -> None:
