@@ -589,7 +589,9 @@ def test_raise_and_conditions(module, mechanism, capfd, monkeypatch):
         with pytest.raises(stopwhen.DataChanged):
             one.add(-5)
         assert one.balance == -4
-        if not env.HAS_MONITORING and (mechanism == "recheck" or not has_core):  # the interpreter has ended the tracing of this thread
+        if not env.HAS_MONITORING and (
+            mechanism == "recheck" or not has_core
+        ):  # the interpreter has ended the tracing of this thread
             assert "[raised-once]" in capfd.readouterr().err
             return
         with pytest.raises(stopwhen.DataChanged):

@@ -172,7 +172,8 @@ def test_the_crowd_grows_and_shrinks_amid_a_line(module):
 def test_raise_goes_on_working(module):
     """Each time, in each thread, from the line that wrote; the store is done."""
     module.run(
-        ACCOUNT + "def put(one, number):\n    try:\n        one.balance = number  # @a\n    except Exception as error:\n"
+        ACCOUNT
+        + "def put(one, number):\n    try:\n        one.balance = number  # @a\n    except Exception as error:\n"
         "        return error\n"
     )
     accounts = [module.Account() for _ in range(100)]

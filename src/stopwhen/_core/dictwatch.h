@@ -8,12 +8,12 @@
 #if HAS_DICT_WATCHERS
 
 struct WatchedDict {
-    PyObject *dict;    /* Borrowed; valid by I2 of dictwatch.c. */
-    PyObject *items;   /* Owned dict: key -> list [token, current]; NULL while no item is armed. */
+    PyObject *dict; /* Borrowed; valid by I2 of dictwatch.c. */
+    PyObject *items; /* Owned dict: key -> list [token, current]; NULL while no item is armed. */
     PyObject *content; /* Owned token of the whole content; NULL when it is not watched. */
-    int simple_keys;   /* All keys of `dict` are of exact builtin types: looking one up runs no user code. */
+    int simple_keys; /* All keys of `dict` are of exact builtin types: looking one up runs no user code. */
     Instance *instances; /* instances.c: those that have this dict for their attributes. */
-    Part *parts;        /* instances.c: parts of instances that this dict holds. */
+    Part *parts; /* instances.c: parts of instances that this dict holds. */
     HookedClass *subclasses_of; /* subclasses.c: the dict holds the subclasses of that class; NULL for none. */
 };
 

@@ -161,8 +161,8 @@ ClassScope *instances_scope(const CoreState *state, const PyObject *handle);
 /* attributes.c */
 #if HAS_DICT_WATCHERS
 int attributes_care(const WatchedDict *watched, PyDict_WatchEvent event, PyObject *key);
-void attributes_note(CoreState *state, WatchedDict *watched, PyDict_WatchEvent event, PyObject *key, PyObject *new_value,
-                     const Blame *blame);
+void attributes_note(CoreState *state, WatchedDict *watched, PyDict_WatchEvent event, PyObject *key,
+                     PyObject *new_value, const Blame *blame);
 
 /* Note a store of `new_value`, NULL for none, under `key` of a dict; nothing when that changes nothing. */
 void attributes_note_item(CoreState *state, const ClassScope *scope, const Instance *instance, PyObject *known_by,

@@ -221,8 +221,8 @@ typedef struct {
     Py_ssize_t crowd_young_capacity;
     Py_ssize_t crowd_others; /* How many do not compare dicts. */
     int crowd_is_still; /* No dict at all has been stored to since the last look. */
-    int crowd_is_due;   /* All are to be compared at the coming look. */
-    PyObject *clock;    /* Owned: a dict of ours, which tells of the interpreter's count of stores to dicts; */
+    int crowd_is_due; /* All are to be compared at the coming look. */
+    PyObject *clock; /* Owned: a dict of ours, which tells of the interpreter's count of stores to dicts; */
     uint64_t clock_seen; /* and that count when last asked. 0: not known. */
     int clock_turn;
 #endif

@@ -348,8 +348,8 @@ static inline int
 grain_of(CoreState *state, CodeInfo *info, Py_ssize_t unit)
 {
     int interest = effects_of_interest(state, info) | (state->large_count > 0 ? LARGE_INTEREST : 0) |
-                   (state->several_threads ? THREADS_INTEREST : 0) |
-                   (state->classes.count > 0 ? CLASSES_INTEREST : 0) | (operands_matter(state) ? TAKEN_INTEREST : 0);
+                   (state->several_threads ? THREADS_INTEREST : 0) | (state->classes.count > 0 ? CLASSES_INTEREST : 0) |
+                   (operands_matter(state) ? TAKEN_INTEREST : 0);
     int has_sites = state->access_count > 0 ? sites_matter(state, info) : 0;
     if (has_sites < 0) {
         PyErr_Clear();
@@ -641,8 +641,8 @@ look_quickly(CoreState *state, Traced *traced, PyFrameObject *frame, int what)
     }
     int unit = _PyInterpreterFrame_LASTI(running);
     if (what == PyTrace_EXCEPTION || (what == PyTrace_OPCODE && (unit < 0 || (info->due[unit] & DUE_RESULT))) ||
-        traced->begun != NULL || traced->kept_count > 0 || state->last_thread != traced->thread || !is_plain(state, info) ||
-        !are_surely_same(state)) {
+        traced->begun != NULL || traced->kept_count > 0 || state->last_thread != traced->thread ||
+        !is_plain(state, info) || !are_surely_same(state)) {
         return 0;
     }
     state->look++;

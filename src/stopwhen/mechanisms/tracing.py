@@ -68,7 +68,7 @@ class Tracing:
         self._update_events()
 
     def hold(self, holder: object, cell: Cell) -> None:
-        """Have the events on that checks on cells like this one need, until `let_go`: `holder` arms such checks itself."""
+        """Have the events on that checks on cells like this one need, until `let_go`: `holder` arms them itself."""
         starts = not self._checks
         self._checks.hold(holder, cell)
         self._update_events(starts=starts)
