@@ -100,6 +100,20 @@ def test_each_way_to_store_is_exact_in_one_of_many(store, module):
     assert hits.hits[0].exact
 
 
+def test_a_line_that_has_stored_to_others_alone_so_far(module):
+    """It is as exact the first time that it stores to an instance."""
+    module.run(
+        ACCOUNT + "class Other: pass\nnoted = {}\ndef put(objects):\n    for one in objects:\n"
+        "        noted[0] = one\n        one.balance = 5  # @a\n        noted[1] = one\n"
+        "        setattr(one, 'balance', 6)  # @b\n"
+    )
+    accounts = [module.Account(1) for _ in range(100)]
+    with Recorder() as hits:
+        hits.changes("self.balance", scope=module.Account)
+        module.put([*[module.Other() for _ in range(10)], accounts[50]])
+    assert described(hits.hits, module.path) == [hit("a", "1", "5"), hit("b", "5", "6")]
+
+
 def test_a_store_undone_on_its_line_is_two_hits_in_one_of_many(module):
     """By statements or by functions."""
     module.run(

@@ -315,6 +315,7 @@ find_grain(CoreState *state, const CodeInfo *info, Py_ssize_t unit, int interest
     int returns = 0;
     int makes = 0;
     int sites = 0;
+    int stores = 0;
     int jumps_back = 0;
     for (Py_ssize_t i = 0; i < info->length; i++) {
         if (info->line[i] != info->line[unit]) {
@@ -324,6 +325,7 @@ find_grain(CoreState *state, const CodeInfo *info, Py_ssize_t unit, int interest
         if (is_checked(info, i, interest)) {
             checked++;
             direct += is_direct(info, i);
+            stores += (info->effect[i] & (EFFECT_STORE | EFFECT_LOCAL)) == EFFECT_STORE;
         }
         makes |= makes_function(info, i);
         sites |= has_sites && info->sites->matters[i];
@@ -337,6 +339,8 @@ find_grain(CoreState *state, const CodeInfo *info, Py_ssize_t unit, int interest
     fine |= state->classes.count > 0 && direct > 0 && checked > 1;
     /* What an action raises at the event of the return, no `try` of this frame would catch. */
     fine |= returns && checked > 0 && PyBytes_GET_SIZE(info->code->co_exceptiontable) > 0;
+    /* Whether these store to a dict may be another thing each time. */
+    fine |= state->large_count > 0 && (stores > 0 || (checked > 0 && code_line_names(info, unit, NAMES_MUTATOR)));
     if (!fine && state->large_count > 0 && checked > 0) {
         return checked > 1 ? GRAIN_TRIAL_OF_SEVERAL : GRAIN_TRIAL;
     }
