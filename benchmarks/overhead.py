@@ -113,9 +113,7 @@ def describe(python: str) -> dict[str, Any]:
     }
 
 
-def main(
-    name: str, description: str, variants: Sequence[str], *, rounds: int, not_on_311: frozenset[str] = frozenset()
-) -> None:
+def main(name: str, description: str, variants: Sequence[str], *, rounds: int) -> None:
     """Measure on each interpreter asked for and write benchmarks/results/<name>-<version>.json.
 
     Args:
@@ -123,7 +121,6 @@ def main(
         description: the same for `--help`.
         variants: all but the untouched one.
         rounds: how many, unless the command line says otherwise.
-        not_on_311: the variants that are left out on Python 3.11 unless they are asked for.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
@@ -137,8 +134,7 @@ def main(
     for python in options.python or [sys.executable]:
         about = describe(python)
         version = ".".join(about["python"].split(".")[:2])
-        left_out = not_on_311 if version == "3.11" else frozenset()
-        chosen = options.variant or [variant for variant in variants if variant not in left_out]
+        chosen = options.variant or variants
         print(f"Python {about['python']}, commit {about['commit']}", flush=True)
         results = measure(python, options.case or CASES, ["untouched", *chosen], options.rounds)
         if not options.no_save:

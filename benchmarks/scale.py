@@ -15,5 +15,4 @@ VARIANTS = (
 
 
 if __name__ == "__main__":
-    # On 3.11 instances are compared in pure Python.
-    main("scale", "Measure what many watchpoints cost.", VARIANTS, rounds=5, not_on_311=frozenset({"instances-10000"}))
+    main("scale", "Measure what many watchpoints cost.", VARIANTS, rounds=5)

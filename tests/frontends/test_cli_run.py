@@ -163,7 +163,7 @@ def test_every_call_of_a_function_is_a_scope():
     ]
 
 
-needs_class_scope = pytest.mark.skipif(env.core is None or not env.HAS_DICT_WATCHERS, reason="needs dict watchers")
+needs_class_scope = pytest.mark.skipif(env.core is None, reason="needs the C module")
 
 INSTANCES = """
     class Account:

@@ -31,7 +31,7 @@ def test_a_comparison_counts_statements_and_hits():
     assert (comparison.statements, comparison.hits, comparison.difference) == (3, 2, None)
 
 
-@pytest.mark.skipif("instances" not in KINDS, reason="needs dict watchers")
+@pytest.mark.skipif("instances" not in KINDS, reason="needs the C module")
 def test_each_store_to_an_attribute_counts_though_its_text_is_the_one_last_seen():
     """Of a list in it that has grown since, one mechanism may have seen more than another."""
     setup = "class Thing:\n    pass\nA = Thing()\n"

@@ -30,7 +30,7 @@ def test_no_failing_allocation_disturbs_the_program_or_is_passed_over_in_silence
     result = run_python(str(PROGRAMS / "no_memory.py"), moment, how, timeout=600)
     assert result.status == 0, result.stdout + result.stderr
     rows = re.findall(r"^([a-z ]+): (\d+) allocations: (\d+) hits, (\d+) missed", result.stdout, re.MULTILINE)
-    assert len(rows) == 22
+    assert len(rows) == 25
     assert all(int(allocations) > 0 for _, allocations, _, _ in rows)
     if moment in ("change", "log"):
         assert all(int(hits) > 0 and int(missed) > 0 for _, _, hits, missed in rows)

@@ -116,6 +116,14 @@ def set_first(owner, value):
     owner[0] = value
 
 
+def set_first_of(owner, value):
+    owner.value[0] = value
+
+
+def make_another(owner, value):
+    plain(value)
+
+
 def set_key(owner, value):
     owner["a"] = value
 
@@ -168,6 +176,9 @@ CASES = {
     "call": ("identity(x)", plain, set_attribute, OBJECTS),
     "local": ("value", lambda value: started(local(value)), send, OBJECTS),
     "function": ("result", function, call, OBJECTS),
+    "every instance": ("self.value", plain, set_attribute, OBJECTS),
+    "item in every instance": ("self.value[0]", lambda value: plain([value]), set_first_of, OBJECTS),
+    "new instance": ("self.value", plain, make_another, OBJECTS),
     "closure": ("value", lambda value: started(closure(value)), send, OBJECTS),
 }
 
@@ -194,7 +205,10 @@ def watch(owner):
         if isinstance(result, MemoryError):
             raise result
         return result
-    scope = owner if CASES[case][1] is function else {"x": owner, "identity": identity}
+    if CASES[case][0].startswith("self."):
+        scope = type(owner)
+    else:
+        scope = owner if CASES[case][1] is function else {"x": owner, "identity": identity}
     return stopwhen.changes(CASES[case][0], scope=scope, action=ACTION, allow_calls=True)
 
 
@@ -272,7 +286,7 @@ def changing(owner, change, values):
     else:
         fail(f"{hits} hits of two changes")
     places = {hit.location.function for hit in watchpoint.hits}
-    if places - {change.__name__, "local", "closure", "function.<locals>.assigns"}:
+    if places - {change.__name__, "local", "closure", "plain", "function.<locals>.assigns"}:
         fail(f"hits in {places}")
     watchpoint.remove()
     return reached

@@ -26,5 +26,5 @@ KINDS: dict[str, Callable[[int], Program]] = {
     "tasks": task_programs.program,
     "threads": thread_programs.program,
 }
-if env.core is not None and env.HAS_DICT_WATCHERS:
+if env.core is not None:
     KINDS["instances"] = instance_programs.program

@@ -1,8 +1,7 @@
 /* Classes whose instances are watched, with all their subclasses: learns of new instances where their memory is had, of
- * dead ones where it is given back, and of new subclasses by the dict in which a class keeps them.
+ * dead ones where it is given back. Of new subclasses, and of their end, subclasses.c tells.
  *
- * I1. `classes` has an entry for each class that is or stands under the root of a ClassScope. A class that dies is taken
- *     out of its bases' dicts, which are watched, and so from here.
+ * I1. `classes` has an entry for each class that is or stands under the root of a ClassScope, as long as it lives.
  * I2. While a class is hooked, its tp_alloc and tp_free are ours. The interpreter compares tp_free where a program sets
  *     `__class__` or `__bases__`: meanwhile the other classes have ours, too, where theirs is the same. tp_dealloc and
  *     tp_traverse, which it compares everywhere, are left alone.
@@ -16,8 +15,6 @@
 #include "codeinfo.h"
 #include "instances.h"
 #include "layout.h"
-
-#if HAS_DICT_WATCHERS
 
 static void take_strays(CoreState *state);
 static PyObject *on_alloc(PyTypeObject *type, Py_ssize_t count);
@@ -45,13 +42,22 @@ find_for_slots(const CoreState *state, const PyTypeObject *type)
 
 /* ---- new objects ---- */
 
+/* Return the object that has been made without anybody being told, and its class, if that is still hooked. It is told of. */
+static PyObject *
+take_newborn(CoreState *state, HookedClass **hooked)
+{
+    PyObject *object = state->newborn;
+    state->newborn = NULL;
+    *hooked = object == NULL ? NULL : classes_find(state, Py_TYPE(object));
+    return object;
+}
+
 /* If an object has been made of which nobody has been told, tell now: it is ready. -1 with an exception. */
 static int
 tell_of_newborn(CoreState *state)
 {
-    PyObject *object = state->newborn;
-    state->newborn = NULL;
-    HookedClass *hooked = object == NULL ? NULL : classes_find(state, Py_TYPE(object));
+    HookedClass *hooked;
+    PyObject *object = take_newborn(state, &hooked);
     return hooked == NULL ? 0 : instances_born(state, hooked, object, 1, NULL);
 }
 
@@ -68,6 +74,7 @@ stand_before_init(HookedClass *hooked)
     }
 }
 
+#if HAS_DICT_WATCHERS
 int
 classes_catch_up(CoreState *state)
 {
@@ -82,6 +89,20 @@ classes_catch_up(CoreState *state)
     }
     return tell_of_newborn(state);
 }
+#else
+void
+classes_note_new(CoreState *state, const Blame *blame)
+{
+    HookedClass *hooked;
+    PyObject *object = take_newborn(state, &hooked);
+    if (hooked != NULL) {
+        (void)instances_note_born(state, hooked, object, 1, NULL, blame);
+    }
+    if (state->has_new_class) {
+        subclasses_find(state);
+    }
+}
+#endif
 
 /* True when the running frame's instruction calls a class, which calls tp_init next. */
 static int
@@ -154,12 +175,18 @@ on_alloc(PyTypeObject *type, Py_ssize_t count)
     CoreState *state = state_for_callback();
     HookedClass *hooked = find_for_slots(state, type);
     PyObject *object = hooked->alloc(type, count);
+    if (object != NULL && hooked->type != type) {
+        subclasses_find(state);
+        hooked = find_for_slots(state, type);
+    }
     if (object == NULL || hooked->type != type) {
         return object;
     }
     int result;
     if (ATTRIBUTES_COME_LATER || !hooked->is_plain) {
-        result = tell_of_newborn(state);
+        do {
+            result = tell_of_newborn(state); /* That may run an action, which makes another one. */
+        } while (result == 0 && state->newborn != NULL);
         state->newborn = object; /* I5 */
         stand_before_init(hooked);
         if (type->tp_init != on_init || !calls_a_class(state)) {
@@ -335,6 +362,7 @@ on_set_bases(PyObject *type, PyObject *value, void *closure)
     Py_DECREF(base);
     Py_DECREF(bases);
     PendingError error = take_pending_error();
+    subclasses_find(state);
     take_strays(state);
     instances_sweep(state);
     instances_note_bases(state, (PyTypeObject *)type);
@@ -456,11 +484,13 @@ stand_before_all(CoreState *state)
     PyDict_Type.tp_traverse = on_dict_traverse;
     state->dict_clear = PyDict_Type.tp_clear;
     PyDict_Type.tp_clear = on_dict_clear;
+    subclasses_begin(state);
 }
 
 static void
 step_aside(CoreState *state)
 {
+    subclasses_end(state);
 #if LISTS_FREE_THEMSELVES
     PyList_Type.tp_dealloc = state->list_dealloc;
 #endif
@@ -494,17 +524,19 @@ on_dict_clear(PyObject *dict)
     WatchedDict *watched = is_in_main_interpreter() ? dictwatch_find(state, dict) : NULL;
     if (watched != NULL) {
         instances_lose_dict(state, watched);
+#if HAS_DICT_WATCHERS
         if (dictwatch_drop_if_unused(state, watched) < 0) {
             PyErr_Clear();
         }
+#endif
     }
     return state->dict_clear(dict);
 }
 
 /* ---- hooking ---- */
 
-static int
-has_scope(const HookedClass *hooked, const ClassScope *scope)
+int
+classes_has_scope(const HookedClass *hooked, const ClassScope *scope)
 {
     for (Py_ssize_t i = 0; i < hooked->scope_count; i++) {
         if (hooked->scopes[i] == scope) {
@@ -534,26 +566,6 @@ add_scope(HookedClass *hooked, ClassScope *scope)
     }
     scopes[hooked->scope_count] = scope;
     is_quiet[hooked->scope_count++] = 0;
-    return 0;
-}
-
-/* Watch the dict in which the class keeps its subclasses; it gets one if it has none. */
-static int
-watch_subclasses(CoreState *state, HookedClass *hooked)
-{
-    PyTypeObject *type = hooked->type;
-    if (type->tp_subclasses == NULL) {
-        type->tp_subclasses = PyDict_New();
-        if (type->tp_subclasses == NULL) {
-            return -1;
-        }
-    }
-    WatchedDict *watched = dictwatch_find_or_add(state, (PyObject *)type->tp_subclasses);
-    if (watched == NULL) {
-        return -1;
-    }
-    watched->subclasses_of = hooked;
-    hooked->subclasses = watched->dict;
     return 0;
 }
 
@@ -591,8 +603,8 @@ make_hooked(CoreState *state, PyTypeObject *type)
     return hooked;
 }
 
-static void
-unhook(CoreState *state, HookedClass *hooked, int is_alive)
+void
+classes_unhook_one(CoreState *state, HookedClass *hooked, int is_alive)
 {
     if (is_alive) {
         hooked->type->tp_alloc = hooked->alloc;
@@ -603,13 +615,7 @@ unhook(CoreState *state, HookedClass *hooked, int is_alive)
         PyType_Modified(hooked->type); /* I3 */
     }
     (void)table_take(&state->classes, hooked->type); /* I1 */
-    WatchedDict *watched = hooked->subclasses == NULL ? NULL : dictwatch_find(state, hooked->subclasses);
-    if (watched != NULL) {
-        watched->subclasses_of = NULL;
-        if (dictwatch_drop_if_unused(state, watched) < 0) {
-            PyErr_Clear();
-        }
-    }
+    subclasses_watch_no_more(state, hooked);
     if (state->classes.count == 0) {
         step_aside(state);
     }
@@ -618,26 +624,25 @@ unhook(CoreState *state, HookedClass *hooked, int is_alive)
     PyMem_Free(hooked);
 }
 
-/* Hook `type` and all that stands under it for `scope`. */
-static int
-hook_all(CoreState *state, PyTypeObject *type, ClassScope *scope)
+int
+classes_hook_all(CoreState *state, PyTypeObject *type, ClassScope *scope)
 {
     HookedClass *hooked = classes_find(state, type);
     if (hooked == NULL) {
         hooked = make_hooked(state, type);
     }
-    if (hooked == NULL || (!has_scope(hooked, scope) && add_scope(hooked, scope) < 0)) {
+    if (hooked == NULL || (!classes_has_scope(hooked, scope) && add_scope(hooked, scope) < 0)) {
         return -1;
     }
-    if (hooked->subclasses == NULL && watch_subclasses(state, hooked) < 0) {
+    if (subclasses_watch(state, hooked) < 0) {
         return -1;
     }
     PyObject *reference; /* Borrowed, as the key is. */
     PyObject *key;
     Py_ssize_t position = 0;
-    while (PyDict_Next(hooked->subclasses, &position, &key, &reference)) {
+    while (type->tp_subclasses != NULL && PyDict_Next(type->tp_subclasses, &position, &key, &reference)) {
         PyObject *subclass = compat_referent(reference);
-        int result = subclass == NULL ? 0 : hook_all(state, (PyTypeObject *)subclass, scope);
+        int result = subclass == NULL ? 0 : classes_hook_all(state, (PyTypeObject *)subclass, scope);
         Py_XDECREF(subclass);
         if (result < 0) {
             return -1;
@@ -649,7 +654,7 @@ hook_all(CoreState *state, PyTypeObject *type, ClassScope *scope)
 int
 classes_hook(CoreState *state, ClassScope *scope)
 {
-    return hook_all(state, scope->root, scope);
+    return classes_hook_all(state, scope->root, scope);
 }
 
 /* Take `scope` from `hooked`, which is hooked no more without any. */
@@ -664,16 +669,18 @@ take_scope(CoreState *state, HookedClass *hooked, const ClassScope *scope)
         }
     }
     if (hooked->scope_count == 0) {
-        unhook(state, hooked, 1);
+        classes_unhook_one(state, hooked, 1);
     }
 }
 
 void
 classes_unhook(CoreState *state, ClassScope *scope)
 {
+    subclasses_find(state); /* Each that has our slots shall be hooked, to get its own back. */
     HookedClass *hooked;
     for (Py_ssize_t i = 0; (hooked = table_next(&state->classes, &i)) != NULL;) {
-        if (has_scope(hooked, scope)) {
+        /* There was no memory to put one under its scope. */
+        if (classes_has_scope(hooked, scope) || hooked->scope_count == 0) {
             take_scope(state, hooked, scope);
             i = 0; /* The table may have moved what stood behind it. */
         }
@@ -695,64 +702,3 @@ take_strays(CoreState *state)
         }
     }
 }
-
-/* ---- events of the dicts of subclasses ---- */
-
-static void
-on_new_subclass(CoreState *state, HookedClass *hooked, PyObject *reference)
-{
-    PyObject *subclass = compat_referent(reference);
-    if (subclass != NULL) {
-        for (Py_ssize_t i = 0; i < hooked->scope_count; i++) {
-            if (hook_all(state, (PyTypeObject *)subclass, hooked->scopes[i]) < 0) {
-                PyErr_Clear();
-                instances_miss(state);
-            }
-        }
-        /* Its own tp_init it gets only after this (I6). */
-        Blame blame;
-        blame_current(&blame);
-        state->has_new_class = 1;
-        instrument_stop_after(state, &blame);
-        blame_release(&blame);
-    }
-    Py_XDECREF(subclass);
-}
-
-static void
-on_lost_subclass(CoreState *state, PyTypeObject *type)
-{
-    HookedClass *hooked = classes_find(state, type);
-    if (hooked != NULL && Py_REFCNT(type) == 0) { /* Else it has been given other bases: on_set_bases() sees to that. */
-        unhook(state, hooked, 0);
-    }
-}
-
-void
-classes_on_event(CoreState *state, HookedClass *hooked, PyDict_WatchEvent event, PyObject *key, PyObject *value)
-{
-    if (event == PyDict_EVENT_ADDED || event == PyDict_EVENT_MODIFIED) {
-        on_new_subclass(state, hooked, value);
-    }
-    else if (event == PyDict_EVENT_DELETED) {
-        on_lost_subclass(state, PyLong_AsVoidPtr(key));
-    }
-    PyErr_Clear();
-}
-
-/* The interpreter throws an empty dict of subclasses away: put another one in its place. */
-void
-classes_lose_dict(CoreState *state, WatchedDict *watched)
-{
-    HookedClass *hooked = watched->subclasses_of;
-    if (hooked == NULL) {
-        return;
-    }
-    hooked->subclasses = NULL;
-    if (hooked->type->tp_subclasses == NULL && Py_REFCNT(hooked->type) > 0 && watch_subclasses(state, hooked) < 0) {
-        PyErr_Clear();
-        instances_miss(state);
-    }
-}
-
-#endif

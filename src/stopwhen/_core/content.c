@@ -480,11 +480,9 @@ keep_items(Check *check, PyObject *content)
 int
 check_note(CoreState *state, Check *check, DeltaKind kind, PyObject *data, const Blame *blame)
 {
-#if HAS_DICT_WATCHERS
     if (check->part != NULL) {
         return parts_note(state, check->part, check->token, check->owner, kind, data, blame);
     }
-#endif
     return events_note(state, check->token, kind, data, blame);
 }
 
@@ -765,6 +763,27 @@ fast_local_index(const PyCodeObject *code, PyObject *name)
     return -1;
 }
 
+static Check *
+new_check(CoreState *state, CheckKind kind, PyObject *owner, PyObject *extra, PyObject *token)
+{
+    Check *self = (Check *)state->check_type->tp_alloc(state->check_type, 0);
+    if (self != NULL) {
+        self->kind = kind;
+        self->state = state;
+        self->owner = Py_NewRef(owner);
+        self->extra = Py_NewRef(extra);
+        self->token = Py_NewRef(token);
+    }
+    return self;
+}
+
+PyObject *
+check_of_dict(CoreState *state, PyObject *dict, PyObject *key, PyObject *token)
+{
+    CheckKind kind = key == NULL ? CHECK_DICT : CHECK_DICT_ITEM;
+    return (PyObject *)new_check(state, kind, dict, key == NULL ? Py_None : key, token);
+}
+
 static PyObject *
 check_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
@@ -782,15 +801,10 @@ check_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
         return PyErr_Format(PyExc_TypeError, "a check of kind %d cannot look at a %.100s", kind,
                             Py_TYPE(owner)->tp_name);
     }
-    Check *self = (Check *)type->tp_alloc(type, 0);
+    Check *self = new_check(state, (CheckKind)kind, owner, extra, token);
     if (self == NULL) {
         return NULL;
     }
-    self->kind = (CheckKind)kind;
-    self->state = state;
-    self->owner = Py_NewRef(owner);
-    self->extra = Py_NewRef(extra);
-    self->token = Py_NewRef(token);
     if (kind == CHECK_LIST_ITEM) {
         self->index = PyLong_AsSsize_t(extra);
         if (self->index == -1 && PyErr_Occurred()) {
@@ -932,22 +946,34 @@ check_lose_frame(Check *check)
     count_local_check_less(check);
 }
 
-static PyObject *
-check_arm(PyObject *object, PyObject *Py_UNUSED(unused))
+int
+check_begin(PyObject *object)
 {
     Check *self = (Check *)object;
     if (self->armed) {
-        Py_RETURN_NONE;
+        return 0;
     }
     int added = take_snapshot(self) < 0 ? -1 : add_to_list(self);
     if (added < 0) {
-        return NULL;
+        return -1;
     }
     self->armed = added == 0; /* I3 */
     if (self->armed && !check_is_of_crowd(self)) {
         large_weigh(self->state, self);
     }
-    Py_RETURN_NONE;
+    return 0;
+}
+
+void
+check_end(PyObject *object)
+{
+    disarm((Check *)object);
+}
+
+static PyObject *
+check_arm(PyObject *object, PyObject *Py_UNUSED(unused))
+{
+    return check_begin(object) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 static void

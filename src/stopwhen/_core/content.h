@@ -62,6 +62,10 @@ struct Check {
     uint64_t compared;    /* Number of the look in which it had its turn, at `place`. */
     Check *next_of_owner;
     Py_ssize_t place_in_crowd;
+#if !HAS_DICT_WATCHERS
+    int is_young;         /* It is in state->crowd_young. */
+    Py_ssize_t place_in_young;
+#endif
 };
 
 /* From which cost on a content is compared whole only now and then. */
@@ -87,6 +91,15 @@ check_is_shared(const Check *check)
 {
     return HAS_MONITORING && check->kind == CHECK_CLOSURE;
 }
+
+/* Return a check, not armed, of what `dict` holds under `key`, of all its content for NULL; NULL with an exception set. */
+PyObject *check_of_dict(CoreState *state, PyObject *dict, PyObject *key, PyObject *token);
+
+/* Take the present state as last seen and compare with it from now on; -1 with an exception set. */
+int check_begin(PyObject *check);
+
+/* Compare no more. Runs no code of the user's. */
+void check_end(PyObject *check);
 
 PyObject *content_dict_item(PyObject *dict, PyObject *key);
 

@@ -12,6 +12,11 @@
  *     that was is the first of its two places.
  * I4. Where another thread has run since the last look, all are compared; and at each look as long as there are few, or
  *     C functions are in the way of other instructions (hooks.c). `crowd_look` is the latest look that has done so.
+ * I5. On 3.11, where attributes of instances are compared as well, what belongs to an instance is compared at the first look
+ *     after it has joined the crowd: the instruction that has made the object may have stored to it. Until then it stands
+ *     in `crowd_young`.
+ * I6. On 3.11 each store to any dict gives it the next number as its version. While all of the crowd compare dicts, and none
+ *     has been stored to since the last look, they are as they were then: `crowd_is_still`.
  */
 #include "crowd.h"
 
@@ -20,6 +25,9 @@
 /* A crowd of no more is compared as a whole at each look, like other checks; of a larger one, so many recent checks are,
  * or more while one instruction takes them. */
 #define FEW 16
+
+/* A larger one counts as large until no more are left: objects come and go. */
+#define FEW_LEFT 8
 
 /* A crowd of more is not, even where hooks are about. */
 #define MOST_HOOKED 2048
@@ -35,8 +43,62 @@
 int
 crowd_is_large(const CoreState *state)
 {
-    return state->crowd_count > FEW;
+    return state->crowd_is_large;
 }
+
+#if !HAS_DICT_WATCHERS
+static int
+compares_dict(const Check *check)
+{
+    return check->kind == CHECK_DICT_ITEM || (check->kind == CHECK_DICT && !PyODict_Check(check->owner));
+}
+
+int
+crowd_see_stores(CoreState *state)
+{
+    uint64_t before = state->clock_seen;
+    PendingError error = take_pending_error();
+    if (state->clock == NULL) {
+        state->clock = PyDict_New();
+    }
+    /* Another value each time: the same one would be no store. */
+    state->clock_turn = !state->clock_turn;
+    PyObject *value = state->clock_turn ? Py_True : Py_False;
+    if (state->clock == NULL || PyDict_SetItem(state->clock, Py_None, value) < 0) {
+        PyErr_Clear();
+        state->clock_seen = 0;
+    }
+    else {
+        state->clock_seen = ((PyDictObject *)state->clock)->ma_version_tag;
+    }
+    put_back_pending_error(error);
+    return before == 0 || state->clock_seen != before + 1; /* I6 */
+}
+
+static int
+add_young(CoreState *state, Check *check)
+{
+    Check **young =
+        grow_memory(state->crowd_young, state->crowd_young_count, &state->crowd_young_capacity, sizeof(Check *));
+    if (young == NULL) {
+        return -1;
+    }
+    state->crowd_young = young;
+    check->place_in_young = state->crowd_young_count;
+    state->crowd_young[state->crowd_young_count++] = check;
+    check->is_young = 1; /* I5 */
+    return 0;
+}
+
+static void
+remove_young(CoreState *state, Check *check)
+{
+    Check *last = state->crowd_young[--state->crowd_young_count];
+    state->crowd_young[check->place_in_young] = last;
+    last->place_in_young = check->place_in_young;
+    check->is_young = 0;
+}
+#endif
 
 int
 crowd_has_room_for(const Check *check)
@@ -95,11 +157,21 @@ crowd_add(CoreState *state, Check *check)
         return -1;
     }
     state->crowd = crowd;
+#if !HAS_DICT_WATCHERS
+    if (check->part != NULL && add_young(state, check) < 0) {
+        return -1;
+    }
+#endif
     check->next_of_owner = table_find(&state->crowd_owners, check->owner);
     if (check->next_of_owner != NULL) {
         (void)table_take(&state->crowd_owners, check->owner);
     }
     if (table_put(&state->crowd_owners, check->owner, check) < 0) {
+#if !HAS_DICT_WATCHERS
+        if (check->is_young) {
+            remove_young(state, check);
+        }
+#endif
         return -1; /* Those that followed are compared in turn. */
     }
     check->place_in_crowd = state->crowd_count;
@@ -108,9 +180,17 @@ crowd_add(CoreState *state, Check *check)
     remember_beginning(state, check);
     state->crowd[state->crowd_count++] = check; /* I1 */
     state->crowd_plain += check->part == NULL;
-    if (state->crowd_count == FEW + 1) {
+#if !HAS_DICT_WATCHERS
+    if (!compares_dict(check) && state->crowd_others++ == 0 && state->crowd_is_large) {
+        tracing_see_instructions(state);
+    }
+#endif
+    if (state->crowd_count > FEW && !state->crowd_is_large) {
+        state->crowd_is_large = 1;
         state->large_count++;
-#if HAS_MONITORING
+#if !HAS_MONITORING
+        tracing_see_instructions(state);
+#else
         /* The events of instructions that matter by what they take alone have been disabled. */
         if (state->large_count == 1 && instrument_all(state, 1) < 0) {
             PyErr_Clear(); /* No memory: changes are found later, and not exactly. */
@@ -126,6 +206,9 @@ crowd_remove(CoreState *state, Check *check)
     assert(check->in_crowd);
     check->in_crowd = 0;
     state->crowd_plain -= check->part == NULL;
+#if !HAS_DICT_WATCHERS
+    state->crowd_others -= !compares_dict(check);
+#endif
     Check *first = table_take(&state->crowd_owners, check->owner);
     Check **link = &first;
     while (*link != NULL && *link != check) {
@@ -146,7 +229,13 @@ crowd_remove(CoreState *state, Check *check)
         }
     }
     check->is_recent = 0;
-    if (state->crowd_count == FEW) {
+#if !HAS_DICT_WATCHERS
+    if (check->is_young) {
+        remove_young(state, check);
+    }
+#endif
+    if (state->crowd_count <= FEW_LEFT && state->crowd_is_large) {
+        state->crowd_is_large = 0;
         state->large_count--;
     }
     if (state->crowd_count == 0) {
@@ -155,14 +244,78 @@ crowd_remove(CoreState *state, Check *check)
     }
 }
 
+/* True when a dict has not been stored to since it was last compared: the short way. */
+static inline int
+is_surely_same(const Check *check)
+{
+#if HAS_DICT_VERSIONS
+    return check->kind == CHECK_DICT_ITEM && ((PyDictObject *)check->owner)->ma_version_tag == check->version;
+#else
+    (void)check;
+    return 0;
+#endif
+}
+
 static int
 is_whole(const CoreState *state, Look look)
 {
+#if !HAS_DICT_WATCHERS
+    if (state->crowd_is_due) {
+        return 1;
+    }
+#endif
     return look == LOOK_WHOLE || state->crowd_count <= FEW || state->last_thread != PyThreadState_Get() ||
            (state->hooked && state->crowd_plain > 0 && state->crowd_count <= MOST_HOOKED); /* I4 */
 }
 
-/* The checks to compare at a look that is not whole: the recent ones, then some in turn. NULL behind the last one. */
+static Py_ssize_t
+young_count(const CoreState *state)
+{
+#if HAS_DICT_WATCHERS
+    (void)state;
+    return 0;
+#else
+    return state->crowd_young_count;
+#endif
+}
+
+/* All have been compared, or are about to be reported. */
+static void
+end_youth(CoreState *state)
+{
+#if HAS_DICT_WATCHERS
+    (void)state;
+#else
+    while (state->crowd_young_count > 0) {
+        Check *check = state->crowd_young[state->crowd_young_count - 1];
+        remember_place(state, check);
+        remove_young(state, check);
+    }
+#endif
+}
+
+/* The same, unless that was amid an instruction, which may go on and change what it has made (I5). */
+static void
+grow_up(CoreState *state, Look look)
+{
+    if (look == LOOK_QUICK) {
+        end_youth(state);
+    }
+}
+
+static int
+is_young(const Check *check)
+{
+#if HAS_DICT_WATCHERS
+    (void)check;
+    return 0;
+#else
+    return check->is_young;
+#endif
+}
+
+/* The checks to compare at a look that is not whole: the recent ones, the young ones, then some in turn. NULL behind the last
+ * one. */
 static Check *
 chosen(const CoreState *state, Py_ssize_t i)
 {
@@ -170,6 +323,12 @@ chosen(const CoreState *state, Py_ssize_t i)
         return state->crowd_recent[i];
     }
     i -= state->crowd_recent_count;
+#if !HAS_DICT_WATCHERS
+    if (i < state->crowd_young_count) {
+        return state->crowd_young[i];
+    }
+    i -= state->crowd_young_count;
+#endif
     if (state->crowd_rest > 0 || i >= IN_TURN || i >= state->crowd_count) {
         return NULL;
     }
@@ -183,10 +342,11 @@ end_turn(CoreState *state)
 {
     if (state->crowd_rest > 0) {
         state->crowd_rest--;
+        end_youth(state);
         return;
     }
     Check *check;
-    for (Py_ssize_t i = state->crowd_recent_count; (check = chosen(state, i)) != NULL; i++) {
+    for (Py_ssize_t i = state->crowd_recent_count + young_count(state); (check = chosen(state, i)) != NULL; i++) {
         remember_place(state, check);
     }
     state->crowd_rest = LOOKS_BETWEEN;
@@ -195,24 +355,33 @@ end_turn(CoreState *state)
         state->crowd_rest += check->length / 64;
     }
     state->crowd_turn += IN_TURN;
+    end_youth(state);
 }
 
 int
 crowd_finds_change(CoreState *state, Look look)
 {
     int found = 0;
+#if !HAS_DICT_WATCHERS
+    if (state->crowd_is_still) { /* I6 */
+        state->crowd_look = state->look;
+        grow_up(state, look);
+        return 0;
+    }
+#endif
     if (is_whole(state, look)) {
         for (Py_ssize_t i = 0; i < state->crowd_count && !found; i++) {
-            found = check_changed(state, state->crowd[i]) != 0;
+            found = !is_surely_same(state->crowd[i]) && check_changed(state, state->crowd[i]) != 0;
         }
         if (!found) {
             remember_place_of_all(state);
+            grow_up(state, look);
         }
         return found;
     }
     Check *check;
     for (Py_ssize_t i = 0; !found && (check = chosen(state, i)) != NULL; i++) {
-        found = check_changed(state, check) != 0;
+        found = !is_surely_same(check) && check_changed(state, check) != 0;
     }
     if (!found) {
         end_turn(state);
@@ -225,7 +394,7 @@ crowd_finds_change(CoreState *state, Look look)
 static int
 is_certain(const CoreState *state, const Check *check)
 {
-    return check->is_recent || state->crowd_look + 1 >= state->look;
+    return check->is_recent || is_young(check) || state->crowd_look + 1 >= state->look;
 }
 
 static void
@@ -261,6 +430,7 @@ crowd_report(CoreState *state, const Blame *blame, Look look)
             report(state, state->crowd[i], blame, is_certain(state, state->crowd[i]));
         }
         remember_place_of_all(state);
+        grow_up(state, look);
     }
     else {
         Check *check;
@@ -311,7 +481,7 @@ be_recent(CoreState *state, Check *check)
 }
 
 static void
-see_owner(CoreState *state, PyObject *object)
+see_checks_of(CoreState *state, const PyObject *object)
 {
     Check *check = table_find(&state->crowd_owners, object);
     for (Check *next; check != NULL; check = next) {
@@ -333,6 +503,18 @@ see_owner(CoreState *state, PyObject *object)
             be_recent(state, check);
         }
     }
+}
+
+static void
+see_owner(CoreState *state, PyObject *object)
+{
+    see_checks_of(state, object);
+#if !HAS_DICT_WATCHERS
+    PyObject *dict = compat_instance_dict(object); /* Borrowed. */
+    if (dict != NULL) {
+        see_checks_of(state, dict); /* By which its attributes are compared (attributes.c). */
+    }
+#endif
 }
 
 typedef struct {
@@ -402,5 +584,11 @@ crowd_free(CoreState *state)
     PyMem_Free(state->crowd);
     state->crowd = NULL;
     state->crowd_capacity = 0;
+#if !HAS_DICT_WATCHERS
+    Py_CLEAR(state->clock);
+    PyMem_Free(state->crowd_young);
+    state->crowd_young = NULL;
+    state->crowd_young_capacity = 0;
+#endif
     table_free(&state->crowd_owners);
 }

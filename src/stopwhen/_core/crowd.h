@@ -7,6 +7,18 @@
 /* True when there are so many that they are not compared as a whole. */
 int crowd_is_large(const CoreState *state);
 
+#if !HAS_DICT_WATCHERS
+/* Take note of whether some dict, anywhere, has been stored to since this was last called: 1 if so, or if that is not known. */
+int crowd_see_stores(CoreState *state);
+
+/* True when all of the crowd are compared by the versions of dicts. */
+static inline int
+crowd_is_of_dicts(const CoreState *state)
+{
+    return state->crowd_count > 0 && state->crowd_others == 0;
+}
+#endif
+
 /* True for a check that may stand in the crowd although it belongs to no instance. */
 int crowd_has_room_for(const Check *check);
 

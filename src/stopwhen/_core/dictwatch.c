@@ -200,7 +200,7 @@ note_event(CoreState *state, WatchedDict *watched, PyDict_WatchEvent event, PyOb
 static int
 is_of_no_interest(WatchedDict *watched, PyDict_WatchEvent event, PyObject *key)
 {
-    if (watched->content != NULL || instances_care(watched, event, key)) {
+    if (watched->content != NULL || attributes_care(watched, event, key)) {
         return 0;
     }
     if (watched->items == NULL) {
@@ -217,7 +217,7 @@ on_dealloc(CoreState *state, WatchedDict *watched)
 {
     (void)table_take(&state->dicts, watched->dict); /* I2 */
     instances_lose_dict(state, watched);
-    classes_lose_dict(state, watched);
+    subclasses_lose_dict(state, watched);
     free_watched(watched);
 }
 
@@ -242,7 +242,7 @@ on_dict_event(PyDict_WatchEvent event, PyObject *dict, PyObject *key, PyObject *
         watched->simple_keys = 0;
     }
     if (watched->subclasses_of != NULL) {
-        classes_on_event(state, watched->subclasses_of, event, key, new_value);
+        subclasses_on_event(state, watched->subclasses_of, event, key, new_value);
     }
     if (!is_of_no_interest(watched, event, key)) {
         Blame blame;
@@ -250,7 +250,7 @@ on_dict_event(PyDict_WatchEvent event, PyObject *dict, PyObject *key, PyObject *
         Py_ssize_t queued = state->queued;
         int missed = state->missed_count;
         note_event(state, watched, event, key, new_value, &blame);
-        instances_note(state, watched, event, key, new_value, &blame);
+        attributes_note(state, watched, event, key, new_value, &blame);
         if ((state->queued > queued || state->missed_count > missed) && !events_is_draining()) {
             instrument_stop_after(state, &blame);
         }

@@ -280,10 +280,16 @@ events_drain(CoreState *state)
     /* This thread has compared what it did; until it goes on, whatever changes is another thread's work. */
     state->last_thread = NULL;
     state->called_code = NULL;
+#if !HAS_MONITORING
+    Position position = tracing_position(state);
+#endif
     compat_lend_stack(EXTRA_STACK);
     PyObject *result = PyObject_CallNoArgs(handler);
     compat_lend_stack(-EXTRA_STACK);
     result = calling_take_steps(state, result);
+#if !HAS_MONITORING
+    tracing_go_back(state, position);
+#endif
     Py_DECREF(handler);
     PendingError error = take_pending_error();
     recheck_catch_up(state);

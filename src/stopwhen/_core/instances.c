@@ -1,16 +1,15 @@
-/* Instances of watched classes: notes what happens to the dict of each.
+/* Instances of watched classes: which there are, and by whom what happens to each is told to Python.
  *
  * I1. `instances` has an entry for an object exactly while it lives, is of a hooked class and its attributes are
  *     watched. An entry owns nothing of the program's but what the checks of its parts own.
  * I2. An entry's dict is the object's, as long as that is alive and the object has no other (classes.c).
  * I3. An object whose last reference is gone is not spoken of any more, though its dict may still change.
+ * I4. On 3.11 the collector, and with it finalisers of the user's, may run in any allocation: it is paused where lists of
+ *     ours are walked or changed.
  */
 #include "instances.h"
 
-#include "keys.h"
 #include "layout.h"
-
-#if HAS_DICT_WATCHERS
 
 /* ---- entries ---- */
 
@@ -51,6 +50,7 @@ enter_dict(CoreState *state, Instance *instance)
     }
     int result = -1;
     WatchedDict *watched = NULL;
+#if HAS_DICT_WATCHERS
     if (state->detaches) {
         PyObject *done = dictwatch_detach(NULL, dict);
         if (done == NULL) {
@@ -58,6 +58,7 @@ enter_dict(CoreState *state, Instance *instance)
         }
         Py_DECREF(done);
     }
+#endif
     watched = dictwatch_find_or_add(state, dict);
     if (watched != NULL) {
         instance->watched = watched;
@@ -65,24 +66,42 @@ enter_dict(CoreState *state, Instance *instance)
         watched->instances = instance;
         result = 0;
     }
+#if HAS_DICT_WATCHERS
 done:
+#endif
     Py_DECREF(dict); /* The object has it (I2). */
     return result;
 }
 
-Instance *
-instances_adopt(CoreState *state, PyObject *object)
+/* Let what is compared of the attributes of the instance be what the scopes ask for that it is under. Where that fails, it
+ * counts as missed. May run code of the user's: to be done last. */
+static void
+follow_scopes(CoreState *state, Instance *instance)
 {
-    Instance *instance = find(state, object);
-    if (instance != NULL) {
-        return instance;
+#if HAS_DICT_WATCHERS
+    (void)state, (void)instance;
+#else
+    int was_on = pause_collector(); /* I4 */
+    Part *others = attributes_take(instance, 0);
+    if (attributes_compare(state, instance) < 0) {
+        PyErr_Clear();
+        instances_miss(state);
     }
+    resume_collector(was_on);
+    parts_drop(state, others);
+#endif
+}
+
+/* Return the entry of `object`, which is new; NULL with an exception set. */
+static Instance *
+take_on(CoreState *state, PyObject *object)
+{
     const HookedClass *hooked = classes_find(state, Py_TYPE(object));
     if (hooked == NULL) {
         PyErr_SetString(PyExc_TypeError, "not an instance of a watched class");
         return NULL;
     }
-    instance = PyMem_Calloc(1, sizeof(Instance));
+    Instance *instance = PyMem_Calloc(1, sizeof(Instance));
     if (instance == NULL) {
         PyErr_NoMemory();
         return NULL;
@@ -102,6 +121,24 @@ instances_adopt(CoreState *state, PyObject *object)
         PyMem_Free(instance);
         return NULL;
     }
+#if !HAS_DICT_WATCHERS
+    if (attributes_compare(state, instance) < 0) {
+        instances_forget(state, object);
+        return NULL;
+    }
+#endif
+    return instance;
+}
+
+Instance *
+instances_adopt(CoreState *state, PyObject *object)
+{
+    int was_on = pause_collector(); /* I4 */
+    Instance *instance = find(state, object);
+    if (instance == NULL) {
+        instance = take_on(state, object);
+    }
+    resume_collector(was_on);
     return instance;
 }
 
@@ -113,14 +150,25 @@ instances_forget(CoreState *state, PyObject *object)
         return;
     }
     PendingError error = take_pending_error();
-    leave_dict(state, instance);
     Knowledge *knowledge = instance->knowledge;
+#if HAS_DICT_WATCHERS
+    leave_dict(state, instance);
     PyMem_Free(instance);
     parts_free(state, knowledge);
+#else
+    PyObject *dict = instance->watched == NULL ? NULL : Py_NewRef(instance->watched->dict);
+    leave_dict(state, instance);
+    Part *attributes = attributes_take(instance, 1);
+    PyMem_Free(instance);
+    parts_end(knowledge); /* Before any of them runs code of the user's. */
+    parts_drop(state, attributes);
+    parts_free(state, knowledge);
+    Py_XDECREF(dict);
+#endif
     put_back_pending_error(error);
 }
 
-/* The dict is gone, or is taken apart by the collector: its instances are past being watched, and parts in it gone. */
+#if HAS_DICT_WATCHERS
 void
 instances_lose_dict(CoreState *state, WatchedDict *watched)
 {
@@ -132,6 +180,18 @@ instances_lose_dict(CoreState *state, WatchedDict *watched)
         instances_forget(state, instance->object);
     }
 }
+#else
+void
+instances_lose_dict(CoreState *state, WatchedDict *watched)
+{
+    PyObject *dict = Py_NewRef(watched->dict);
+    while (watched != NULL) { /* It goes with the last of its instances. */
+        instances_forget(state, watched->instances->object);
+        watched = dictwatch_find(state, dict);
+    }
+    Py_DECREF(dict);
+}
+#endif
 
 int
 instances_traverse(CoreState *state, PyObject *dict, visitproc visit, void *arg)
@@ -139,6 +199,11 @@ instances_traverse(CoreState *state, PyObject *dict, visitproc visit, void *arg)
     WatchedDict *watched = dictwatch_find(state, dict);
     const Instance *instance = watched == NULL ? NULL : watched->instances;
     int result = 0;
+#if !HAS_DICT_WATCHERS
+    if (watched != NULL) {
+        Py_VISIT(watched->dict); /* I1 of attributes.c */
+    }
+#endif
     for (; instance != NULL && result == 0; instance = instance->next_in_dict) {
         result = parts_traverse(instance, visit, arg);
     }
@@ -174,134 +239,16 @@ instances_note_one(CoreState *state, const ClassScope *scope, const Instance *in
     return result;
 }
 
-/* Return (old, new) for a store of `new_value` under `key`; NULL without an exception when that changes nothing. */
-static PyObject *
-rebound(CoreState *state, WatchedDict *watched, PyObject *key, PyObject *new_value)
-{
-    int known;
-    PyObject *old = dictwatch_present(watched, key, &known);
-    PyObject *now = new_value == NULL ? state->absent : new_value;
-    PyObject *before = old == NULL ? state->absent : old;
-    PyObject *data = before == now ? NULL : PyTuple_Pack(2, before, now);
-    Py_XDECREF(old); /* Not the last reference: the dict still holds it. */
-    return data;
-}
-
-void
-instances_note_item(CoreState *state, const ClassScope *scope, const Instance *instance, PyObject *known_by,
-                    WatchedDict *watched, PyObject *key, PyObject *new_value, const Blame *blame)
-{
-    PyObject *data = rebound(state, watched, key, new_value);
-    if (data != NULL) {
-        (void)instances_note_one(state, scope, instance, known_by, watched->dict, DELTA_REBOUND, data, blame);
-    }
-    PyErr_Clear();
-}
-
-void
-instances_note_content(CoreState *state, const ClassScope *scope, const Instance *instance, PyObject *known_by,
-                       WatchedDict *watched, PyDict_WatchEvent event, PyObject *key, PyObject *new_value,
-                       const Blame *blame)
-{
-    PyObject *dict = watched->dict;
-    PyObject *data;
-    if (event == PyDict_EVENT_CLEARED || event == PyDict_EVENT_CLONED) {
-        PyObject *before = dictwatch_flat_items(dict);
-        PyObject *after = event == PyDict_EVENT_CLONED ? dictwatch_flat_items(key) : PyList_New(0);
-        data = before == NULL || after == NULL ? NULL : PyTuple_Pack(2, before, after);
-        Py_XDECREF(before);
-        Py_XDECREF(after);
-        (void)instances_note_one(state, scope, instance, known_by, dict, DELTA_WHOLE, data, blame);
-        return;
-    }
-    int known;
-    PyObject *old = dictwatch_present(watched, key, &known);
-    if (!known && event != PyDict_EVENT_ADDED) {
-        (void)instances_note_one(state, scope, instance, known_by, dict, DELTA_UNKNOWN, Py_NewRef(Py_None), blame);
-        return;
-    }
-    Py_ssize_t length = PyDict_GET_SIZE(dict) + (event == PyDict_EVENT_ADDED) - (event == PyDict_EVENT_DELETED);
-    data = Py_BuildValue("OOOn", key, old == NULL ? state->absent : old, new_value == NULL ? state->absent : new_value,
-                         length);
-    (void)instances_note_one(state, scope, instance, known_by, dict, DELTA_ITEM, data, blame);
-    Py_XDECREF(old); /* Not the last reference: the dict still holds it. */
-}
-
-/* Return what Python knows the attribute `key` by, borrowed; NULL when it is of no interest. */
-static PyObject *
-known_name(const ClassScope *scope, PyObject *key)
-{
-    return PyUnicode_CheckExact(key) ? PyDict_GetItemWithError(scope->names, key) : NULL;
-}
-
-/* True when the attribute `key` is of interest: the fast path of an instance of which another one is. */
-static int
-is_of_interest(const ClassScope *scope, PyObject *key)
-{
-    if (scope->whole != NULL) {
-        return 1;
-    }
-    if (PyUnicode_CheckExact(key) && PyUnicode_CHECK_INTERNED(key) && scope->few[0] != NULL) {
-        return key == scope->few[0] || key == scope->few[1] || key == scope->few[2] || key == scope->few[3];
-    }
-    return known_name(scope, key) != NULL;
-}
-
-static void
-note_attributes(CoreState *state, const Instance *instance, PyDict_WatchEvent event, PyObject *key, PyObject *new_value,
-                const Blame *blame)
-{
-    WatchedDict *watched = instance->watched;
-    const HookedClass *hooked = instance->hooked;
-    for (Py_ssize_t i = 0; i < hooked->scope_count; i++) {
-        const ClassScope *scope = hooked->scopes[i];
-        PyObject *name, *known_by;
-        Py_ssize_t position = 0;
-        while (is_wholesale(event) && PyDict_Next(scope->names, &position, &name, &known_by)) {
-            PyObject *value = event == PyDict_EVENT_CLONED ? PyDict_GetItemWithError(key, name) : NULL;
-            instances_note_item(state, scope, instance, known_by, watched, name, value, blame);
-        }
-        if (!is_wholesale(event) && (known_by = known_name(scope, key)) != NULL) {
-            instances_note_item(state, scope, instance, known_by, watched, key, new_value, blame);
-        }
-        if (scope->whole != NULL) {
-            instances_note_content(state, scope, instance, scope->whole, watched, event, key, new_value, blame);
-        }
-    }
-}
-
-/* True when an event of the dict may be of interest to some scope. */
-int
-instances_care(const WatchedDict *watched, PyDict_WatchEvent event, PyObject *key)
-{
-    if (watched->parts != NULL || (watched->instances != NULL && is_wholesale(event))) {
-        return 1;
-    }
-    for (const Instance *instance = watched->instances; instance != NULL; instance = instance->next_in_dict) {
-        for (Py_ssize_t i = 0; i < instance->hooked->scope_count; i++) {
-            if (is_of_interest(instance->hooked->scopes[i], key)) {
-                return 1;
-            }
-        }
-    }
-    return 0;
-}
-
-void
-instances_note(CoreState *state, WatchedDict *watched, PyDict_WatchEvent event, PyObject *key, PyObject *new_value,
-               const Blame *blame)
-{
-    for (const Instance *instance = watched->instances; instance != NULL; instance = instance->next_in_dict) {
-        note_attributes(state, instance, event, key, new_value, blame);
-    }
-    parts_note_event(state, watched, event, key, new_value, blame);
-}
-
 void
 instances_stop_after(CoreState *state, const Blame *blame)
 {
     if (!events_is_draining()) {
+#if HAS_MONITORING
         instrument_stop_after(state, blame);
+#else
+        (void)state;
+        tracing_stop_after(blame);
+#endif
     }
 }
 
@@ -313,11 +260,15 @@ instances_note_layout(CoreState *state, PyObject *object, PyObject *before)
     if (instance == NULL || hooked == NULL || !layout_differs(object, before)) {
         return;
     }
+    int was_on = pause_collector(); /* I4 */
     PyObject *now = layout_of(object); /* Owned. */
     PyObject *data = now == NULL ? NULL : PyTuple_Pack(2, before, now);
     Blame blame;
     blame_current(&blame);
-    leave_dict(state, instance);
+#if !HAS_DICT_WATCHERS
+    Part *attributes = attributes_take(instance, 1);
+#endif
+    leave_dict(state, instance); /* `before` holds it. */
     if (enter_dict(state, instance) < 0) {
         instances_miss(state);
     }
@@ -334,12 +285,26 @@ instances_note_layout(CoreState *state, PyObject *object, PyObject *before)
     PyErr_Clear();
     Py_XDECREF(data);
     Py_XDECREF(now);
+#if !HAS_DICT_WATCHERS
+    follow_scopes(state, instance);
+    resume_collector(was_on);
+    PyObject *kept = Py_NewRef(object);
+    parts_drop(state, attributes);
+    instance = find(state, kept);
+    if (instance != NULL) {
+        (void)parts_leave_others(state, instance);
+    }
+    Py_DECREF(kept);
+#else
+    resume_collector(was_on);
     (void)parts_leave_others(state, instance); /* May run code of the user's: last. */
+#endif
 }
 
 void
 instances_note_bases(CoreState *state, PyTypeObject *type)
 {
+    int was_on = pause_collector(); /* I4 */
     Blame blame;
     blame_current(&blame);
     const Instance *instance;
@@ -355,12 +320,15 @@ instances_note_bases(CoreState *state, PyTypeObject *type)
     instances_stop_after(state, &blame);
     blame_release(&blame);
     PyErr_Clear();
+    resume_collector(was_on);
 }
 
 int
-instances_born(CoreState *state, HookedClass *hooked, PyObject *object, int is_new, PyTypeObject *known)
+instances_note_born(CoreState *state, HookedClass *hooked, PyObject *object, int is_new, PyTypeObject *known,
+                    const Blame *blame)
 {
     PendingError error = take_pending_error();
+    int was_on = pause_collector(); /* I4 */
     if (known == NULL) {
         instances_forget(state, object); /* One that died without a word may have been at its address. */
     }
@@ -368,24 +336,32 @@ instances_born(CoreState *state, HookedClass *hooked, PyObject *object, int is_n
         PyErr_Clear();
         instances_miss(state);
     }
-    Blame blame = {.thread = NULL};
+    Blame current = {.thread = NULL};
+    int is_noted = 0;
     for (Py_ssize_t i = 0; i < hooked->scope_count; i++) {
         if ((is_new && hooked->is_quiet[i]) || (known != NULL && PyType_IsSubtype(known, hooked->scopes[i]->root))) {
             continue;
         }
-        if (blame.thread == NULL) {
-            blame_current(&blame);
+        if (blame == NULL) {
+            blame_current(&current);
+            blame = &current;
         }
-        if (events_note(state, hooked->scopes[i]->token, DELTA_BORN, Py_NewRef(object), &blame) < 0) {
+        if (events_note(state, hooked->scopes[i]->token, DELTA_BORN, Py_NewRef(object), blame) < 0) {
             PyErr_Clear(); /* It counts as missed. */
         }
+        is_noted = 1;
     }
+    blame_release(&current);
+    resume_collector(was_on);
     put_back_pending_error(error);
-    if (blame.thread == NULL) {
-        return 0;
-    }
-    blame_release(&blame);
-    return events_is_draining() ? 0 : events_drain(state);
+    return is_noted;
+}
+
+int
+instances_born(CoreState *state, HookedClass *hooked, PyObject *object, int is_new, PyTypeObject *known)
+{
+    int is_noted = instances_note_born(state, hooked, object, is_new, known, NULL);
+    return !is_noted || events_is_draining() ? 0 : events_drain(state);
 }
 
 /* ---- for Python ---- */
@@ -495,6 +471,26 @@ void
 instances_sweep(CoreState *state)
 {
     leave_classes(state);
+#if !HAS_DICT_WATCHERS
+    Instance *one;
+    int was_on = pause_collector(); /* I4 */
+    Part *others = NULL; /* What is compared for nobody any more. */
+    for (Py_ssize_t i = 0; (one = table_next(&state->instances, &i)) != NULL;) {
+        Part *taken = attributes_take(one, 0);
+        while (taken != NULL) {
+            Part *next = taken->next;
+            taken->next = others;
+            others = taken;
+            taken = next;
+        }
+        if (Py_REFCNT(one->object) > 0 && attributes_compare(state, one) < 0) {
+            PyErr_Clear();
+            instances_miss(state);
+        }
+    }
+    resume_collector(was_on);
+    parts_drop(state, others);
+#endif
     /* This may run code of the user's and move entries to other places: what one pass leaves out, the next one finds. */
     int found = 1;
     while (found) {
@@ -539,8 +535,10 @@ instances_all(PyObject *module, PyObject *handle)
 {
     CoreState *state = PyModule_GetState(module);
     const ClassScope *scope = instances_scope(state, handle);
+    int was_on = pause_collector(); /* I4 */
     Instance **all = PyMem_Calloc((size_t)state->instances.count + 1, sizeof(Instance *));
     if (all == NULL) {
+        resume_collector(was_on);
         return PyErr_NoMemory();
     }
     Py_ssize_t count = 0;
@@ -555,6 +553,7 @@ instances_all(PyObject *module, PyObject *handle)
     for (Py_ssize_t i = 0; found != NULL && i < count; i++) {
         PyList_SET_ITEM(found, i, Py_NewRef(all[i]->object));
     }
+    resume_collector(was_on);
     PyMem_Free(all);
     return found;
 }
@@ -593,7 +592,7 @@ instances_find_born(CoreState *state)
 {
     Search search = {state, NULL, PyList_New(0)};
     if (search.found != NULL) {
-        PyUnstable_GC_VisitObjects(look_for_new, &search);
+        compat_visit_objects(look_for_new, &search);
     }
     int result = search.found == NULL ? -1 : 0;
     for (Py_ssize_t i = 0; result == 0 && i < PyList_GET_SIZE(search.found); i++) {
@@ -612,12 +611,15 @@ instances_found(PyObject *module, PyObject *handle)
     CoreState *state = PyModule_GetState(module);
     Search search = {state, instances_scope(state, handle), PyList_New(0)};
     if (search.found != NULL) {
-        PyUnstable_GC_VisitObjects(look_at_object, &search);
+        compat_visit_objects(look_at_object, &search);
     }
     for (Py_ssize_t i = 0; search.found != NULL && i < PyList_GET_SIZE(search.found); i++) {
-        if (instances_adopt(state, PyList_GET_ITEM(search.found, i)) == NULL) {
+        Instance *instance = instances_adopt(state, PyList_GET_ITEM(search.found, i));
+        if (instance == NULL) {
             Py_CLEAR(search.found);
+            break;
         }
+        follow_scopes(state, instance); /* It may have been another scope's alone. */
     }
     return search.found;
 }
@@ -655,6 +657,7 @@ instances_clear(CoreState *state)
     state->scopes = NULL;
     table_free(&state->instances);
     table_free(&state->classes);
-}
-
+#if !HAS_DICT_WATCHERS
+    attributes_clear(state);
 #endif
+}

@@ -11,7 +11,13 @@ PyObject *layout_of(PyObject *object);
 /* 1 when the layout of `object` is other than the tuple `seen`, else 0. Sets no exception. */
 int layout_differs(PyObject *object, PyObject *seen);
 
-#if HAS_MONITORING
+#if !HAS_MONITORING
+static inline PyGetSetDef *
+layout_own_getset(const CoreState *Py_UNUSED(state), PyObject *descriptor)
+{
+    return ((PyGetSetDescrObject *)descriptor)->d_getset;
+}
+#else
 PyObject *layout_arm(PyObject *module, PyObject *args);
 PyObject *layout_disarm(PyObject *module, PyObject *owner);
 /* Return what defines a descriptor in C when it calls nobody of ours. */

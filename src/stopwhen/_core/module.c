@@ -124,8 +124,8 @@ disarm_all(CoreState *state)
     raising_end(state);
     calls_clear(state);
     access_clear(state);
-#if HAS_DICT_WATCHERS
     instances_clear(state);
+#if HAS_DICT_WATCHERS
     dictwatch_clear(state);
     layout_clear(state);
     operators_end(state);
@@ -222,6 +222,7 @@ static PyMethodDef methods[] = {
     {"disarm_layout", layout_disarm, METH_O, NULL},
     {"dict_watcher_is_free", dictwatch_is_usable, METH_NOARGS, NULL},
     {"detach_dict", dictwatch_detach, METH_O, NULL},
+#endif
     {"arm_class", instances_arm, METH_VARARGS, NULL},
     {"disarm_class", instances_disarm, METH_O, NULL},
     {"instances", instances_all, METH_O, NULL},
@@ -229,7 +230,6 @@ static PyMethodDef methods[] = {
     {"set_parts", instances_set_parts, METH_VARARGS, NULL},
     {"memo", instances_memo, METH_VARARGS, NULL},
     {"set_quiet", instances_set_quiet, METH_VARARGS, NULL},
-#endif
 #if HAS_MONITORING
     {"look_back", monitoring_look_back, METH_O, NULL},
     {"use_tool", instrument_use_tool, METH_VARARGS, NULL},

@@ -6,24 +6,9 @@
  *     the collector the instance's dict owns the check (classes.c, I4), so a cycle through both is found.
  * I3. A memo holds nothing of the program's but objects that refer to no other.
  */
+#include "content.h"
 #include "instances.h"
-
 #include "keys.h"
-
-#if HAS_DICT_WATCHERS
-
-/* Something beyond the object's own attributes that has a say: an item of a dict, the content of one, or what a check
- * compares. */
-struct Part {
-    Instance *instance;
-    const ClassScope *scope;
-    PyObject *known_by; /* Owned: what Python knows it by. */
-    WatchedDict *watched; /* NULL for a check, and once the dict is gone. */
-    PyObject *key; /* Owned; NULL for the content, and for a check. */
-    PyObject *check; /* Owned; NULL for what is in a dict. */
-    Part *next; /* Of the same instance and scope. */
-    Part *next_in_dict;
-};
 
 /* What one scope knows of one instance. */
 struct Knowledge {
@@ -33,6 +18,7 @@ struct Knowledge {
     Knowledge *next;
 };
 
+#if HAS_DICT_WATCHERS
 static void
 take_from_dict(CoreState *state, Part *part)
 {
@@ -47,21 +33,32 @@ take_from_dict(CoreState *state, Part *part)
         PyErr_Clear();
     }
 }
+#endif
 
-/* Free a list of parts. May run code of the user's. */
+/* Let none of a list of parts be compared any more: what is freed may run code of the user's, which is looked after. */
 static void
-free_parts(CoreState *state, Part *part)
+end_parts(const Part *part)
 {
+    for (; part != NULL; part = part->next) {
+        if (part->check != NULL) {
+            check_end(part->check);
+        }
+    }
+}
+
+void
+parts_drop(CoreState *state, Part *part)
+{
+    end_parts(part);
     for (Part *next; part != NULL; part = next) {
         next = part->next;
+#if HAS_DICT_WATCHERS
         if (part->watched != NULL) {
             take_from_dict(state, part);
         }
-        if (part->check != NULL) {
-            PyObject *done = PyObject_CallMethod(part->check, "disarm", NULL);
-            Py_XDECREF(done);
-            PyErr_Clear();
-        }
+#else
+        (void)state;
+#endif
         Py_XDECREF(part->check);
         Py_XDECREF(part->key);
         Py_DECREF(part->known_by);
@@ -70,11 +67,20 @@ free_parts(CoreState *state, Part *part)
 }
 
 void
+parts_end(const Knowledge *knowledge)
+{
+    for (; knowledge != NULL; knowledge = knowledge->next) {
+        end_parts(knowledge->parts);
+    }
+}
+
+void
 parts_free(CoreState *state, Knowledge *knowledge)
 {
+    parts_end(knowledge);
     for (Knowledge *next; knowledge != NULL; knowledge = next) {
         next = knowledge->next;
-        free_parts(state, knowledge->parts);
+        parts_drop(state, knowledge->parts);
         Py_XDECREF(knowledge->memo);
         PyMem_Free(knowledge);
     }
@@ -120,6 +126,7 @@ parts_leave_others(CoreState *state, Instance *instance)
     return others != NULL;
 }
 
+#if HAS_DICT_WATCHERS
 void
 parts_lose_dict(WatchedDict *watched)
 {
@@ -128,10 +135,16 @@ parts_lose_dict(WatchedDict *watched)
     }
     watched->parts = NULL;
 }
+#endif
 
 int
 parts_traverse(const Instance *instance, visitproc visit, void *arg)
 {
+#if !HAS_DICT_WATCHERS
+    for (const Part *part = instance->attributes; part != NULL; part = part->next) {
+        Py_VISIT(part->check); /* I2 */
+    }
+#endif
     for (const Knowledge *one = instance->knowledge; one != NULL; one = one->next) {
         for (const Part *part = one->parts; part != NULL; part = part->next) {
             Py_VISIT(part->check); /* I2 */
@@ -149,6 +162,7 @@ parts_note(CoreState *state, const Part *part, PyObject *known_by, PyObject *own
     return instances_note_one(state, part->scope, part->instance, known_by, owner, kind, data, blame);
 }
 
+#if HAS_DICT_WATCHERS
 static int
 is_key_of(const Part *part, PyObject *key)
 {
@@ -161,19 +175,20 @@ parts_note_event(CoreState *state, WatchedDict *watched, PyDict_WatchEvent event
 {
     for (const Part *part = watched->parts; part != NULL; part = part->next_in_dict) {
         if (part->key == NULL) {
-            instances_note_content(state, part->scope, part->instance, part->known_by, watched, event, key, new_value,
-                                   blame);
+            attributes_note_content(state, part->scope, part->instance, part->known_by, watched, event, key, new_value,
+                                    blame);
         }
         else if (is_wholesale(event)) {
             PyObject *value = event == PyDict_EVENT_CLONED ? PyDict_GetItemWithError(key, part->key) : NULL;
-            instances_note_item(state, part->scope, part->instance, part->known_by, watched, part->key, value, blame);
+            attributes_note_item(state, part->scope, part->instance, part->known_by, watched, part->key, value, blame);
         }
         else if (is_key_of(part, key)) {
-            instances_note_item(state, part->scope, part->instance, part->known_by, watched, part->key, new_value,
-                                blame);
+            attributes_note_item(state, part->scope, part->instance, part->known_by, watched, part->key, new_value,
+                                 blame);
         }
     }
 }
+#endif
 
 /* ---- for Python ---- */
 
@@ -198,14 +213,18 @@ is_same(const Part *part, PyObject *owner, PyObject *key, PyObject *check)
     if (check != Py_None) {
         return part->check != NULL && check_is_like(part->check, check);
     }
+#if HAS_DICT_WATCHERS
     return part->watched != NULL && part->watched->dict == owner &&
            (part->key == NULL ? key == Py_None
                               : key != Py_None && PyObject_RichCompareBool(part->key, key, Py_EQ) == 1);
+#else
+    (void)owner, (void)key;
+    return 0;
+#endif
 }
 
 static Part *
-make_part(CoreState *state, Instance *instance, const ClassScope *scope, PyObject *known_by, PyObject *owner,
-          PyObject *key, PyObject *check)
+new_part(Instance *instance, const ClassScope *scope, PyObject *known_by)
 {
     Part *part = PyMem_Calloc(1, sizeof(Part));
     if (part == NULL) {
@@ -215,27 +234,50 @@ make_part(CoreState *state, Instance *instance, const ClassScope *scope, PyObjec
     part->instance = instance;
     part->scope = scope;
     part->known_by = Py_NewRef(known_by);
-    if (check != Py_None) {
-        part->check = Py_NewRef(check);
-        check_belong(check, part, instance->object);
-        PyObject *done = PyObject_CallMethod(check, "arm", NULL);
-        if (done == NULL) {
-            free_parts(state, part);
-            return NULL;
-        }
-        Py_DECREF(done);
-        return part;
+    return part;
+}
+
+Part *
+parts_make(CoreState *state, Instance *instance, const ClassScope *scope, PyObject *known_by, PyObject *check)
+{
+    Part *part = new_part(instance, scope, known_by);
+    if (part == NULL) {
+        return NULL;
+    }
+    part->check = Py_NewRef(check);
+    check_belong(check, part, instance->object);
+    if (check_begin(check) < 0) {
+        parts_drop(state, part);
+        return NULL;
+    }
+    return part;
+}
+
+/* Return a part that is the item `key` of a dict, or its content for None; NULL with an exception. */
+static Part *
+make_part_in_dict(CoreState *state, Instance *instance, const ClassScope *scope, PyObject *known_by, PyObject *owner,
+                  PyObject *key)
+{
+#if HAS_DICT_WATCHERS
+    Part *part = new_part(instance, scope, known_by);
+    if (part == NULL) {
+        return NULL;
     }
     part->key = key == Py_None ? NULL : Py_NewRef(key);
     WatchedDict *watched = dictwatch_find_or_add(state, owner);
     if (watched == NULL) {
-        free_parts(state, part);
+        parts_drop(state, part);
         return NULL;
     }
     part->watched = watched;
     part->next_in_dict = watched->parts;
     watched->parts = part;
     return part;
+#else
+    (void)state, (void)instance, (void)scope, (void)known_by, (void)owner, (void)key;
+    PyErr_SetString(PyExc_TypeError, "a part needs a check");
+    return NULL;
+#endif
 }
 
 /* Take the part that `owner`, `key`, `check` ask for out of the list; NULL when it is not there. */
@@ -264,21 +306,24 @@ instances_set_parts(PyObject *module, PyObject *args)
         return NULL;
     }
     const ClassScope *scope = instances_scope(state, handle);
+    int was_on = pause_collector(); /* I4 of instances.c */
     Instance *instance = scope == NULL ? NULL : instances_adopt(state, object);
     if (instance == NULL && PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_TypeError)) {
         PyErr_Clear(); /* It has been given another class since. */
-        Py_RETURN_NONE;
     }
     if (instance == NULL) {
+        resume_collector(was_on);
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
     }
     Knowledge *one = knowledge_of(instance, scope);
     if (one == NULL) {
         if (PyList_GET_SIZE(items) == 0 && memo == Py_None) {
+            resume_collector(was_on);
             Py_RETURN_NONE;
         }
         one = PyMem_Calloc(1, sizeof(Knowledge));
         if (one == NULL) {
+            resume_collector(was_on);
             return PyErr_NoMemory();
         }
         one->scope = scope;
@@ -295,7 +340,8 @@ instances_set_parts(PyObject *module, PyObject *args)
         }
         Part *part = take_same(&one->parts, owner, key, check);
         if (part == NULL) {
-            part = make_part(state, instance, scope, known_by, owner, key, check);
+            part = check != Py_None ? parts_make(state, instance, scope, known_by, check)
+                                    : make_part_in_dict(state, instance, scope, known_by, owner, key);
         }
         failed = part == NULL;
         if (part != NULL) {
@@ -308,10 +354,9 @@ instances_set_parts(PyObject *module, PyObject *args)
     PyObject *forgotten = one->memo; /* Owned. */
     one->memo = Py_NewRef(memo);
     PendingError error = take_pending_error();
-    free_parts(state, dropped);
+    resume_collector(was_on);
+    parts_drop(state, dropped);
     Py_XDECREF(forgotten);
     put_back_pending_error(error);
     return failed ? NULL : Py_NewRef(Py_None);
 }
-
-#endif

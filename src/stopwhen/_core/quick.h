@@ -33,6 +33,17 @@ is_plain_but_for_crowd(const CoreState *state, const CodeInfo *info)
            has_checks_alone(state, info);
 }
 
+/* True when nothing waits to be told or handled: an event that is due is for the sake of checks, or of what is taken next. */
+static inline Py_ALWAYS_INLINE int
+is_quiet(const CoreState *state, const CodeInfo *info)
+{
+    size_t pointers = (size_t)state->raising.code | (size_t)state->newborn;
+    size_t counts = (size_t)(state->begun_count | state->access_count | state->queued | state->unheard_count |
+                             state->unfinished_calls | info->local_checks | info->calls);
+    int flags = state->has_new_class | state->hooked | state->due | info->is_ours;
+    return !(pointers | counts | (unsigned int)flags) && *state->latest_thread_now == state->latest_thread;
+}
+
 /* True when no check differs; false as well where that takes more than to compare lists and the versions of dicts. */
 static inline Py_ALWAYS_INLINE int
 are_surely_same(const CoreState *state)

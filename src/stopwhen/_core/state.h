@@ -195,7 +195,11 @@ typedef struct {
     setter set_bases;
     setter set_dict;
     getter get_dict;
-    int has_new_class; /* A class has been made whose tp_init is still to be hooked (classes.c, I6). */
+    int has_new_class; /* A class has been made whose tp_init is still to be hooked (classes.c, I6; subclasses.c, I2). */
+#if !HAS_DICT_WATCHERS
+    newfunc type_new; /* Of `type` itself, likewise. */
+    destructor type_dealloc;
+#endif
     PyObject *newborn; /* Borrowed: made, but not yet told of (classes.c, I5). NULL for none. */
     PyGetSetDef *dict_getsets[16]; /* Those of `__dict__` that have our setters. */
     size_t dict_getset_count;
@@ -215,6 +219,18 @@ typedef struct {
     Check *crowd_recent[256]; /* Borrowed: those that are compared at each look; few, as a rule. */
     Py_ssize_t crowd_recent_count;
     Py_ssize_t crowd_recent_turn; /* Which one gives way to the next. */
+    int crowd_is_large; /* It is not compared as a whole at each look. */
+#if !HAS_DICT_WATCHERS
+    Check **crowd_young; /* Borrowed: those that have joined since the last look. */
+    Py_ssize_t crowd_young_count;
+    Py_ssize_t crowd_young_capacity;
+    Py_ssize_t crowd_others; /* How many do not compare dicts. */
+    int crowd_is_still; /* No dict at all has been stored to since the last look. */
+    int crowd_is_due; /* All are to be compared at the coming look. */
+    PyObject *clock; /* Owned: a dict of ours, which tells of the interpreter's count of stores to dicts; */
+    uint64_t clock_seen; /* and that count when last asked. 0: not known. */
+    int clock_turn;
+#endif
     uint64_t crowd_look; /* Number of the latest look that has compared all, */
     PyCodeObject *crowd_place; /* and where that was. Owned; NULL when it is not known. */
     int crowd_place_offset;
@@ -442,6 +458,18 @@ void access_saw_change(CoreState *state, PyObject *token, const PyThreadState *t
 PyObject *tracing_start(PyObject *module, PyObject *unused);
 PyObject *tracing_stop(PyObject *module, PyObject *unused);
 PyObject *tracing_begin_line(PyObject *module, PyObject *frame);
+/* Where this thread stands, as its last event told, for the time after code of ours that has events of its own. */
+#if !HAS_MONITORING
+typedef struct {
+    const PyCodeObject *code; /* Never followed; NULL when it is not known. */
+    int offset;
+    int exact;
+} Position;
+Position tracing_position(CoreState *state);
+void tracing_go_back(CoreState *state, Position position);
+#endif
+void tracing_stop_after(const Blame *blame);
+void tracing_see_instructions(CoreState *state);
 int tracing_see_thread(CoreState *state, const PyThreadState *thread);
 int tracing_is_shared(const CoreState *state);
 void tracing_clear(CoreState *state);

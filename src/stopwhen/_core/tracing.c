@@ -6,14 +6,17 @@
  *     position is that one instruction. Elsewhere it is the line's start, and the culprit is the one instruction with
  *     an effect on that line, or one of several calls (codeinfo.c, I2).
  *     Opcode events are on as well where a line may make a C function that is bound to data, everywhere while there are
- *     such (hooks.c), and where a line has an effect and then lets another thread run.
+ *     such (hooks.c), and where a line has an effect and then lets another thread run; and for the rest of a line that has
+ *     done something which is to be handled before its next instruction (tracing_stop_after).
  * I2. A thread's trace object stays the program's own, so sys.gettrace() answers as without us.
  * I3. New threads stand at the head of the interpreter's list: when the head changes, some thread is not traced yet.
  *     Those that Python code starts by name are traced before they run (threads.c).
  */
 #define Py_BUILD_CORE 1
 #include "codeinfo.h"
+#include "crowd.h"
 #include "frames.h"
+#include "instances.h"
 #include "large.h"
 #include "quick.h"
 #include "sites.h"
@@ -23,6 +26,8 @@
 
 #include <internal/pycore_frame.h>
 #include <opcode.h>
+
+#define MOST_KEPT 4
 
 struct Traced {
     PyThreadState *thread;         /* Borrowed; compared with the living ones before it is followed. */
@@ -34,6 +39,8 @@ struct Traced {
     const PyCodeObject *begun;     /* Never followed: whose line has events of lines only, see tracing_begin_line. */
     int uses;                      /* Running calls of the trace function in that thread. */
     int dropped;                   /* Off the list: the last of these calls frees it. */
+    PyObject *kept[MOST_KEPT];     /* Owned: see keep_operands(). */
+    int kept_count;
 };
 
 /* What `f_trace_opcodes` of a frame is when opcode events are on for our sake alone; the program sets it to 0 or 1. */
@@ -87,12 +94,32 @@ is_alive(const Traced *traced)
     return thread != NULL && thread->id == traced->id;
 }
 
+/* Let go of what keep_operands() has kept. May run code of the user's. */
+static void
+let_go(Traced *traced)
+{
+    PyObject *kept[MOST_KEPT];
+    int count = traced->kept_count;
+    if (count > 0) {
+        PendingError error = take_pending_error();
+        memcpy(kept, traced->kept, sizeof(kept));
+        traced->kept_count = 0;
+        while (count > 0) {
+            Py_DECREF(kept[--count]);
+        }
+        put_back_pending_error(error);
+    }
+}
+
 static void
 drop_traced(CoreState *state, Py_ssize_t index)
 {
     Traced *traced = state->traced[index];
     state->traced[index] = state->traced[--state->traced_count];
     traced->dropped = 1;
+    traced->uses++;
+    let_go(traced);
+    traced->uses--;
     if (traced->uses == 0) {
         PyMem_Free(traced);
     }
@@ -254,10 +281,31 @@ checked_on_line(CoreState *state, const CodeInfo *info, int unit)
 #define LARGE_INTEREST 0x10000
 /* There are several threads. */
 #define THREADS_INTEREST 0x20000
+/* Instances of classes are watched, which an instruction may end that stores to one. */
+#define CLASSES_INTEREST 0x40000
+/* What is taken matters on each line. */
+#define TAKEN_INTEREST 0x80000
 
 #define GRAIN_LINE 1
 #define GRAIN_LINE_OF_SEVERAL 2
 #define GRAIN_OPCODE 3
+/* As GRAIN_OPCODE for once, for what instructions take. The next time as GRAIN_LINE, or of several, unless some dict has been
+ * stored to. */
+#define GRAIN_TRIAL 4
+#define GRAIN_TRIAL_OF_SEVERAL 5
+
+static int
+is_trial(int grain)
+{
+    return grain == GRAIN_TRIAL || grain == GRAIN_TRIAL_OF_SEVERAL;
+}
+
+/* True when it matters what each instruction takes. While all of a crowd compare dicts, it does on lines that store to some. */
+static int
+operands_matter(const CoreState *state)
+{
+    return state->large_count > (crowd_is_of_dicts(state) ? state->crowd_is_large : 0);
+}
 
 /* Find out how fine events must be on the line that starts at `unit` (I1). */
 static Py_NO_INLINE int
@@ -268,6 +316,7 @@ find_grain(CoreState *state, const CodeInfo *info, Py_ssize_t unit, int interest
     int returns = 0;
     int makes = 0;
     int sites = 0;
+    int stores = 0;
     int jumps_back = 0;
     for (Py_ssize_t i = 0; i < info->length; i++) {
         if (info->line[i] != info->line[unit]) {
@@ -277,18 +326,25 @@ find_grain(CoreState *state, const CodeInfo *info, Py_ssize_t unit, int interest
         if (is_checked(info, i, interest)) {
             checked++;
             direct += is_direct(info, i);
+            stores += (info->effect[i] & (EFFECT_STORE | EFFECT_LOCAL)) == EFFECT_STORE;
         }
         makes |= makes_function(info, i);
         sites |= has_sites && info->sites->matters[i];
         returns |= opcode == RETURN_VALUE;
         jumps_back |= opcode == JUMP_BACKWARD_QUICK || (state->jump_kind[opcode] & JUMP_BACK) != 0;
     }
-    int fine = sites || (state->large_count > 0 && checked > 0) || direct > 1 || makes ||
+    int fine = sites || (operands_matter(state) && checked > 0) || direct > 1 || makes ||
                (checked > 1 && (state->hooked || code_line_names(info, unit, NAMES_MUTATOR)));
     /* The jump may let another thread run: it must find nothing but what it has done itself. */
     fine |= jumps_back && checked > 0 && state->several_threads;
+    fine |= state->classes.count > 0 && direct > 0 && checked > 1;
     /* What an action raises at the event of the return, no `try` of this frame would catch. */
     fine |= returns && checked > 0 && PyBytes_GET_SIZE(info->code->co_exceptiontable) > 0;
+    /* Whether these store to a dict may be another thing each time. */
+    fine |= state->large_count > 0 && (stores > 0 || (checked > 0 && code_line_names(info, unit, NAMES_MUTATOR)));
+    if (!fine && state->large_count > 0 && checked > 0) {
+        return checked > 1 ? GRAIN_TRIAL_OF_SEVERAL : GRAIN_TRIAL;
+    }
     return fine ? GRAIN_OPCODE : checked > 1 ? GRAIN_LINE_OF_SEVERAL : GRAIN_LINE;
 }
 
@@ -297,7 +353,8 @@ static inline int
 grain_of(CoreState *state, CodeInfo *info, Py_ssize_t unit)
 {
     int interest = effects_of_interest(state, info) | (state->large_count > 0 ? LARGE_INTEREST : 0) |
-                   (state->several_threads ? THREADS_INTEREST : 0);
+                   (state->several_threads ? THREADS_INTEREST : 0) | (state->classes.count > 0 ? CLASSES_INTEREST : 0) |
+                   (operands_matter(state) ? TAKEN_INTEREST : 0);
     int has_sites = state->access_count > 0 ? sites_matter(state, info) : 0;
     if (has_sites < 0) {
         PyErr_Clear();
@@ -401,7 +458,11 @@ set_grain(CoreState *state, Traced *traced, PyFrameObject *frame, CodeInfo *info
     if (unit >= info->length) {
         return;
     }
-    traced->exact = grain_of(state, info, unit) == GRAIN_OPCODE;
+    int grain = grain_of(state, info, unit);
+    traced->exact = grain == GRAIN_OPCODE || is_trial(grain);
+    if (is_trial(grain)) {
+        info->grain[unit] = grain == GRAIN_TRIAL ? GRAIN_LINE : GRAIN_LINE_OF_SEVERAL;
+    }
     if (traced->exact && !frame->f_trace_opcodes) {
         frame->f_trace_opcodes = OPCODES_FOR_US;
     }
@@ -435,7 +496,7 @@ see_unlined(CoreState *state, PyFrameObject *frame)
     if (info == NULL) {
         PyErr_Clear();
     }
-    else if (info->unlined >= 0 && grain_of(state, info, info->unlined) == GRAIN_OPCODE && !frame->f_trace_opcodes) {
+    else if (info->unlined >= 0 && grain_of(state, info, info->unlined) >= GRAIN_OPCODE && !frame->f_trace_opcodes) {
         frame->f_trace_opcodes = OPCODES_FOR_US;
     }
 }
@@ -470,8 +531,26 @@ end_frame(CoreState *state, PyFrameObject *frame, PyObject *result)
     return recheck_end_frame(state);
 }
 
+/* An instruction may store to an instance and then end it, as in `make().x = 1`. Keep those that nobody else refers to, but what
+ * is noted just now, until they have been compared. */
 static void
-see_operands(CoreState *state, PyFrameObject *frame)
+keep_operands(CoreState *state, Traced *traced, const CodeInfo *info, Py_ssize_t unit)
+{
+    int first, end;
+    if (!depths_operands(info, unit, &first, &end)) {
+        return;
+    }
+    for (int slot = first; slot < end && traced->kept_count < MOST_KEPT; slot++) {
+        PyObject *operand = compat_stack_slot(slot); /* Borrowed. */
+        if (operand != NULL && (Py_REFCNT(operand) == 1 || state->queued > 0) &&
+            table_find(&state->instances, operand) != NULL) {
+            traced->kept[traced->kept_count++] = Py_NewRef(operand);
+        }
+    }
+}
+
+static void
+see_operands(CoreState *state, Traced *traced, PyFrameObject *frame)
 {
     CodeInfo *info = code_info(state, frame->f_frame->f_code);
     Py_ssize_t unit = PyFrame_GetLasti(frame) / 2;
@@ -479,7 +558,12 @@ see_operands(CoreState *state, PyFrameObject *frame)
         PyErr_Clear();
     }
     else if (unit < info->length && (info->due[unit] & DUE_OPERANDS) && (info->effect[unit] & state->level)) {
-        large_see_operands(state, info, unit);
+        if (state->instances.count > 0) {
+            keep_operands(state, traced, info, unit);
+        }
+        if (state->large_count > 0) {
+            large_see_operands(state, info, unit);
+        }
     }
 }
 
@@ -562,8 +646,8 @@ look_quickly(CoreState *state, Traced *traced, PyFrameObject *frame, int what)
     }
     int unit = _PyInterpreterFrame_LASTI(running);
     if (what == PyTrace_EXCEPTION || (what == PyTrace_OPCODE && (unit < 0 || (info->due[unit] & DUE_RESULT))) ||
-        traced->begun != NULL || state->last_thread != traced->thread || !is_plain(state, info) ||
-        !are_surely_same(state)) {
+        traced->begun != NULL || traced->kept_count > 0 || state->last_thread != traced->thread ||
+        !is_plain(state, info) || !are_surely_same(state)) {
         return 0;
     }
     state->look++;
@@ -579,8 +663,79 @@ look_quickly(CoreState *state, Traced *traced, PyFrameObject *frame, int what)
     return 1;
 }
 
+/* True when the instruction that has run just before `unit` of `info` can have changed something. */
 static int
-look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject *argument)
+may_have_changed(CoreState *state, const CodeInfo *info, int unit)
+{
+    int interest = effects_of_interest(state, info);
+    int culprit = info->culprit[unit];
+    int other = info->other[unit];
+    return (culprit >= 0 && (info->effect[culprit] & interest)) || (other >= 0 && (info->effect[other] & interest)) ||
+           (info->due[unit] & DUE_RESULT);
+}
+
+/* Where each instruction of a line has an event, most have changed nothing: take note of what comes next, without a look, and
+ * return whether that was possible. */
+static int
+pass_by(CoreState *state, Traced *traced, PyFrameObject *frame)
+{
+    _PyInterpreterFrame *running = frame->f_frame;
+    CodeInfo *info = code_info(state, running->f_code);
+    if (info == NULL) {
+        PyErr_Clear();
+        return 0;
+    }
+    int unit = _PyInterpreterFrame_LASTI(running);
+    if (unit < 0 || unit >= info->length || traced->begun != NULL || state->last_thread != traced->thread ||
+        !is_quiet(state, info)) {
+        return 0;
+    }
+    /* The first one of a line has just been looked before, at the line's event. */
+    int is_known = traced->code == running->f_code && traced->offset == unit * (int)sizeof(_Py_CODEUNIT);
+    if (!is_known && may_have_changed(state, info, unit)) {
+        return 0;
+    }
+    set_position(traced, running, 1);
+    see_operands(state, traced, frame);
+    return 1;
+}
+
+/* Some dict has been stored to by what has run since the last event, on the line where this thread stood then: from now on
+ * it matters what the instructions of that line take. If that was not seen this time, all are to be compared now. */
+static void
+see_stores(CoreState *state, const Traced *traced, PyFrameObject *frame, int what)
+{
+    state->crowd_is_due = 0;
+    state->crowd_is_still = 0;
+    if (!crowd_is_of_dicts(state) || !state->crowd_is_large) {
+        return;
+    }
+    if (!crowd_see_stores(state)) {
+        state->crowd_is_still = 1;
+        return;
+    }
+    _PyInterpreterFrame *writer = what == PyTrace_CALL ? frame->f_frame->previous : frame->f_frame;
+    if (writer == NULL || _PyFrame_IsIncomplete(writer) || writer->f_code != traced->code) {
+        return; /* It was code of ours, or has just been met. */
+    }
+    int has_events = writer->frame_obj != NULL && writer->frame_obj->f_trace_opcodes;
+    state->crowd_is_due = !has_events || !traced->exact;
+    CodeInfo *info = code_info(state, writer->f_code);
+    int unit = traced->offset / (int)sizeof(_Py_CODEUNIT);
+    if (info == NULL || unit >= info->length) {
+        PyErr_Clear();
+        return;
+    }
+    for (Py_ssize_t i = 0; info->grain[unit] != GRAIN_OPCODE && i < info->length; i++) {
+        if (i != unit && info->line[i] == info->line[unit]) {
+            info->grain[i] = GRAIN_OPCODE;
+        }
+    }
+    info->grain[unit] = GRAIN_OPCODE;
+}
+
+static int
+look_at_all(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject *argument)
 {
     if (state->raising.code != NULL && what == PyTrace_EXCEPTION) {
         raising_correct_traceback(state, PyTuple_GET_ITEM(argument, 1), PyTuple_GET_ITEM(argument, 2));
@@ -595,11 +750,19 @@ look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject 
     if (ref != NULL && frames_find_change(state, ref)) {
         report_locals(state, traced, ref);
     }
+    see_stores(state, traced, frame, what);
     if (recheck_finds_change(state, LOOK_QUICK)) {
         Blame blame;
         settle_blame(state, traced, frame, what, &blame);
         unheard_doubt(state, &blame);
         recheck_report_all(state, &blame, LOOK_QUICK);
+        blame_release(&blame);
+    }
+    state->crowd_is_due = state->crowd_is_still = 0;
+    if (classes_await(state)) {
+        Blame blame;
+        settle_blame(state, traced, frame, what, &blame);
+        classes_note_new(state, &blame);
         blame_release(&blame);
     }
     if (state->unheard_count > 0) {
@@ -635,8 +798,8 @@ look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject 
         if (what == PyTrace_LINE || what == PyTrace_CALL) {
             choose_grain(state, traced, frame); /* A generator goes on amid a line, without an event for it. */
         }
-        else if (what == PyTrace_OPCODE && state->large_count > 0) {
-            see_operands(state, frame);
+        else if (what == PyTrace_OPCODE && (state->large_count > 0 || state->instances.count > 0)) {
+            see_operands(state, traced, frame);
         }
         else if (what == PyTrace_EXCEPTION) {
             see_unlined(state, frame);
@@ -652,6 +815,17 @@ look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject 
     if (result == 0 && what == PyTrace_OPCODE && state->access_count > 0 && !traced->dropped) {
         result = look_ahead(state, frame) < 0 ? -1 : drain_own(state, traced);
     }
+    return result;
+}
+
+static int
+look(CoreState *state, Traced *traced, PyFrameObject *frame, int what, PyObject *argument)
+{
+    Traced before = {.kept_count = traced->kept_count};
+    memcpy(before.kept, traced->kept, sizeof(before.kept));
+    traced->kept_count = 0;
+    int result = look_at_all(state, traced, frame, what, argument);
+    let_go(&before); /* It has been compared. */
     return result;
 }
 
@@ -705,6 +879,9 @@ tracer(PyObject *object, PyFrameObject *frame, int what, PyObject *argument)
         return 0;
     }
     int for_us_alone = what == PyTrace_OPCODE && frame->f_trace_opcodes == OPCODES_FOR_US;
+    if (what == PyTrace_OPCODE && (traced->previous == NULL || for_us_alone) && pass_by(state, traced, frame)) {
+        return 0;
+    }
     int is_told = 0;
     if (!is_ours(state, frame)) {
         (void)calling_take_told();
@@ -778,6 +955,49 @@ tracing_begin_line(PyObject *module, PyObject *frame)
         tools_finish(state); /* From here on it is known who changes what. */
     }
     Py_RETURN_NONE;
+}
+
+Position
+tracing_position(CoreState *state)
+{
+    const Traced *traced = state->tracing ? traced_of(state, PyThreadState_Get()) : NULL;
+    return traced == NULL ? (Position){.code = NULL} : (Position){traced->code, traced->offset, traced->exact};
+}
+
+void
+tracing_go_back(CoreState *state, Position position)
+{
+    Traced *traced = state->tracing ? traced_of(state, PyThreadState_Get()) : NULL;
+    if (traced != NULL && position.code != NULL) {
+        traced->code = position.code;
+        traced->offset = position.offset;
+        traced->exact = position.exact;
+    }
+}
+
+/* Have an event as soon as the blamed frame has finished its instruction. */
+void
+tracing_stop_after(const Blame *blame)
+{
+    if (blame->frame != NULL && !blame->frame->f_trace_opcodes) {
+        blame->frame->f_trace_opcodes = OPCODES_FOR_US;
+    }
+}
+
+/* From now on it matters what instructions take: have events of them in all frames that run, until their next lines. */
+void
+tracing_see_instructions(CoreState *state)
+{
+    for (Py_ssize_t i = 0; i < state->traced_count; i++) {
+        PyThreadState *thread = compat_living_thread(state->traced[i]->thread);
+        _PyInterpreterFrame *frame = thread == NULL ? NULL : thread->cframe->current_frame;
+        for (; frame != NULL; frame = frame->previous) {
+            PyFrameObject *object = frame->frame_obj;
+            if (object != NULL && !object->f_trace_opcodes && !is_ours(state, object)) {
+                object->f_trace_opcodes = OPCODES_FOR_US;
+            }
+        }
+    }
 }
 
 /* Turn the opcode events off that are on for our sake, in all frames that run. */

@@ -8,48 +8,14 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from stopwhen import env
-from stopwhen.cells import Attributes, Cell, Content, DictItem, Instances, Layout
+from stopwhen.cells import Cell, Content, DictItem, Instances, Layout
 from stopwhen.errors import Unavailable
-from stopwhen.mechanisms.native import PartToken, Token
+from stopwhen.mechanisms.native import Token
+from stopwhen.mechanisms.native_instances import NativeInstances, arm_class, disarm_class
 
 if TYPE_CHECKING:
     from stopwhen.mechanisms.instructions import InstructionWatch
     from stopwhen.mechanisms.tools import SharedTool
-
-
-class NativeInstances:
-    """The instances of a class, of which the C module keeps what there is to keep."""
-
-    are_native = True
-
-    def __init__(self, handle: Instances) -> None:
-        self._handle = handle
-
-    def at_work(self) -> contextlib.nullcontext[None]:
-        """Return a context for work of our own, which causes no events here."""
-        return contextlib.nullcontext()
-
-    def find(self) -> list[Any]:
-        """Return all that exist, which are watched from now on."""
-        found: list[Any] = env.core.find_instances(self._handle)
-        return found
-
-    def all(self) -> list[Any]:
-        """Return those that are watched, in the order in which they were met."""
-        found: list[Any] = env.core.instances(self._handle)
-        return found
-
-    def memo(self, instance: Any) -> Any:
-        """Return what was kept of the expression in `instance`, None for nothing."""
-        return env.core.memo(self._handle, instance)
-
-    def set_parts(self, instance: Any, parts: list[Any], memo: Any) -> None:
-        """Watch `parts` as well for the sake of `instance`, and no others; keep `memo`."""
-        env.core.set_parts(self._handle, instance, parts, memo)
-
-    def set_quiet(self, kind: type | None, *, is_quiet: bool) -> None:
-        """Say whether new instances of the very class `kind`, None for all, need not be told of."""
-        env.core.set_quiet(self._handle, kind, is_quiet)
 
 
 class DictWatch:
@@ -105,7 +71,7 @@ class DictWatch:
                 case Content():
                     env.core.arm_dict(cell.owner, None, Token(cell, self.name), True)
                 case Instances():
-                    self._arm_class(cell)
+                    arm_class(cell, self.name)
             self._armed.add(cell)
         except RuntimeError as error:
             self._drop_events()
@@ -124,7 +90,7 @@ class DictWatch:
             case Content():
                 env.core.disarm_dict(cell.owner, None, True)
             case Instances():
-                env.core.disarm_class(cell)
+                disarm_class(cell)
         self._armed.discard(cell)
         self._drop_events()
 
@@ -137,12 +103,6 @@ class DictWatch:
     def instances(self, cell: Instances) -> NativeInstances:
         """Return the instances of the class that `cell`, which is armed, is about."""
         return NativeInstances(cell)
-
-    def _arm_class(self, cell: Instances) -> None:
-        names = {name: PartToken(f"self.{name}", DictItem, name, self.name) for name in cell.names}
-        whole = PartToken("self", Attributes, None, self.name) if cell.whole else None
-        detaches = env.SHARED_VALUES_GO_UNREPORTED
-        env.core.arm_class(cell.owner, names, whole, DictWatch, detaches, Token(cell, self.name), cell)
 
     def _want_events(self) -> None:
         """Have an event right after the instruction that changes a dict, or an exception that it ends with.
