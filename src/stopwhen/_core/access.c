@@ -121,7 +121,7 @@ access_arm(PyObject *module, PyObject *args)
         }
     }
     else if (kind == ACCESS_LOCAL) {
-        index = fast_local_index(((FrameRef *)owner)->code, PyTuple_GET_ITEM(key, 0));
+        index = frames_local_index(((FrameRef *)owner)->code, PyTuple_GET_ITEM(key, 0));
         if (index < 0) {
             return PyErr_Format(PyExc_KeyError, "the frame has no local %R", PyTuple_GET_ITEM(key, 0));
         }

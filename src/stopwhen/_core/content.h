@@ -103,8 +103,41 @@ void check_end(PyObject *check);
 
 PyObject *content_dict_item(PyObject *dict, PyObject *key);
 
-/* The index of a local, cell or free variable; -1 for none. */
-Py_ssize_t fast_local_index(const PyCodeObject *code, PyObject *name);
+/* Return the object that the cell of a check that holds one holds now, new; NULL for none, never with an exception. */
+PyObject *content_object(Check *check);
+
+/* Return the keys of an OrderedDict in its own order, which its version does not tell of, as a new list.
+ *
+ * NULL without an exception for any other dict, and where walking it would run a `__hash__` of the user's; NULL with one
+ * for want of memory. */
+PyObject *content_ordered_keys(PyObject *dict);
+
+/* In bytes. */
+static inline Py_ssize_t
+content_table_size(PyObject *set)
+{
+    return (((PySetObject *)set)->mask + 1) * (Py_ssize_t)sizeof(setentry);
+}
+
+static inline int
+content_is_member(const setentry *entry)
+{
+    return entry->key != NULL && entry->hash != -1; /* The mark of a deleted entry has the hash -1, which no key has. */
+}
+
+/* The dict is as it was when last compared. */
+static inline void
+content_keep_version(Check *check)
+{
+#if HAS_DICT_VERSIONS
+    check->version = ((PyDictObject *)check->owner)->ma_version_tag;
+#else
+    (void)check;
+#endif
+}
+
+/* Keep what the cell holds now; -1 with an exception set. */
+int check_take_snapshot(Check *check);
 
 /* Take `check` out of a list that has it, whose others keep their order. */
 static inline void

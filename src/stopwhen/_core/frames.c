@@ -360,3 +360,85 @@ frames_clear(CoreState *state)
     }
     table_free(&state->frame_refs);
 }
+
+/* ---- locals, for checks and for Python ---- */
+
+Py_ssize_t
+frames_local_index(const PyCodeObject *code, PyObject *name)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(code->co_localsplusnames); i++) {
+        if (PyUnicode_Compare(PyTuple_GET_ITEM(code->co_localsplusnames, i), name) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+int
+frames_local_is_shared(PyFrameObject *frame, Py_ssize_t index)
+{
+    PyCodeObject *code = PyFrame_GetCode(frame);
+    int shared = (PyBytes_AS_STRING(code->co_localspluskinds)[index] & 0xC0) != 0; /* CO_FAST_CELL, CO_FAST_FREE */
+    Py_DECREF(code);
+    return shared;
+}
+
+PyObject *
+frames_local(PyFrameObject *frame, Py_ssize_t index)
+{
+    PyObject *value = frame == NULL ? NULL : compat_fast_local(frame, index);
+    if (value != NULL && PyCell_Check(value) && frames_local_is_shared(frame, index)) {
+        Py_SETREF(value, Py_XNewRef(PyCell_GET(value)));
+    }
+    return value;
+}
+
+static int
+parse_frame_and_index(PyObject *args, PyFrameObject **frame, Py_ssize_t *index)
+{
+    PyObject *name;
+    if (!PyArg_ParseTuple(args, "O!U", &PyFrame_Type, frame, &name)) {
+        return -1;
+    }
+    PyCodeObject *code = PyFrame_GetCode(*frame);
+    *index = frames_local_index(code, name);
+    Py_DECREF(code);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+/* frame_local(frame, name): what a local, cell or free variable holds; ABSENT when it is unbound or not there. */
+PyObject *
+frame_local(PyObject *module, PyObject *args)
+{
+    CoreState *state = PyModule_GetState(module);
+    PyFrameObject *frame;
+    Py_ssize_t index;
+    if (parse_frame_and_index(args, &frame, &index) < 0) {
+        return NULL;
+    }
+    PyObject *value = index < 0 ? NULL : frames_local(frame, index);
+    if (value == NULL && state->absent == NULL) { /* nobody has called open() yet */
+        PyErr_SetNone(PyExc_KeyError);
+        return NULL;
+    }
+    return value == NULL ? Py_NewRef(state->absent) : value;
+}
+
+/* frame_cell(frame, name): the cell object of a variable that functions share; None when it has none. */
+PyObject *
+frame_cell(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyFrameObject *frame;
+    Py_ssize_t index;
+    if (parse_frame_and_index(args, &frame, &index) < 0) {
+        return NULL;
+    }
+    if (index < 0) {
+        Py_RETURN_NONE;
+    }
+    PyObject *value = frames_local_is_shared(frame, index) ? compat_fast_local(frame, index) : NULL;
+    if (value == NULL || !PyCell_Check(value)) {
+        Py_XSETREF(value, Py_NewRef(Py_None));
+    }
+    return value;
+}

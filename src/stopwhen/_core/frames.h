@@ -26,6 +26,22 @@ FrameRef *frames_running(const CoreState *state);
 void frames_stand_before_locals(CoreState *state);
 void frames_step_aside_of_locals(CoreState *state);
 
+/* Return the frame that a FrameRef speaks of, borrowed; NULL once it is gone. */
+static inline PyFrameObject *
+frames_of(const PyObject *ref)
+{
+    return ((const FrameRef *)ref)->frame;
+}
+
+/* The index of a local, cell or free variable; -1 for none. */
+Py_ssize_t frames_local_index(const PyCodeObject *code, PyObject *name);
+
+/* True when functions share the variable, which is then kept in a cell object from the frame's first instructions on. */
+int frames_local_is_shared(PyFrameObject *frame, Py_ssize_t index);
+
+/* Return what a variable of `frame` holds, new; NULL for nothing, and when `frame` is NULL. */
+PyObject *frames_local(PyFrameObject *frame, Py_ssize_t index);
+
 int frames_add_check(FrameRef *ref, Check *check);
 void frames_remove_check(FrameRef *ref, Check *check);
 

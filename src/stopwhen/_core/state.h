@@ -381,18 +381,23 @@ int dictwatch_traverse(CoreState *state, visitproc visit, void *arg);
 void dictwatch_clear(CoreState *state);
 
 /* content.c: what is compared. */
-extern PyType_Spec check_spec;
 int check_changed(CoreState *state, Check *check);
+
+/* differences.c */
 int check_report(CoreState *state, Check *check, const Blame *blame);
 int check_note(CoreState *state, Check *check, DeltaKind kind, PyObject *data, const Blame *blame);
 int check_note_end(CoreState *state, Check *check, const Blame *blame);
+
+/* check.c */
+extern PyType_Spec check_spec;
 void check_lose_frame(Check *check);
 void check_suspend(Check *check);
-
 void check_belong(PyObject *check, Part *part, PyObject *object);
 
 /* True when two checks compare the same cell. */
 int check_is_like(PyObject *one, PyObject *other);
+
+/* frames.c */
 PyObject *frame_local(PyObject *module, PyObject *args);
 PyObject *frame_cell(PyObject *module, PyObject *args);
 
