@@ -114,6 +114,7 @@ watch(CoreState *state, PyObject *dict)
     if (state->level == 0 || table_find(&state->class_dicts, dict) != NULL) {
         return;
     }
+    PendingError error = take_pending_error();
     if (state->class_watcher_id < 0) {
         state->class_watcher_id = PyDict_AddWatcher(on_class_event);
     }
@@ -121,11 +122,13 @@ watch(CoreState *state, PyObject *dict)
         (void)PyDict_Watch(state->class_watcher_id, dict);
     }
     PyErr_Clear();
+    put_back_pending_error(error);
 }
 
 void
 operators_end(CoreState *state)
 {
+    PendingError error = take_pending_error();
     PyObject *dict;
     for (Py_ssize_t i = 0; (dict = table_next(&state->class_dicts, &i)) != NULL;) {
         (void)PyDict_Unwatch(state->class_watcher_id, dict);
@@ -136,6 +139,7 @@ operators_end(CoreState *state)
         state->class_watcher_id = -1;
     }
     PyErr_Clear();
+    put_back_pending_error(error);
 }
 
 #endif
