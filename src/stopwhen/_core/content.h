@@ -136,6 +136,41 @@ content_keep_version(Check *check)
 #endif
 }
 
+#if HAS_DICT_VERSIONS
+/* recheck.c: True when checks on items of dicts need not be compared. */
+int recheck_items_are_still(CoreState *state);
+
+/* One of them differs, or may: the next time, all are to be compared. */
+static inline void
+recheck_forget_items(CoreState *state)
+{
+    state->items_compared.version = 0;
+}
+#else
+static inline int
+recheck_items_are_still(CoreState *Py_UNUSED(state))
+{
+    return 0;
+}
+
+static inline void
+recheck_forget_items(CoreState *Py_UNUSED(state))
+{
+}
+#endif
+
+/* True when a check is of an item of a dict, which has not been stored to since it was last compared: the short way. */
+static inline int
+check_is_surely_same(const Check *check)
+{
+#if HAS_DICT_VERSIONS
+    return check->kind == CHECK_DICT_ITEM && ((PyDictObject *)check->owner)->ma_version_tag == check->version;
+#else
+    (void)check;
+    return 0;
+#endif
+}
+
 /* Keep what the cell holds now; -1 with an exception set. */
 int check_take_snapshot(Check *check);
 

@@ -20,6 +20,7 @@
  */
 #include "crowd.h"
 
+#include "clock.h"
 #include "codeinfo.h"
 
 /* A crowd of no more is compared as a whole at each look, like other checks; of a larger one, so many recent checks are,
@@ -56,23 +57,7 @@ compares_dict(const Check *check)
 int
 crowd_see_stores(CoreState *state)
 {
-    uint64_t before = state->clock_seen;
-    PendingError error = take_pending_error();
-    if (state->clock == NULL) {
-        state->clock = PyDict_New();
-    }
-    /* Another value each time: the same one would be no store. */
-    state->clock_turn = !state->clock_turn;
-    PyObject *value = state->clock_turn ? Py_True : Py_False;
-    if (state->clock == NULL || PyDict_SetItem(state->clock, Py_None, value) < 0) {
-        PyErr_Clear();
-        state->clock_seen = 0;
-    }
-    else {
-        state->clock_seen = ((PyDictObject *)state->clock)->ma_version_tag;
-    }
-    put_back_pending_error(error);
-    return before == 0 || state->clock_seen != before + 1; /* I6 */
+    return clock_has_moved(state, &state->crowd_stored); /* I6 */
 }
 
 static int
@@ -244,18 +229,6 @@ crowd_remove(CoreState *state, Check *check)
     }
 }
 
-/* True when a dict has not been stored to since it was last compared: the short way. */
-static inline int
-is_surely_same(const Check *check)
-{
-#if HAS_DICT_VERSIONS
-    return check->kind == CHECK_DICT_ITEM && ((PyDictObject *)check->owner)->ma_version_tag == check->version;
-#else
-    (void)check;
-    return 0;
-#endif
-}
-
 static int
 is_whole(const CoreState *state, Look look)
 {
@@ -371,7 +344,7 @@ crowd_finds_change(CoreState *state, Look look)
 #endif
     if (is_whole(state, look)) {
         for (Py_ssize_t i = 0; i < state->crowd_count && !found; i++) {
-            found = !is_surely_same(state->crowd[i]) && check_changed(state, state->crowd[i]) != 0;
+            found = !check_is_surely_same(state->crowd[i]) && check_changed(state, state->crowd[i]) != 0;
         }
         if (!found) {
             remember_place_of_all(state);
@@ -381,7 +354,7 @@ crowd_finds_change(CoreState *state, Look look)
     }
     Check *check;
     for (Py_ssize_t i = 0; !found && (check = chosen(state, i)) != NULL; i++) {
-        found = !is_surely_same(check) && check_changed(state, check) != 0;
+        found = !check_is_surely_same(check) && check_changed(state, check) != 0;
     }
     if (!found) {
         end_turn(state);
@@ -585,7 +558,6 @@ crowd_free(CoreState *state)
     state->crowd = NULL;
     state->crowd_capacity = 0;
 #if !HAS_DICT_WATCHERS
-    Py_CLEAR(state->clock);
     PyMem_Free(state->crowd_young);
     state->crowd_young = NULL;
     state->crowd_young_capacity = 0;

@@ -305,6 +305,9 @@ module_free(void *module)
         (void)module_clear(module);
         crowd_free(state);
         tools_free(state);
+#if HAS_DICT_VERSIONS
+        Py_CLEAR(state->clock);
+#endif
         PyMem_Free(state->checks);
         PyMem_Free(state->shared);
         state->checks = NULL;

@@ -46,24 +46,23 @@ is_quiet(const CoreState *state, const CodeInfo *info)
 
 /* True when no check differs; false as well where that takes more than to compare lists and the versions of dicts. */
 static inline Py_ALWAYS_INLINE int
-are_surely_same(const CoreState *state)
+are_surely_same(CoreState *state)
 {
-#if !HAS_DICT_VERSIONS
-    if (state->other_checks > 0) {
+    Py_ssize_t lists = state->check_count - state->item_checks;
+    if (state->other_checks > state->item_checks) {
         return 0;
     }
-#endif
-    for (Py_ssize_t i = 0; i < state->check_count; i++) {
-        const Check *check = state->checks[i];
-#if HAS_DICT_VERSIONS
-        if (check->kind == CHECK_DICT_ITEM && ((PyDictObject *)check->owner)->ma_version_tag == check->version) {
-            continue;
-        }
-        if (check->kind != CHECK_LIST) {
+    for (Py_ssize_t i = 0; i < lists; i++) {
+        if (check_list_differs(state->checks[i])) {
             return 0;
         }
-#endif
-        if (check_list_differs(check)) {
+    }
+    if (lists == state->check_count || recheck_items_are_still(state)) {
+        return 1;
+    }
+    for (Py_ssize_t i = lists; i < state->check_count; i++) {
+        if (!check_is_surely_same(state->checks[i])) {
+            recheck_forget_items(state);
             return 0;
         }
     }

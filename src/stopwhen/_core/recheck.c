@@ -5,7 +5,10 @@
  * I2. A change is found at the first event after it in any thread. Where the last event was this thread's, the
  *     instruction that this event follows made the change; where it was another thread's, see blaming.c.
  * I3. Checks on locals stand with their frames (frames.c), and are compared at events of those.
+ * I4. Checks on items of dicts are the last of `checks`. Where dicts have versions, and there are many of these checks, they
+ *     are not compared while no dict at all has been stored to since that was done last (`items_compared`).
  */
+#include "clock.h"
 #include "codeinfo.h"
 #include "crowd.h"
 #include "frames.h"
@@ -30,7 +33,11 @@ recheck_add(CoreState *state, Check *check)
         return -1;
     }
     state->checks = checks;
-    state->checks[state->check_count++] = check; /* I1 */
+    Py_ssize_t place = state->check_count - (check->kind == CHECK_DICT_ITEM ? 0 : state->item_checks); /* I4 */
+    memmove(&checks[place + 1], &checks[place], (size_t)(state->check_count - place) * sizeof(Check *));
+    checks[place] = check; /* I1 */
+    state->check_count++;
+    state->item_checks += check->kind == CHECK_DICT_ITEM;
     state->other_checks += check->kind != CHECK_LIST;
     hooks_expect(state, check);
     return 0;
@@ -40,22 +47,40 @@ void
 recheck_remove(CoreState *state, Check *check)
 {
     check_take_out(state->checks, &state->check_count, check); /* I1 */
+    state->item_checks -= check->kind == CHECK_DICT_ITEM;
     state->other_checks -= check->kind != CHECK_LIST;
     state->patience = 0; /* What hooks there are may have been to this (hooks.c). */
 }
+
+#if HAS_DICT_VERSIONS
+/* From how many checks on items on it is cheaper to ask whether dicts have been stored to. */
+#define MANY_ITEMS 32
+
+int
+recheck_items_are_still(CoreState *state)
+{
+    return state->item_checks >= MANY_ITEMS && !clock_has_moved(state, &state->items_compared);
+}
+#endif
 
 /* True when some cell has changed. An error in a check that calls Python is its own change. */
 int
 recheck_finds_change(CoreState *state, Look look)
 {
     state->look++;
+    Py_ssize_t items = state->check_count - state->item_checks;
     for (Py_ssize_t i = 0; i < state->check_count; i++) {
+        if (i == items && recheck_items_are_still(state)) {
+            break;
+        }
         Check *check = state->checks[i];
-        int changed = large_is(check)             ? large_differs(state, check, look)
-                      : check->kind == CHECK_LIST ? check_list_differs(check)
-                                                  : check_changed(state, check);
+        int changed = large_is(check)               ? large_differs(state, check, look)
+                      : check->kind == CHECK_LIST   ? check_list_differs(check)
+                      : check_is_surely_same(check) ? 0
+                                                    : check_changed(state, check);
         if (changed != 0) {
             PyErr_Clear();
+            recheck_forget_items(state);
             return 1;
         }
     }

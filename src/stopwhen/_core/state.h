@@ -45,6 +45,12 @@ typedef enum {
 
 #define MOST_MISSED 16
 
+/* How many stores to dicts there had been, and how many of these were our own (clock.c). */
+typedef struct {
+    uint64_t version; /* 0: not known. */
+    uint64_t readings;
+} ClockReading;
+
 typedef struct Check Check;
 typedef struct CodeInfo CodeInfo;
 typedef struct WatchedDict WatchedDict;
@@ -227,9 +233,7 @@ typedef struct {
     Py_ssize_t crowd_others; /* How many do not compare dicts. */
     int crowd_is_still; /* No dict at all has been stored to since the last look. */
     int crowd_is_due; /* All are to be compared at the coming look. */
-    PyObject *clock; /* Owned: a dict of ours, which tells of the interpreter's count of stores to dicts; */
-    uint64_t clock_seen; /* and that count when last asked. 0: not known. */
-    int clock_turn;
+    ClockReading crowd_stored; /* When last asked whether dicts have been stored to. */
 #endif
     uint64_t crowd_look; /* Number of the latest look that has compared all, */
     PyCodeObject *crowd_place; /* and where that was. Owned; NULL when it is not known. */
@@ -254,6 +258,12 @@ typedef struct {
     Py_ssize_t check_count;
     Py_ssize_t check_capacity;
     Py_ssize_t other_checks; /* Those that are not of lists. */
+    Py_ssize_t item_checks; /* Those of items of dicts, the last ones. */
+#if HAS_DICT_VERSIONS
+    ClockReading items_compared; /* When these have been found as they were. */
+    PyObject *clock; /* Owned (clock.c); NULL when it was never asked. */
+    uint64_t clock_readings; /* How often it was. */
+#endif
     const PyCodeObject *called_code; /* Never followed: whose instruction made the latest call (monitoring.c, I3), */
     int called_unit; /* and its unit. NULL when that does not matter. */
     Py_ssize_t large_count; /* Armed checks of large contents (large.c), and of the crowd. */

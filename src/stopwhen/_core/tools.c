@@ -121,7 +121,7 @@ is_needed(const CoreState *state)
 
 /* True when nothing has changed, for all that is told by comparing lists alone: most of the time it is. */
 static inline int
-is_surely_same(const CoreState *state)
+is_surely_same(CoreState *state)
 {
     Py_ssize_t others = state->large_count | state->crowd_count | state->shared_count | state->frame_refs.count;
     return others == 0 && are_surely_same(state);
