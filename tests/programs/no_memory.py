@@ -43,6 +43,17 @@ def plain(value):
     return made
 
 
+def of_own_class(value):
+    """Return the only instance of its class: those of earlier attempts may be in cycles with their errors."""
+
+    class Own:
+        pass
+
+    made = Own()
+    made.value = value
+    return made
+
+
 def slots(value):
     made = Slots()
     made.value = value
@@ -121,7 +132,7 @@ def set_first_of(owner, value):
 
 
 def make_another(owner, value):
-    plain(value)
+    type(owner)().value = value
 
 
 def set_key(owner, value):
@@ -176,9 +187,9 @@ CASES = {
     "call": ("identity(x)", plain, set_attribute, OBJECTS),
     "local": ("value", lambda value: started(local(value)), send, OBJECTS),
     "function": ("result", function, call, OBJECTS),
-    "every instance": ("self.value", plain, set_attribute, OBJECTS),
-    "item in every instance": ("self.value[0]", lambda value: plain([value]), set_first_of, OBJECTS),
-    "new instance": ("self.value", plain, make_another, OBJECTS),
+    "every instance": ("self.value", of_own_class, set_attribute, OBJECTS),
+    "item in every instance": ("self.value[0]", lambda value: of_own_class([value]), set_first_of, OBJECTS),
+    "new instance": ("self.value", of_own_class, make_another, OBJECTS),
     "closure": ("value", lambda value: started(closure(value)), send, OBJECTS),
 }
 
@@ -281,12 +292,12 @@ def changing(owner, change, values):
         counts["ended"] += 1
     elif hits == 2:
         counts["hits"] += 1
-    elif hits == 1 and "missed" in said:
+    elif hits < 2 and hits + said.count("may have been missed") >= 2:
         counts["missed"] += 1
     else:
         fail(f"{hits} hits of two changes")
     places = {hit.location.function for hit in watchpoint.hits}
-    if places - {change.__name__, "local", "closure", "plain", "function.<locals>.assigns"}:
+    if places - {change.__name__, "local", "closure", "function.<locals>.assigns"}:
         fail(f"hits in {places}")
     watchpoint.remove()
     return reached

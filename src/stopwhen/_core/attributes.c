@@ -10,7 +10,8 @@
 
 #if HAS_DICT_WATCHERS
 
-/* Return (old, new) for a store of `new_value` under `key`; NULL without an exception when that changes nothing. */
+/* Return (old, new) for a store of `new_value` under `key`; NULL without an exception when that changes nothing, with
+ * one for want of memory. */
 static PyObject *
 rebound(CoreState *state, WatchedDict *watched, PyObject *key, PyObject *new_value)
 {
@@ -30,6 +31,9 @@ attributes_note_item(CoreState *state, const ClassScope *scope, const Instance *
     PyObject *data = rebound(state, watched, key, new_value);
     if (data != NULL) {
         (void)instances_note_one(state, scope, instance, known_by, watched->dict, DELTA_REBOUND, data, blame);
+    }
+    else if (PyErr_Occurred()) {
+        events_miss(state, scope->token);
     }
     PyErr_Clear();
 }
