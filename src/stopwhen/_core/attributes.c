@@ -230,17 +230,6 @@ compare_for(CoreState *state, Instance *instance, const ClassScope *scope)
     return result;
 }
 
-static int
-is_under(const HookedClass *hooked, const ClassScope *scope)
-{
-    for (Py_ssize_t i = 0; i < hooked->scope_count; i++) {
-        if (hooked->scopes[i] == scope) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
 int
 attributes_compare(CoreState *state, Instance *instance)
 {
@@ -260,7 +249,7 @@ attributes_take(Instance *instance, int all)
     Part *taken = NULL;
     for (Part **link = &instance->attributes; *link != NULL;) {
         Part *part = *link;
-        if (!all && is_under(instance->hooked, part->scope)) {
+        if (!all && classes_has_scope(instance->hooked, part->scope)) {
             link = &part->next;
             continue;
         }

@@ -20,7 +20,6 @@
  */
 #include "crowd.h"
 
-#include "clock.h"
 #include "codeinfo.h"
 
 /* A crowd of no more is compared as a whole at each look, like other checks; of a larger one, so many recent checks are,
@@ -52,12 +51,6 @@ static int
 compares_dict(const Check *check)
 {
     return check->kind == CHECK_DICT_ITEM || (check->kind == CHECK_DICT && !PyODict_Check(check->owner));
-}
-
-int
-crowd_see_stores(CoreState *state)
-{
-    return clock_has_moved(state, &state->crowd_stored); /* I6 */
 }
 
 static int

@@ -8,9 +8,6 @@
 int crowd_is_large(const CoreState *state);
 
 #if !HAS_DICT_WATCHERS
-/* Take note of whether some dict, anywhere, has been stored to since this was last called: 1 if so, or if that is not known. */
-int crowd_see_stores(CoreState *state);
-
 /* True when all of the crowd are compared by the versions of dicts. */
 static inline int
 crowd_is_of_dicts(const CoreState *state)

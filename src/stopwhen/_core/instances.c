@@ -513,12 +513,7 @@ static int
 is_of_scope(const CoreState *state, const PyObject *object, const ClassScope *scope)
 {
     const HookedClass *hooked = classes_find(state, Py_TYPE(object));
-    for (Py_ssize_t i = 0; hooked != NULL && i < hooked->scope_count; i++) {
-        if (hooked->scopes[i] == scope) {
-            return 1;
-        }
-    }
-    return 0;
+    return hooked != NULL && classes_has_scope(hooked, scope);
 }
 
 static int

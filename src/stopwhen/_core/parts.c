@@ -96,24 +96,13 @@ knowledge_of(const Instance *instance, const ClassScope *scope)
     return one;
 }
 
-static int
-is_under(const HookedClass *hooked, const ClassScope *scope)
-{
-    for (Py_ssize_t i = 0; i < hooked->scope_count; i++) {
-        if (hooked->scopes[i] == scope) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
 int
 parts_leave_others(CoreState *state, Instance *instance)
 {
     Knowledge *others = NULL;
     for (Knowledge **link = &instance->knowledge; *link != NULL;) {
         Knowledge *one = *link;
-        if (is_under(instance->hooked, one->scope)) {
+        if (classes_has_scope(instance->hooked, one->scope)) {
             link = &one->next;
         }
         else {

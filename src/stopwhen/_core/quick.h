@@ -5,17 +5,23 @@
 #include "codeinfo.h"
 #include "crowd.h"
 
-/* True when nothing is about but checks, and one thread: an event is a look, or for what is taken next, and no more. */
+/* True when nothing waits to be told or handled: an event that is due is for the sake of checks, or of what is taken next. */
 static inline Py_ALWAYS_INLINE int
-has_checks_alone(const CoreState *state, const CodeInfo *info)
+is_quiet(const CoreState *state, const CodeInfo *info)
 {
     size_t pointers = (size_t)state->raising.code | (size_t)state->newborn;
     size_t counts = (size_t)(state->begun_count | state->access_count | state->queued | state->unheard_count |
-                             state->unfinished_calls | state->frame_refs.count | info->local_checks | info->calls);
-    int flags = state->shared_level | state->has_new_class | state->several_threads | state->hooked | state->blind |
-                state->due | info->awaited | info->is_ours;
-    return !(pointers | counts | (unsigned int)flags) && state->last_thread != NULL &&
-           *state->latest_thread_now == state->latest_thread;
+                             state->unfinished_calls | info->local_checks | info->calls);
+    int flags = state->has_new_class | state->hooked | state->due | info->is_ours;
+    return !(pointers | counts | (unsigned int)flags) && *state->latest_thread_now == state->latest_thread;
+}
+
+/* The same, and nothing is about but checks, and one thread: an event is a look, or for what is taken next, and no more. */
+static inline Py_ALWAYS_INLINE int
+has_checks_alone(const CoreState *state, const CodeInfo *info)
+{
+    int flags = state->shared_level | state->several_threads | state->blind | info->awaited;
+    return is_quiet(state, info) && !flags && state->frame_refs.count == 0 && state->last_thread != NULL;
 }
 
 /* The same, and an event that is due is a look at each check. */
@@ -31,17 +37,6 @@ is_plain_but_for_crowd(const CoreState *state, const CodeInfo *info)
 {
     return state->large_count == crowd_is_large(state) && state->crowd_plain == state->crowd_count &&
            has_checks_alone(state, info);
-}
-
-/* True when nothing waits to be told or handled: an event that is due is for the sake of checks, or of what is taken next. */
-static inline Py_ALWAYS_INLINE int
-is_quiet(const CoreState *state, const CodeInfo *info)
-{
-    size_t pointers = (size_t)state->raising.code | (size_t)state->newborn;
-    size_t counts = (size_t)(state->begun_count | state->access_count | state->queued | state->unheard_count |
-                             state->unfinished_calls | info->local_checks | info->calls);
-    int flags = state->has_new_class | state->hooked | state->due | info->is_ours;
-    return !(pointers | counts | (unsigned int)flags) && *state->latest_thread_now == state->latest_thread;
 }
 
 /* True when no check differs; false as well where that takes more than to compare lists and the versions of dicts. */

@@ -13,6 +13,7 @@
  *     Those that Python code starts by name are traced before they run (threads.c).
  */
 #define Py_BUILD_CORE 1
+#include "clock.h"
 #include "codeinfo.h"
 #include "crowd.h"
 #include "frames.h"
@@ -710,7 +711,7 @@ see_stores(CoreState *state, const Traced *traced, PyFrameObject *frame, int wha
     if (!crowd_is_of_dicts(state) || !state->crowd_is_large) {
         return;
     }
-    if (!crowd_see_stores(state)) {
+    if (!clock_has_moved(state, &state->crowd_stored)) {
         state->crowd_is_still = 1;
         return;
     }
