@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 import leak_guard
+from crashes import pytest_configure as pytest_configure
 from stopwhen.mechanisms.recheck import Recheck
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from stopwhen.deltas import spliced_text
 from stopwhen.event import Delta, Items, Members, Rebound, Spliced, Written
-from stopwhen.static import is_a
+from stopwhen.static import each, is_a
 from stopwhen.texts import Text, short_class_name, text_of
 from stopwhen.types import ABSENT
 from stopwhen.values import is_simple, same
@@ -309,14 +309,14 @@ def _sequence_difference(old: Any, new: Any) -> str | None:
     base = tuple if is_a(new, tuple) else list
     if base.__len__(old) > _COMPARED or base.__len__(new) > _COMPARED:
         return None
-    return _words_of(_edits(tuple(base.__iter__(old)), tuple(base.__iter__(new)), 0))
+    return _words_of(_edits(tuple(each(base, old)), tuple(each(base, new)), 0))
 
 
 def _set_difference(old: Any, new: Any) -> str | None:
     base = set if is_a(new, set) else frozenset
     if base.__len__(old) > _COMPARED or base.__len__(new) > _COMPARED:
         return None
-    before, after = list(base.__iter__(old)), list(base.__iter__(new))
+    before, after = list(each(base, old)), list(each(base, new))
     if not _are_plain(before) or not _are_plain(after):
         return None
     removed = [one for one in before if not base.__contains__(new, one)]
@@ -327,7 +327,7 @@ def _set_difference(old: Any, new: Any) -> str | None:
 def _dict_difference(old: Any, new: Any) -> str | None:
     if dict.__len__(old) > _COMPARED or dict.__len__(new) > _COMPARED:
         return None
-    if not _are_plain(dict.keys(old)) or not _are_plain(dict.keys(new)):
+    if not _are_plain(list(dict.keys(old))) or not _are_plain(list(dict.keys(new))):
         return None
     before, after = dict(dict.items(old)), dict(dict.items(new))
     changes = [

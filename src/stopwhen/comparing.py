@@ -131,7 +131,7 @@ def _items(value: Any) -> Iterable[Any]:
     kind = type(value)
     for base in (list, tuple, set, frozenset, deque):
         if static.has_base(kind, base):
-            return list(base.__iter__(value))
+            return list(static.each(base, value))
     if static.has_base(kind, dict):
         return [*dict.keys(value), *dict.values(value)]
     if kind in VIEWS:

@@ -142,7 +142,7 @@ def _has_plain_keys(container: dict[Any, Any] | list[Any]) -> bool:
     kind: Any = dict if static.is_a(container, dict) else list
     if kind.__len__(container) > MOST_KEYS:
         return True
-    keys = list(kind.__iter__(container))  # a copy, as other threads may change it meanwhile
+    keys = list(static.each(kind, container))  # a copy, as other threads may change it meanwhile
     return SCALARS.covers(keys) or all(is_plain(key) for key in keys)
 
 
@@ -411,7 +411,7 @@ def _is_element(record: Record, container: Any, value: Any, name: str, value_nam
 
 
 def _is_member(record: Record, container: Any, base: Any, value: Any, name: str) -> bool:
-    members = list(base.__iter__(note_content(record, container, name)))
+    members = list(static.each(base, note_content(record, container, name)))
     if type(value) is set:  # looked for as the frozenset of the same members
         value = frozenset(value)
     check_hashable(value)

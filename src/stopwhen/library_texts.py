@@ -6,7 +6,6 @@ import os
 import types
 from collections import ChainMap, OrderedDict, UserDict, UserList, UserString
 from collections.abc import Callable, Iterable
-from itertools import islice
 from typing import Any, Final, Protocol
 
 from stopwhen import memory, static, tables
@@ -66,7 +65,7 @@ def environment(writer: Writer, value: Any, kind: Any, room: int, depth: int) ->
     """Return the text of `os.environ`."""
     data = dict.get(static.instance_dict(value) or {}, "_data")
     if type(data) is dict and value is os.environ:
-        shown = {_decoded(key): _decoded(one) for key, one in islice(dict.items(data), _HEAD + 1)}
+        shown = {_decoded(key): _decoded(one) for key, one in list(dict.items(data))[: _HEAD + 1]}
         inner = writer.nested(
             *(value, "{", dict.items(shown), len(data), "}"),
             show=lambda item, space, level: f"{item[0]!r}: {writer.text(item[1], space, level)}",

@@ -226,7 +226,7 @@ def pointed_to(pointer: Any) -> Any:
     address = int.from_bytes(bytes_of(pointer), sys.byteorder)
     wanted = _declared(type(pointer), "_type_")
     addressof = static.loaded_class("_ctypes", "addressof")
-    for one in dict.values(kept) if type(kept) is dict else ():
+    for one in list(dict.values(kept)) if type(kept) is dict else ():
         if type(one) is wanted and addressof(one) == address:
             return one
     return None
@@ -284,23 +284,29 @@ def is_cut_short(mapped: Any) -> bool:
     That is so where the file has become shorter, and on Linux, up to Python 3.13, where memory without a file has been
     made longer.
     """
+    if not is_mapped(mapped):
+        return False
     base: Any = static.loaded_class("mmap", "mmap")
-    if base is None or not static.is_a(mapped, base):
-        return False
+    page: Any = static.loaded_class("mmap", "PAGESIZE")
+    last_page = (base.__len__(mapped) - 1) // page * page
+    if sys.platform == "linux":
+        try:
+            # To have the last page at hand: the system says no, where reading it would kill the process.
+            base.madvise(mapped, _MADV_POPULATE_READ, last_page, page)
+            return False
+        except OSError as error:
+            if error.errno == errno.EFAULT:
+                return True  # else Linux is older than 5.14
     try:
-        if base.size(mapped) < base.__len__(mapped):
-            return True
+        return base.size(mapped) <= last_page  # what the last page has beyond the file are zeros
     except (OSError, ValueError):  # there is no file
-        pass
-    if sys.platform != "linux" or base.closed.__get__(mapped):
         return False
-    page = static.loaded_class("mmap", "PAGESIZE")
-    try:
-        # To have the last page at hand: the system says no, where reading it would kill the process.
-        base.madvise(mapped, _MADV_POPULATE_READ, (base.__len__(mapped) - 1) // page * page, page)
-    except OSError as error:
-        return error.errno == errno.EFAULT  # else Linux is older than 5.14, and it cannot be known
-    return False
+
+
+def is_mapped(value: Any) -> bool:
+    """Tell whether `value` is memory that is mapped by `mmap`, and not closed."""
+    base: Any = static.loaded_class("mmap", "mmap")
+    return base is not None and static.is_a(value, base) and not base.closed.__get__(value)
 
 
 def bytes_of(owner: Any) -> bytes:

@@ -151,7 +151,7 @@ def frame_namespaces(frame: FrameType) -> tuple[tuple[dict[str, Any], ...], froz
         return outer, frozenset()
     if frame.f_code.co_name == "<module>":
         return (own, *outer), frozenset()
-    return outer, frozenset(name for name in dict.keys(own) if type(name) is str)
+    return outer, frozenset(name for name in list(dict.keys(own)) if type(name) is str)
 
 
 def _storage_of(mapping: Any, title: str) -> dict[str, Any]:

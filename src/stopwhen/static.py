@@ -6,6 +6,7 @@ import gc
 import sys
 import types
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from stopwhen.types import ABSENT
@@ -116,6 +117,15 @@ def has_base(kind: type, base: type) -> bool:
 def is_a(value: Any, base: type) -> bool:
     """Tell whether the type of `value` is `base` or a subclass; what the value says of its class does not count."""
     return has_base(type(value), base)
+
+
+def each(kind: Any, container: Any) -> Iterator[Any]:
+    """Return an iterator of what `kind`, a type in C, finds in a container of it, whatever a subclass says.
+
+    The container's own iterator is made when the first item is asked for. So `list()` of this is one step, amid which no
+    other thread can change the container: with `kind.__iter__(container)` it could, before that began.
+    """
+    return chain.from_iterable(map(kind.__iter__, (container,)))
 
 
 def loaded_class(module: str, name: str) -> Any:

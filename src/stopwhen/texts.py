@@ -8,7 +8,7 @@ import os
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from types import (
     BuiltinFunctionType,
     FunctionType,
@@ -22,7 +22,7 @@ from types import (
 from typing import Any, Final
 
 from stopwhen import library_texts
-from stopwhen.static import find, instance_dict, is_a, module_dict, mro, slot_value, slots
+from stopwhen.static import each, find, instance_dict, is_a, module_dict, mro, slot_value, slots
 from stopwhen.types import ABSENT
 
 _ATTRIBUTES: Final = 1000  # Attributes of an object, of which a few are shown.
@@ -195,7 +195,7 @@ class _Writer:
         left = room - len(opening) - len(close)
         share = left if length == 1 else left // 2
         texts: list[str] = []
-        for item in list(islice(items, _ITEMS)):
+        for item in list(islice(chain.from_iterable((items,)), _ITEMS)):  # one step, as in `each`
             text = show(item, max(min(share, left), _LEAST), depth + 1)
             left -= len(text) + 2
             note = 12 if len(texts) + 1 < length else 0  # Room for "... N more".
@@ -255,13 +255,13 @@ class _Writer:
         """Return the text of a list or tuple."""
         length = kind.__len__(value)
         opening, close = ("[", "]") if kind is list else ("(", ",)" if length == 1 else ")")
-        return self.nested(value, opening, kind.__iter__(value), length, close, show=self.text, room=room, depth=depth)
+        return self.nested(value, opening, each(kind, value), length, close, show=self.text, room=room, depth=depth)
 
     def queue(self, value: Any, kind: Any, room: int, depth: int) -> str:
         most = own_entry(kind, "maxlen").__get__(value)
         close = "])" if most is None else f"], maxlen={most})"
         return self.nested(
-            value, "deque([", kind.__iter__(value), kind.__len__(value), close, show=self.text, room=room, depth=depth
+            value, "deque([", each(kind, value), kind.__len__(value), close, show=self.text, room=room, depth=depth
         )
 
     def array(self, value: Any, kind: Any, room: int, depth: int) -> str:
@@ -272,7 +272,7 @@ class _Writer:
     def members(self, value: Any, kind: Any, room: int, depth: int) -> str:
         """Return the text of a set or frozenset."""
         length = kind.__len__(value)
-        items = kind.__iter__(value)
+        items: Iterable[Any] = each(kind, value)
         if length <= _SORTED:
             items = list(items)
             if all(type(item) is str for item in items) or all(type(item) is int for item in items):
@@ -290,7 +290,7 @@ class _Writer:
         """Return the text of an OrderedDict, in its own order where walking that runs no `__hash__` of the user's."""
         items: Iterable[Any] = dict.items(value)
         length = dict.__len__(value)
-        if length <= _ORDERED and all(type(key) is str or type(key) is int for key in dict.keys(value)):
+        if length <= _ORDERED and all(type(key) is str or type(key) is int for key in list(dict.keys(value))):
             items = kind.items(value)
         return self.nested(value, "OrderedDict({", items, length, "})", show=self._pair, room=room, depth=depth)
 

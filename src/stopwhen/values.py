@@ -152,27 +152,31 @@ def _token(value: Any) -> Any:
 
 
 def _pairs_of_computed(left: Any, right: Any) -> Any:
-    """As `_pairs_of_immutables`, for all that evaluating an expression can make anew."""
+    """As `_pairs_of_immutables`, for all that evaluating an expression can make anew.
+
+    What that refers to may be of the program's own, and be changed by other threads: each is read in one step.
+    """
     kind = type(left)
     if kind is tuple or kind is frozenset:
         return _pairs_of_immutables(left, right)
     if kind is list or kind is deque:
+        left, right = list(left), list(right)
         return zip(left, right, strict=True) if len(left) == len(right) else None
     if kind is set:
-        return _pairs_of_members(left, right)
+        return _pairs_of_members(list(left), list(right))
     if kind is dict or kind is OrderedDict:
         return _pairs_of_dicts(left, right)
     return () if _same_opaque(left, right) else None
 
 
 def _pairs_of_dicts(left: Any, right: Any) -> Any:
-    names = [_token(key) for key in dict.keys(left)]
-    others = {_token(key): value for key, value in dict.items(right)}
-    if len(names) != len(others) or any(name not in others for name in names):
+    mine = [(_token(key), value) for key, value in list(dict.items(left))]
+    others = {_token(key): value for key, value in list(dict.items(right))}
+    if len(mine) != len(others) or any(name not in others for name, _ in mine):
         return None
-    if type(left) is OrderedDict and names != list(others):
+    if type(left) is OrderedDict and [name for name, _ in mine] != list(others):
         return None
-    return zip(dict.values(left), (others[name] for name in names), strict=True)
+    return [(value, others[name]) for name, value in mine]
 
 
 def _same_opaque(left: Any, right: Any) -> bool:
@@ -354,11 +358,11 @@ def _parts(value: Any, name: str) -> Iterator[tuple[Any, str]]:
     kind = type(value)
     for base in (list, tuple, deque):
         if static.has_base(kind, base):
-            for index, one in enumerate(list(base.__iter__(value))):
+            for index, one in enumerate(list(static.each(base, value))):
                 yield one, f"{name}[{index}]"
     for unordered in (set, frozenset):
         if static.has_base(kind, unordered):
-            for one in list(unordered.__iter__(value)):
+            for one in list(static.each(unordered, value)):
                 yield one, f"a member of {name}"
     if static.has_base(kind, dict):
         for key, one in list(dict.items(value)):

@@ -4,9 +4,8 @@
  *     given back before anything else runs, so the owner can be resized at any time but during a look.
  * I2. Of memory larger than MOST_KEPT only a fingerprint is kept: what changed in it cannot be told.
  * I3. Memory that cannot be had, since the owner is closed or released, has the size -1.
- * I4. The memory of a mapped file that has become shorter is not looked at, since that kills the process, nor anonymous
- *     memory that has been made longer, with nothing behind it. Of such an owner `seen` is the method that tells the file's
- *     size, and `version` what it told first.
+ * I4. Mapped memory with nothing behind it, since its file has become shorter or anonymous memory longer, is not looked at:
+ *     that kills the process. The system is asked, not `mmap.size()`, amid which other threads run.
  */
 #include "memory.h"
 #ifdef __linux__
@@ -94,15 +93,11 @@ memory_is_shared(const Check *check, PyObject *object)
     return first != NULL && own != NULL && first < own + check->fill && own < first + extent;
 }
 
-/* Return the size of the file that is mapped to the owner's memory, 0 for none. `seen` is what tells it. */
-static uint64_t
-file_size(Check *check)
+/* True when the owner maps memory, of a file or not. Elsewhere than on Linux no check is made for it (native.py). */
+static int
+is_mapped(const Check *check)
 {
-    PyObject *number = check->seen == NULL ? NULL : PyObject_CallOneArg(check->seen, check->owner);
-    uint64_t size = number == NULL ? 0 : PyLong_AsUnsignedLongLong(number);
-    Py_XDECREF(number);
-    PyErr_Clear();
-    return size;
+    return strcmp(((PyTypeObject *)check->extra)->tp_name, "mmap.mmap") == 0;
 }
 
 /* True when the end of a buffer can be read: the system tells so by a call that reads there, and does nothing else. */
@@ -127,14 +122,10 @@ open_memory(Check *check, Memory *memory)
 {
     Py_buffer *buffer = &memory->buffer;
     memory->copy = NULL;
-    if (check->seen != NULL && file_size(check) < check->version) {
-        PyErr_SetString(PyExc_BufferError, "the file is shorter than when it was mapped"); /* I4 */
-        return -1;
-    }
     if (((PyTypeObject *)check->extra)->tp_as_buffer->bf_getbuffer(check->owner, buffer, PyBUF_STRIDED_RO) < 0) {
         return -1;
     }
-    if (check->seen != NULL && !is_backed(buffer)) {
+    if (is_mapped(check) && !is_backed(buffer)) {
         close_memory(check, memory);
         PyErr_SetString(PyExc_BufferError, "there is nothing behind the memory any more"); /* I4 */
         return -1;
@@ -208,12 +199,8 @@ int
 memory_keep(Check *check)
 {
     Memory memory;
-    if (check->seen == NULL && strcmp(((PyTypeObject *)check->extra)->tp_name, "mmap.mmap") == 0) {
-        check->seen = PyObject_GetAttrString(check->extra, "size");
-        check->version = file_size(check);
-    }
     if (open_memory(check, &memory) < 0) {
-        if (check->seen == NULL) {
+        if (!is_mapped(check)) {
             return -1;
         }
         PyErr_Clear();

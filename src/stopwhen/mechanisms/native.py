@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stopwhen import deltas, env, static, values
+from stopwhen import deltas, env, memory, static, values
 from stopwhen.cells import (
     Attributes,
     Blocks,
@@ -206,6 +206,8 @@ def kind_of(cell: Cell) -> tuple[int, Any, Any] | None:
 
 def _content_kind(owner: Any) -> tuple[int, Any, Any] | None:
     source = source_of(owner)
+    if memory.is_mapped(owner) and sys.platform != "linux":
+        return None  # the C module knows nowhere else whether there is anything behind it
     return None if source is None else (_CHECKS_OF_CONTENT[source.kind], owner, source.reader)
 
 

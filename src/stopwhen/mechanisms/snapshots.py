@@ -45,18 +45,18 @@ def snapshot(cell: Cell) -> Any:
 def content_of(owner: Any) -> Any:
     """Return the content of a container: pairs for a dict, bytes for what holds bytes, else a tuple of items."""
     kind = type(owner)
-    if issubclass(kind, collections.OrderedDict) and all(map(is_plain, dict.keys(owner))):
+    if issubclass(kind, collections.OrderedDict) and all(map(is_plain, list(dict.keys(owner)))):
         return tuple(collections.OrderedDict.items(owner))
     if issubclass(kind, dict):
         return tuple(dict.items(owner))
     if issubclass(kind, set):
-        return tuple(set.__iter__(owner))
+        return tuple(static.each(set, owner))
     if issubclass(kind, list):
-        return tuple(list.__iter__(owner))
+        return tuple(static.each(list, owner))
     if issubclass(kind, bytearray):
         return bytes(bytearray.__getitem__(owner, slice(None)))
     if issubclass(kind, collections.deque):
-        return tuple(collections.deque.__iter__(owner))
+        return tuple(static.each(collections.deque, owner))
     return written_in(owner)
 
 
