@@ -26,6 +26,7 @@ callees_judge(Touched *touched, PyObject *args)
     }
     int was_on = PyGC_Disable(); /* As in events_drain(): finalisers would change things unseen. */
     state->last_thread = NULL;
+    state->switches = *state->switches_now;
     PyObject *function = Py_NewRef(state->judge);
     PyObject *result = PyObject_CallObject(function, args);
     Py_DECREF(function);

@@ -14,6 +14,7 @@
 #define EFFECT_SETS 64   /* EFFECT_CALL for the operators by which only sets and dicts change themselves */
 #define EFFECT_CACHE 128 /* not an instruction but a cache of the one before, whose effects it repeats */
 #define EFFECT_HOOKS 256 /* may run a C function that somebody has put in the way of it (hooks.c) */
+#define EFFECT_ENTERS 512 /* enters a `with` block, or loads one of the two functions that this takes */
 #define EFFECT_MAKES 1024 /* leaves on the stack what may be a C function bound to some object */
 #define EFFECT_SHUFFLES 2048 /* only moves what is on the stack */
 #define EFFECT_INPLACE 4096 /* of the operators with `=`: the store that belongs to it comes right behind */
@@ -49,6 +50,8 @@
 #define NAMES_PLAIN 4   /* is builtin, and neither */
 #define NAMES_STARTER 8 /* starts a thread */
 #define NAMES_FILLER 16 /* changes memory, as `readinto` does, while other threads run */
+#define NAMES_SLOW 32 /* changes data bit by bit, as `extend` does, and other threads may run amid */
+#define NAMES_HARMLESS 64 /* waits or reads, and leaves all data as it is */
 
 #define NO_NAME 255 /* in the table of name shifts: the argument is no index of co_names */
 

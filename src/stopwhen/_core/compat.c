@@ -286,6 +286,16 @@ compat_latest_thread(void)
     return &PyInterpreterState_Main()->threads.next_unique_id;
 }
 
+const unsigned long *
+compat_switches(void)
+{
+#if HAS_MONITORING
+    return &PyInterpreterState_Get()->ceval.gil->switch_number;
+#else
+    return &_PyRuntime.ceval.gil.switch_number;
+#endif
+}
+
 int
 compat_some_run_c_only(void)
 {

@@ -271,6 +271,9 @@ PyThreadState *compat_living_thread(const PyThreadState *thread);
 /* Return where the interpreter keeps the id of the thread that began last, alive or not. Ids grow, from 1 on. */
 const uint64_t *compat_latest_thread(void);
 
+/* Return where the interpreter counts how often another thread than before has got its lock. */
+const unsigned long *compat_switches(void);
+
 /* True when a thread that Python has started runs, and has no Python frame: it is amid a C function. One that has been
  * started, but does not run yet, does not count. */
 int compat_some_run_c_only(void);

@@ -230,7 +230,7 @@ is_whole(const CoreState *state, Look look)
         return 1;
     }
 #endif
-    return look == LOOK_WHOLE || state->crowd_count <= FEW || state->last_thread != PyThreadState_Get() ||
+    return look == LOOK_WHOLE || state->crowd_count <= FEW || others_have_run(state) ||
            (state->hooked && state->crowd_plain > 0 && state->crowd_count <= MOST_HOOKED); /* I4 */
 }
 

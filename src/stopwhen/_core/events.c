@@ -279,9 +279,10 @@ events_drain(CoreState *state)
     PyObject *handler = Py_NewRef(state->handler);
     /* This thread has compared what it did; until it goes on, whatever changes is another thread's work. */
     state->last_thread = NULL;
+    state->switches = *state->switches_now;
     state->called_code = NULL;
 #if !HAS_MONITORING
-    Position position = tracing_position(state);
+    Position position = tracing_position(state, PyThreadState_Get());
 #endif
     compat_lend_stack(EXTRA_STACK);
     PyObject *result = PyObject_CallNoArgs(handler);

@@ -131,7 +131,7 @@ large_differs(CoreState *state, Check *check, Look look)
     if (look == LOOK_WHOLE) {
         return check_changed(state, check) != 0;
     }
-    if (check->looks < check->cost / BYTES_PER_LOOK && state->last_thread == PyThreadState_Get() && /* I3, I4 */
+    if (check->looks < check->cost / BYTES_PER_LOOK && !others_have_run(state) && /* I3, I4 */
         !large_is_certain(state, check, look)) {
         check->looks++;
         return 0;

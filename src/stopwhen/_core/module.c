@@ -354,6 +354,7 @@ module_exec(PyObject *module)
     state->class_watcher_id = -1;
     state->access_era = 1;
     state->latest_thread_now = compat_latest_thread();
+    state->switches_now = compat_switches();
     state->code_extra = PyUnstable_Eval_RequestCodeExtraIndex(code_info_free);
     if (state->code_extra < 0) {
         PyErr_SetString(PyExc_ImportError, "no index for per-code information is left");

@@ -52,7 +52,7 @@ settle_blame(CoreState *state, const CodeInfo *info, int offset, int begun, Mome
         blame_caller(blame);
         recheck_leave_own_frames(state, blame);
     }
-    blame_weigh_other_thread(state, blame);
+    blame_weigh_threads(state, blame);
 }
 
 static int
@@ -120,6 +120,7 @@ look(CoreState *state, CodeInfo *info, int offset, int begun, Moment moment)
     if (ref != NULL && frames_find_change(state, ref)) {
         report_locals(state, ref, offset, moment);
     }
+    unsigned long switches = *state->switches_now;
     if (recheck_finds_change(state, LOOK_QUICK)) {
         PendingError error = take_pending_error();
         Blame blame;
@@ -141,6 +142,7 @@ look(CoreState *state, CodeInfo *info, int offset, int begun, Moment moment)
     }
     if (state->several_threads || state->last_thread == NULL) {
         state->last_thread = PyThreadState_Get();
+        state->switches = switches;
     }
 }
 

@@ -269,12 +269,13 @@ recheck_catch_up(CoreState *state)
     PyCodeObject *code = compat_place(&offset);
     unheard_begin(state, code,
                   offset); /* Threads that have begun since have done so by what runs now, at the latest. */
+    unsigned long switches = *state->switches_now;
     if (recheck_finds_change(state, LOOK_WHOLE)) {
         PendingError error = take_pending_error();
         Blame blame;
         blame_current(&blame);
         recheck_leave_own_frames(state, &blame);
-        blame_weigh_other_thread(state, &blame);
+        blame_weigh_threads(state, &blame);
         unheard_doubt(state, &blame);
         tools_doubt(state, &blame);
         recheck_report_all(state, &blame, LOOK_WHOLE);
@@ -286,6 +287,7 @@ recheck_catch_up(CoreState *state)
     }
     catch_up_with_locals(state);
     state->last_thread = PyThreadState_Get();
+    state->switches = switches;
 }
 
 /* resync(): note what has changed since the last check; what no other thread did, the caller's thread did. */

@@ -269,6 +269,8 @@ typedef struct {
     Py_ssize_t large_count; /* Armed checks of large contents (large.c), and of the crowd. */
     uint64_t look; /* Number of the latest look. */
     PyThreadState *last_thread; /* Never followed, only compared, until found among the living threads. */
+    unsigned long switches; /* How often threads had taken turns when the latest look began. */
+    const unsigned long *switches_now; /* The interpreter's. */
 
     /* Variables that functions share (shared.c). */
     Check **shared; /* Borrowed, as `checks`. */
@@ -426,7 +428,8 @@ PyObject *recheck_set_level(PyObject *module, PyObject *effects);
 PyObject *recheck_resync(PyObject *module, PyObject *unused);
 
 /* blaming.c */
-void blame_weigh_other_thread(CoreState *state, Blame *blame);
+int others_have_run(const CoreState *state);
+void blame_weigh_threads(CoreState *state, Blame *blame);
 void blame_weigh_all_threads(CoreState *state, Blame *blame);
 
 /* waiting.c */
@@ -480,7 +483,7 @@ typedef struct {
     int offset;
     int exact;
 } Position;
-Position tracing_position(CoreState *state);
+Position tracing_position(CoreState *state, PyThreadState *thread);
 void tracing_go_back(CoreState *state, Position position);
 #endif
 void tracing_stop_after(const Blame *blame);

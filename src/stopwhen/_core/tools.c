@@ -69,7 +69,7 @@ settle(CoreState *state, ToolMoment moment)
     blame_current(&blame); /* The events of its line have come: it is this call, or another one of the line. */
     blame.one_of_several = 1;
     recheck_leave_ours(state, &blame);
-    blame_weigh_other_thread(state, &blame);
+    blame_weigh_threads(state, &blame);
     recheck_report_all(state, &blame, LOOK_QUICK);
     blame_release(&blame);
     return 1;
@@ -186,7 +186,7 @@ report(CoreState *state, const RunningCall *call, Look look, int leaves)
     Blame blame;
     blame_current(&blame);
     recheck_leave_ours(state, &blame);
-    blame_weigh_other_thread(state, &blame);
+    blame_weigh_threads(state, &blame);
     blame_call(&blame, call);
     FrameRef *ref = frames_running(state);
     if (ref != NULL) {
@@ -217,13 +217,15 @@ look_after(CoreState *state, const RunningCall *call, int leaves)
 {
     PendingError error = take_pending_error();
     PyThreadState *me = PyThreadState_Get();
-    int others = state->last_thread != NULL && state->last_thread != me;
+    int others = state->last_thread != NULL && others_have_run(state);
+    unsigned long switches = *state->switches_now;
     Look look = others ? LOOK_WHOLE : LOOK_QUICK;
     if (something_differs(state, look)) {
         report(state, call, look, leaves);
     }
     if (others) {
         state->last_thread = me; /* What the others have done has been compared. */
+        state->switches = switches;
     }
     put_back_pending_error(error);
 }

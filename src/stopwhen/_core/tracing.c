@@ -411,7 +411,7 @@ settle_blame(CoreState *state, Traced *traced, PyFrameObject *frame, int what, B
         blame->other_offset = 0;
     }
     Py_DECREF(code);
-    blame_weigh_other_thread(state, blame);
+    blame_weigh_threads(state, blame);
 }
 
 /* The frame's locals have changed, by the line that it has begun at its last event. */
@@ -752,6 +752,7 @@ look_at_all(CoreState *state, Traced *traced, PyFrameObject *frame, int what, Py
         report_locals(state, traced, ref);
     }
     see_stores(state, traced, frame, what);
+    unsigned long switches = *state->switches_now;
     if (recheck_finds_change(state, LOOK_QUICK)) {
         Blame blame;
         settle_blame(state, traced, frame, what, &blame);
@@ -776,6 +777,7 @@ look_at_all(CoreState *state, Traced *traced, PyFrameObject *frame, int what, Py
         return 0; /* A check that runs code of the user's has ended it all. */
     }
     state->last_thread = traced->thread;
+    state->switches = switches;
     if (what == PyTrace_OPCODE) {
         see_result(state, frame->f_frame);
     }
@@ -959,9 +961,9 @@ tracing_begin_line(PyObject *module, PyObject *frame)
 }
 
 Position
-tracing_position(CoreState *state)
+tracing_position(CoreState *state, PyThreadState *thread)
 {
-    const Traced *traced = state->tracing ? traced_of(state, PyThreadState_Get()) : NULL;
+    const Traced *traced = state->tracing ? traced_of(state, thread) : NULL;
     return traced == NULL ? (Position){.code = NULL} : (Position){traced->code, traced->offset, traced->exact};
 }
 

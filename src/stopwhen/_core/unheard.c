@@ -106,7 +106,7 @@ unheard_begin(CoreState *state, PyCodeObject *code, int offset)
 void
 unheard_doubt(const CoreState *state, Blame *blame)
 {
-    if (blame->frame == NULL || blame->unknown || blame->other_code != NULL) {
+    if (blame->frame == NULL || blame->unknown || blame->other_code != NULL || !others_have_run(state)) {
         return;
     }
     if (*state->latest_thread_now != state->latest_thread) {

@@ -43,21 +43,24 @@ class Checks:
         for holder in list(self._held):
             self.let_go(holder)
 
-    def arm(self, cell: Cell) -> None:
-        """Take the cell's present state as last seen, and compare with it from now on."""
+    def expect(self, cell: Cell) -> None:
+        """Let a check on `cell` be due, which `arm` arms once events are on.
+
+        Were it armed before, what another thread changes before it has events would be laid to a thread that has.
+        """
         if not self:
             env.core.set_opcodes(*opcodes.tables())
         check, effects = check_of(Token(cell, self._mechanism)), effects_on(cell)
-        try:
-            check.arm()
-            self._effects[effects] += 1
-            self._checks[cell] = check, effects
-        except BaseException:
-            check.disarm()
-            raise
+        self._effects[effects] += 1
+        self._checks[cell] = check, effects
+
+    def arm(self, cell: Cell) -> None:
+        """Take the present state of `cell`, which is expected, as last seen, and compare with it from now on."""
+        check, _ = self._checks[cell]
+        check.arm()
 
     def disarm(self, cell: Cell) -> None:
-        """Compare no more."""
+        """Compare no more, or expect to no more."""
         found = self._checks.pop(cell, None)
         if found is not None:
             check, effects = found

@@ -58,8 +58,9 @@ class Monitoring:
         try:
             if not self._checks:
                 self._tool.want(self.name, sys.monitoring.events.RAISE)
-            self._checks.arm(cell)
+            self._checks.expect(cell)
             self._update_events()
+            self._checks.arm(cell)
         except BaseException:
             self.disarm(cell)
             raise

@@ -29,6 +29,7 @@ JUMP_GENERATOR = 4
 JUMP_BACK = 8
 SETS = 64
 HOOKS = 256
+ENTERS = 512
 MAKES = 1024
 SHUFFLES = 2048
 INPLACE = 4096
@@ -39,6 +40,8 @@ NAMES_MAKER = 2
 NAMES_PLAIN = 4
 NAMES_STARTER = 8
 NAMES_FILLER = 16
+NAMES_SLOW = 32
+NAMES_HARMLESS = 64
 NO_NAME = 255
 
 EFFECTS = {
@@ -46,11 +49,12 @@ EFFECTS = {
         (
             "CALL", "CALL_KW", "CALL_FUNCTION_EX", "PRECALL",
             "UNPACK_SEQUENCE", "UNPACK_EX", "LIST_EXTEND", "SET_UPDATE", "DICT_UPDATE", "DICT_MERGE",
-            "BEFORE_WITH", "WITH_EXCEPT_START", "BEFORE_ASYNC_WITH", "IMPORT_NAME",
-            "GET_ANEXT", "END_ASYNC_FOR", "PRINT_EXPR",
+            "WITH_EXCEPT_START", "IMPORT_NAME", "GET_ANEXT", "END_ASYNC_FOR", "PRINT_EXPR",
         ),
         CALL,
     ),
+    **dict.fromkeys(("BEFORE_WITH", "BEFORE_ASYNC_WITH"), CALL | ENTERS),
+    "LOAD_SPECIAL": ENTERS,
     **dict.fromkeys(("STORE_SUBSCR", "DELETE_SUBSCR", "STORE_SLICE"), CALL | DIRECT),
     "BINARY_SUBSCR": MISSING,
     "FOR_ITER": CALL | JUMPS,
@@ -147,6 +151,30 @@ MUTATORS = frozenset(
 FILLERS = frozenset("readinto readinto1 readv preadv recv_into recvfrom_into recvmsg_into".split())  # noqa: SIM905 - as above
 """Names of functions that write to memory while other threads run."""
 
+SLOW = frozenset(
+    """
+    extend extendleft update sort difference_update intersection_update symmetric_difference_update frombytes fromlist
+    fromfile heapify heappush heappop heapreplace heappushpop insort insort_left insort_right setattr delattr exec eval
+    __setitem__ __delitem__ __iadd__ __imul__ __ior__ __iand__ __isub__ __ixor__ __setattr__ __delattr__ __init__
+    __setstate__ setitem delitem iadd iconcat imul ior iand isub ixor writelines fill put __set__ __delete__
+    """.split()  # noqa: SIM905 - as above
+)
+"""Names, among `MUTATORS`, of functions that other functions in C may run amid, so that other threads may, too."""
+
+HARMLESS = frozenset(
+    """
+    acquire __enter__ wait sleep select poll kevent recv recvfrom recvmsg accept connect send sendall sendto sendfile
+    read read1 readline readlines readall fileno flush fsync seek tell join waitpid wait4 input perf_counter
+    perf_counter_ns monotonic monotonic_ns time time_ns process_time thread_time get_ident get_native_id getpid
+    get keys values items copy index count split rsplit splitlines partition rpartition strip lstrip rstrip format
+    encode decode startswith endswith replace lower upper title find rfind isdigit isalpha zfill ljust rjust hexdigest
+    digest getvalue tobytes tolist nanosleep sched_yield bit_length to_bytes from_bytes union intersection difference
+    issubset issuperset isdisjoint match fullmatch search findall sub group groups random randbytes getrandbits dumps
+    loads execute fetchone fetchall fetchmany commit
+    """.split()  # noqa: SIM905 - as above
+)
+"""Names under which the standard types and modules offer functions that wait, or read, and leave what they are given as it is."""
+
 MAKING = frozenset(
     "getattr partial attrgetter methodcaller staticmethod MethodType __getattribute__ __get__".split()  # noqa: SIM905 - as above
 )
@@ -236,7 +264,9 @@ def names() -> dict[str, int]:
     """Return what the name of a function tells of it, for those of which it tells something."""
     return {
         **dict.fromkeys(PLAIN, NAMES_PLAIN),
+        **dict.fromkeys(HARMLESS, NAMES_HARMLESS),
         **dict.fromkeys(MUTATORS, NAMES_MUTATOR),
+        **dict.fromkeys(SLOW, NAMES_MUTATOR | NAMES_SLOW),
         **dict.fromkeys(FILLERS, NAMES_MUTATOR | NAMES_FILLER),
         **dict.fromkeys(MAKING, NAMES_MUTATOR | NAMES_MAKER),
         **dict.fromkeys(("start_new_thread", "_start_new_thread", "start_new"), NAMES_STARTER),

@@ -49,10 +49,12 @@ class Tracing:
                 self._checks.hold(cell, cell)
                 self._classes.add(cell)
             else:
-                self._checks.arm(cell)
+                self._checks.expect(cell)
             self._update_events(starts=starts)
             if isinstance(cell, Instances):
                 arm_class(cell, self.name)
+            else:
+                self._checks.arm(cell)
         except BaseException:
             self.disarm(cell)
             raise
