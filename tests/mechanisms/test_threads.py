@@ -56,7 +56,7 @@ def written_by(hits: Recorder, module: Module) -> list[tuple[int, int]]:
         number = item[0]
         assert (one.location.lineno, one.thread) == (lines[f"line_{number}"], f"thread {number}"), one
         assert one.location.function == f"work_{number}"
-        assert one.exact
+        assert one.exact, one.between
         written.append(item)
     return written
 

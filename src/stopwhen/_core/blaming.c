@@ -62,14 +62,30 @@ static Evidence
 evidence_of_unit(const CoreState *state, const CodeInfo *info, Py_ssize_t unit)
 {
     int effects = info->effect[unit];
-    int interest = EFFECT_CALL | EFFECT_STORE | EFFECT_SETS | EFFECT_MISSING | (state->hooked ? EFFECT_HOOKS : 0);
-    if (!(effects & interest) || info->is_ours) {
+    int plain = effects & EFFECT_PLAIN & ~EFFECT_LOCAL;
+    if (info->is_ours || !(plain || (state->hooked && (effects & EFFECT_HOOKS)))) {
         return NOTHING_TELLS;
     }
-    if ((effects & (EFFECT_DIRECT | EFFECT_INPLACE)) || code_line_names(info, unit, NAMES_MUTATOR)) {
+    if (plain && ((effects & (EFFECT_DIRECT | EFFECT_INPLACE)) || code_line_names(info, unit, NAMES_MUTATOR))) {
         return A_STORE_TELLS;
     }
-    return is_harmless(info, unit) && !state->hooked ? NOTHING_TELLS : A_CALL_TELLS;
+    return !state->hooked && is_harmless(info, unit) ? NOTHING_TELLS : A_CALL_TELLS;
+}
+
+/* True when the frame runs what `dataclasses` has made for a class of stopwhen's. */
+static int
+is_made_for_us(PyFrameObject *frame, const CodeInfo *info)
+{
+    if (PyUnicode_CompareWithASCIIString(info->code->co_filename, "<string>") != 0) {
+        return 0;
+    }
+    PyObject *globals = PyFrame_GetGlobals(frame);
+    PyObject *name = PyDict_GetItemString(globals, "__name__"); /* Borrowed. */
+    const char *text = name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
+    int result = text != NULL && strncmp(text, "stopwhen.", 9) == 0;
+    Py_DECREF(globals);
+    PyErr_Clear();
+    return result;
 }
 
 static Evidence
@@ -81,7 +97,59 @@ evidence(CoreState *state, PyFrameObject *frame, int offset)
     if (info == NULL) {
         return frame == NULL ? NOTHING_TELLS : A_CALL_TELLS;
     }
-    return effects == 0 ? NOTHING_TELLS : evidence_of_unit(state, info, unit);
+    return effects == 0 || is_made_for_us(frame, info) ? NOTHING_TELLS : evidence_of_unit(state, info, unit);
+}
+
+/* What stands where the function stood that the suspended `thread` calls by the instruction it has begun: the function
+ * itself, while it runs, or its result. Set `is_amid`, as far as that can be told: by rule threads lose the lock where
+ * functions and loops begin, and after calls. Borrowed; NULL where there is no such call. */
+static PyObject *
+called(CoreState *state, PyThreadState *thread, int *is_amid)
+{
+    PyCodeObject *code;
+    int unit, first, end;
+    const uintptr_t *stack = compat_stack_of(thread, &code, &unit);
+    CodeInfo *info = stack == NULL ? NULL : code_info(state, code);
+    PyErr_Clear();
+    *is_amid = 1;
+    if (info == NULL || unit < 0 || unit >= info->length) {
+        return NULL;
+    }
+    int effects = info->effect[unit];
+    if (!(effects & EFFECT_PLAIN)) {
+        *is_amid = 0;
+        return NULL;
+    }
+    int is_call = (effects & EFFECT_CALL) && ((effects & EFFECT_MAKES) || !(effects & EFFECT_HOOKS)); /* Or PRECALL. */
+    if (!is_call || !depths_operands(info, unit, &first, &end)) {
+        return NULL;
+    }
+    PyObject *object = compat_stack_item(stack, first);
+    if (object == NULL && first + 1 < end) {
+        return compat_stack_item(stack, first + 1); /* A result is never NULL. */
+    }
+    *is_amid = object == NULL || Py_TYPE(object)->tp_call != NULL;
+    return object;
+}
+
+/* True when what the suspended `thread` is amid is a function in C that leaves all data as it is, by its own name. */
+static int
+calls_harmless(CoreState *state, PyThreadState *thread)
+{
+    int is_amid;
+    PyObject *function = called(state, thread, &is_amid);
+    const PyMethodDef *method = NULL;
+    if (function != NULL && is_amid && PyCFunction_Check(function)) {
+        method = ((PyCFunctionObject *)function)->m_ml;
+    }
+    else if (function != NULL && is_amid && Py_IS_TYPE(function, &PyMethodDescr_Type)) {
+        method = ((PyMethodDescrObject *)function)->d_method;
+    }
+    PyObject *name = method == NULL ? NULL : PyUnicode_FromString(method->ml_name);
+    int result = name != NULL && (code_what_names(state, name) & NAMES_HARMLESS);
+    Py_XDECREF(name);
+    PyErr_Clear();
+    return result;
 }
 
 /* As `evidence`, of an instruction that the suspended `thread` has begun since its latest event: set `offset` to where that
@@ -92,8 +160,8 @@ evidence_of_thread(CoreState *state, PyThreadState *thread, PyFrameObject *frame
     *offset = -1;
     *is_known = 1;
 #if HAS_MONITORING
-    (void)thread;
-    return evidence(state, frame, -1);
+    Evidence tells = evidence(state, frame, -1);
+    return tells == A_CALL_TELLS && calls_harmless(state, thread) ? NOTHING_TELLS : tells;
 #else
     Py_ssize_t current;
     int effects;
@@ -110,7 +178,7 @@ evidence_of_thread(CoreState *state, PyThreadState *thread, PyFrameObject *frame
             *offset = (int)i * 2;
         }
     }
-    return most;
+    return most == A_CALL_TELLS && calls_harmless(state, thread) ? NOTHING_TELLS : most;
 #endif
 }
 
@@ -125,8 +193,23 @@ evidence_of_blamed(CoreState *state, Blame *blame)
     return evidence_of_thread(state, blame->thread, blame->frame, &blame->offset, &is_known);
 }
 
-/* True when the instruction lets other threads run amid its change, or before that, by what it is and the names on its line:
- * a call of a function that is not known, or of one that is known to. */
+/* True when the instruction is a call of a function that changes data at once, by the names on its line: it is not known to
+ * let other threads run before it has done so. */
+static int
+is_quick(const CodeInfo *info, Py_ssize_t unit)
+{
+    if (!code_line_names(info, unit, NAMES_MUTATOR) || code_line_names(info, unit, NAMES_SLOW | NAMES_FILLER)) {
+        return 0;
+    }
+    for (Py_ssize_t i = 0; i < info->length; i++) {
+        if (info->line[i] == info->line[unit] && (info->due[i] & DUE_RESULT)) {
+            return 0; /* `map(L.append, file)` */
+        }
+    }
+    return 1;
+}
+
+/* True when the instruction may have let other threads run before its change, or amid that: a call that is not quick. */
 static int
 is_slow(CoreState *state, PyFrameObject *frame, int offset)
 {
@@ -136,18 +219,18 @@ is_slow(CoreState *state, PyFrameObject *frame, int offset)
     if (info == NULL || (effects & EFFECT_INPLACE)) {
         return 1;
     }
-    if (!(effects & EFFECT_CALL)) {
-        return 0;
-    }
-    if (!code_line_names(info, unit, NAMES_MUTATOR) || code_line_names(info, unit, NAMES_SLOW | NAMES_FILLER)) {
-        return 1;
-    }
-    for (Py_ssize_t i = 0; i < info->length; i++) {
-        if (info->line[i] == info->line[unit] && (info->due[i] & DUE_RESULT)) {
-            return 1; /* `map(L.append, file)` */
-        }
-    }
-    return 0;
+    return (effects & EFFECT_CALL) && !(effects & EFFECT_DIRECT) && !is_quick(info, unit);
+}
+
+/* True when a thread that is suspended at the instruction may go on with it. By rule threads lose the lock after a call, where
+ * one that is quick is done, but only amid a store. */
+static int
+may_go_on(CoreState *state, PyFrameObject *frame, int offset)
+{
+    Py_ssize_t unit;
+    int effects;
+    CodeInfo *info = find_effects(state, frame, offset, &unit, &effects);
+    return info == NULL || (effects & EFFECT_DIRECT) || !(effects & EFFECT_CALL) || !is_quick(info, unit);
 }
 
 /* True when the instruction is a call that changes memory while other threads run, by the names on its line. */
@@ -183,6 +266,33 @@ others_have_run(const CoreState *state)
     return state->last_thread != PyThreadState_Get() || *state->switches_now != state->switches;
 }
 
+/* Where the latest look was another thread's: take note of how that is suspended, and take what was noted so of this one. */
+void
+blame_see_switch(CoreState *state)
+{
+    PyThreadState *me = PyThreadState_Get();
+    PyThreadState *last = compat_living_thread(state->last_thread);
+    int place = -1;
+    state->was_amid = 1;
+    for (int i = 0; i < MOST_SUSPENDED; i++) {
+        if (state->suspended[i].id == me->id) {
+            state->was_amid = state->suspended[i].is_amid;
+            state->suspended[i].id = 0;
+        }
+        if (last != NULL && state->suspended[i].id == last->id) {
+            place = i;
+        }
+    }
+    if (last != NULL) {
+        if (place < 0) {
+            place = state->next_suspended;
+            state->next_suspended = (place + 1) % MOST_SUSPENDED;
+        }
+        state->suspended[place].id = last->id;
+        (void)called(state, last, &state->suspended[place].is_amid);
+    }
+}
+
 /* The last event was another thread's, `last`: weigh its suspended instruction and what `blame` says. */
 static void
 weigh_last(CoreState *state, Blame *blame, PyThreadState *last)
@@ -198,7 +308,7 @@ weigh_last(CoreState *state, Blame *blame, PyThreadState *last)
     Evidence mine = evidence_of_blamed(state, blame);
     long tool = state->tool == NULL ? -1 : PyLong_AsLong(state->tool);
     int has_tools = compat_has_other_tools(tool);
-    int may_be_late = has_tools || (mine != NOTHING_TELLS && is_slow(state, blame->frame, blame->offset));
+    int may_be_late = has_tools || (state->was_amid && mine != NOTHING_TELLS && is_slow(state, blame->frame, blame->offset));
     if (others == NOTHING_TELLS) {
         Py_DECREF(frame);
     }
@@ -219,6 +329,19 @@ weigh_last(CoreState *state, Blame *blame, PyThreadState *last)
     }
 }
 
+/* True when `thread` was done with its instruction when it was suspended after its latest look: without an event, which
+ * would be another look, it has not run since. */
+static int
+was_done(const CoreState *state, const PyThreadState *thread)
+{
+    for (int i = 0; i < MOST_SUSPENDED; i++) {
+        if (state->suspended[i].id == thread->id) {
+            return !state->suspended[i].is_amid;
+        }
+    }
+    return 0;
+}
+
 /* Some thread has run since the latest look without an event: amid a call that lets go of the lock it has got that, and has
  * let go of it again. Weigh all that may have, but for `last`, and what `blame` says. */
 static void
@@ -232,10 +355,11 @@ weigh_unseen(CoreState *state, Blame *blame, const PyThreadState *last)
     int suspects = 0;
     for (PyThreadState *thread = PyInterpreterState_ThreadHead(me->interp); thread != NULL;
          thread = PyThreadState_Next(thread)) {
-        PyFrameObject *frame = thread == me || thread == last ? NULL : PyThreadState_GetFrame(thread);
+        int is_out = thread == me || thread == last || was_done(state, thread);
+        PyFrameObject *frame = is_out ? NULL : PyThreadState_GetFrame(thread);
         int offset, is_known;
         Evidence tells = frame == NULL ? NOTHING_TELLS : evidence_of_thread(state, thread, frame, &offset, &is_known);
-        if (tells != NOTHING_TELLS && (!is_known || is_slow(state, frame, offset))) {
+        if (tells != NOTHING_TELLS && (!is_known || may_go_on(state, frame, offset))) {
             suspects++;
             if (tells > most) {
                 most = tells;
@@ -246,14 +370,15 @@ weigh_unseen(CoreState *state, Blame *blame, const PyThreadState *last)
         }
         Py_XDECREF(frame);
     }
-    if (suspects == 0) {
+    if (suspects == 0 || (most == A_CALL_TELLS && unheard_may_run(state))) {
+        Py_XDECREF(place);
         blame->unknown |= PyErr_Occurred() != NULL; /* There is no memory to tell of some. */
         PyErr_Clear();
         return;
     }
     Evidence mine = evidence_of_blamed(state, blame);
     int is_certain = mine == NOTHING_TELLS && suspects == 1 && blame->other_code == NULL;
-    if (most > mine) {
+    if (most == A_STORE_TELLS && most > mine) {
         PyFrameObject *own = (PyFrameObject *)Py_XNewRef(blame->frame);
         int own_offset = blame->offset;
         blame_thread(state, blame, suspect, (PyFrameObject *)Py_NewRef(place), place_offset);

@@ -11,6 +11,7 @@
 #include "large.h"
 #include "links.h"
 #include "shared.h"
+#include "tools.h"
 
 static int
 is_of_type(PyObject *object, PyObject *type)
@@ -271,7 +272,11 @@ check_end(PyObject *object)
 static PyObject *
 check_arm(PyObject *object, PyObject *Py_UNUSED(unused))
 {
-    return check_begin(object) < 0 ? NULL : Py_NewRef(Py_None);
+    if (check_begin(object) < 0) {
+        return NULL;
+    }
+    tools_update(((Check *)object)->state);
+    Py_RETURN_NONE;
 }
 
 static void

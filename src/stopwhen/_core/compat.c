@@ -127,6 +127,18 @@ compat_stack(void)
     return (const uintptr_t *)&frame->localsplus[code_of(frame)->co_nlocalsplus];
 }
 
+const uintptr_t *
+compat_stack_of(PyThreadState *thread, PyCodeObject **code, int *unit)
+{
+    _PyInterpreterFrame *frame = current_frame_of(thread);
+    if (frame == NULL || !runs_code(frame) || _PyFrame_IsIncomplete(frame)) {
+        return NULL;
+    }
+    *code = code_of(frame);
+    *unit = (int)_PyInterpreterFrame_LASTI(frame);
+    return (const uintptr_t *)&frame->localsplus[(*code)->co_nlocalsplus];
+}
+
 PyFrameObject *
 compat_running_frame(void)
 {

@@ -197,9 +197,12 @@ PyCodeObject *compat_place(int *offset);
 /* Return the stack of the running frame, for compat_stack_item(). */
 const uintptr_t *compat_stack(void);
 
+/* The same for `thread`, and where its frame is, as compat_place(); NULL where no Python code is what it runs. */
+const uintptr_t *compat_stack_of(PyThreadState *thread, PyCodeObject **code, int *unit);
+
 /* Return what stands in slot `index` of the stack, borrowed; NULL for nothing, or for no object.
  *
- * Only while an event of that frame is handled, and for slots that are in use then. */
+ * Only while an event of that frame is handled, or its thread is suspended, and for slots that are in use then. */
 static inline PyObject *
 compat_stack_item(const uintptr_t *stack, int index)
 {

@@ -249,15 +249,25 @@ hooks_survey(CoreState *state)
     set_hooked(state, hooked);
 }
 
+/* The level was `before`. While it is 0 nothing is noted: a survey is due as soon as anything is checked. */
+void
+hooks_take_level(CoreState *state, long before)
+{
+    state->unsurveyed |= before == 0;
+    if (state->level != 0 && state->unsurveyed && state->check_count + state->crowd_count > 0) {
+        hooks_survey(state);
+    }
+}
+
 /* `check` has begun: find out whether there are hooks that concern it. Runs no Python code. */
 void
 hooks_expect(CoreState *state, const Check *check)
 {
     PyTypeObject *type = Py_TYPE(check->owner);
     if (state->level == 0) {
-        state->unsurveyed = 1; /* Nothing has been noted so far: a survey comes with the level. */
+        return; /* A survey comes with the level. */
     }
-    else if (may_be_bound_to(state, check->owner)) {
+    if (state->unsurveyed || may_be_bound_to(state, check->owner)) {
         hooks_survey(state);
     }
     else if (!state->hooked && PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) &&

@@ -352,9 +352,7 @@ instrument_set_level(PyObject *module, PyObject *effects)
     state->era += state->level == 0 && level != 0;
     state->level = (int)level;
     state->shared_level = shared;
-    if (level != 0 && state->unsurveyed) {
-        hooks_survey(state);
-    }
+    hooks_take_level(state, before);
     state->interest = interest_of(state);
     int failed = (shared != shared_before ? instrument_known(state, again) : instrument_all(state, again)) < 0 ||
                  (wanted != 0 && instrument_running(state) < 0) || (level != 0 && instrument_see_threads(state) < 0);

@@ -121,6 +121,9 @@ look(CoreState *state, CodeInfo *info, int offset, int begun, Moment moment)
         report_locals(state, ref, offset, moment);
     }
     unsigned long switches = *state->switches_now;
+    if (state->last_thread != NULL && state->last_thread != PyThreadState_Get()) {
+        blame_see_switch(state);
+    }
     if (recheck_finds_change(state, LOOK_QUICK)) {
         PendingError error = take_pending_error();
         Blame blame;

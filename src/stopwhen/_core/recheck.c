@@ -181,10 +181,9 @@ recheck_set_level(PyObject *module, PyObject *effects)
     if (level == -1 && PyErr_Occurred()) {
         return NULL;
     }
+    long before = state->level;
     state->level = (int)level;
-    if (level != 0 && state->unsurveyed) {
-        hooks_survey(state);
-    }
+    hooks_take_level(state, before);
     tools_update(state);
     Py_RETURN_NONE;
 }
@@ -270,6 +269,10 @@ recheck_catch_up(CoreState *state)
     unheard_begin(state, code,
                   offset); /* Threads that have begun since have done so by what runs now, at the latest. */
     unsigned long switches = *state->switches_now;
+    if (state->last_thread != NULL && state->last_thread != PyThreadState_Get()) {
+        blame_see_switch(state);
+        state->was_amid = 0; /* What it had begun was compared before code of ours began. */
+    }
     if (recheck_finds_change(state, LOOK_WHOLE)) {
         PendingError error = take_pending_error();
         Blame blame;

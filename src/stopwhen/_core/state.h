@@ -80,6 +80,7 @@ typedef enum {
 } MethodName;
 
 #define RECENT_CODES 256
+#define MOST_SUSPENDED 16
 
 #define STARTS_READ 1   /* of code of which all is known */
 #define STARTS_UNREAD 2 /* of other code */
@@ -269,6 +270,12 @@ typedef struct {
     Py_ssize_t large_count; /* Armed checks of large contents (large.c), and of the crowd. */
     uint64_t look; /* Number of the latest look. */
     PyThreadState *last_thread; /* Never followed, only compared, until found among the living threads. */
+    struct {
+        uint64_t id; /* Of a thread that was found suspended; 0 for none. */
+        int is_amid; /* Not done with the instruction that it had begun. */
+    } suspended[MOST_SUSPENDED];
+    int next_suspended;
+    int was_amid; /* The running thread, when it was found suspended; 1 where that is not known. */
     unsigned long switches; /* How often threads had taken turns when the latest look began. */
     const unsigned long *switches_now; /* The interpreter's. */
 
@@ -378,6 +385,7 @@ void hooks_begin(CoreState *state);
 void hooks_see(CoreState *state, PyObject *object);
 void hooks_expect(CoreState *state, const Check *check);
 void hooks_survey(CoreState *state);
+void hooks_take_level(CoreState *state, long before);
 
 /* raising.c */
 int raising_raise(CoreState *state, PyObject *exception, PyObject *frame, int writer);
@@ -429,6 +437,7 @@ PyObject *recheck_resync(PyObject *module, PyObject *unused);
 
 /* blaming.c */
 int others_have_run(const CoreState *state);
+void blame_see_switch(CoreState *state);
 void blame_weigh_threads(CoreState *state, Blame *blame);
 void blame_weigh_all_threads(CoreState *state, Blame *blame);
 
@@ -438,6 +447,7 @@ int waiting_elsewhere(const PyThreadState *thread);
 /* unheard.c */
 void unheard_begin(CoreState *state, PyCodeObject *code, int offset);
 void unheard_doubt(const CoreState *state, Blame *blame);
+int unheard_may_run(const CoreState *state);
 void unheard_end(CoreState *state);
 void unheard_clear(CoreState *state);
 

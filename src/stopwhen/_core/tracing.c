@@ -753,6 +753,9 @@ look_at_all(CoreState *state, Traced *traced, PyFrameObject *frame, int what, Py
     }
     see_stores(state, traced, frame, what);
     unsigned long switches = *state->switches_now;
+    if (state->last_thread != NULL && state->last_thread != traced->thread) {
+        blame_see_switch(state);
+    }
     if (recheck_finds_change(state, LOOK_QUICK)) {
         Blame blame;
         settle_blame(state, traced, frame, what, &blame);

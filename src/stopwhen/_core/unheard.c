@@ -102,6 +102,24 @@ unheard_begin(CoreState *state, PyCodeObject *code, int offset)
     put_back_pending_error(error);
 }
 
+/* Return a thread of which no event tells, and which may have run since the latest look; NULL for none. */
+static const Unheard *
+find_suspect(const CoreState *state)
+{
+    for (Py_ssize_t i = 0; i < state->unheard_count; i++) {
+        if (living(state->unheard[i].id) == NULL || compat_some_run_c_only()) {
+            return &state->unheard[i];
+        }
+    }
+    return NULL;
+}
+
+int
+unheard_may_run(const CoreState *state)
+{
+    return find_suspect(state) != NULL;
+}
+
 /* If a thread of which no event tells may have made the change instead, let `blame` say so. */
 void
 unheard_doubt(const CoreState *state, Blame *blame)
@@ -113,15 +131,12 @@ unheard_doubt(const CoreState *state, Blame *blame)
         blame->unknown = 1; /* There was no memory to take note of some. */
         return;
     }
-    for (Py_ssize_t i = 0; i < state->unheard_count; i++) {
-        const Unheard *unheard = &state->unheard[i];
-        if (living(unheard->id) == NULL || compat_some_run_c_only()) {
-            blame->other_code = (PyCodeObject *)Py_XNewRef(unheard->code);
-            blame->other_offset = unheard->offset;
-            if (unheard->code == NULL) {
-                blame->other_code = PyFrame_GetCode(blame->frame); /* Some time since that began, or before. */
-            }
-            return;
+    const Unheard *unheard = find_suspect(state);
+    if (unheard != NULL) {
+        blame->other_code = (PyCodeObject *)Py_XNewRef(unheard->code);
+        blame->other_offset = unheard->offset;
+        if (unheard->code == NULL) {
+            blame->other_code = PyFrame_GetCode(blame->frame); /* Some time since that began, or before. */
         }
     }
 }
