@@ -32,7 +32,7 @@ from stopwhen.cells import (
     Slot,
 )
 from stopwhen.event import Called, Delta, Ended, Event, Place, Read, Written
-from stopwhen.mechanisms import opcodes, operands
+from stopwhen.mechanisms import opcodes, operands, suspects
 from stopwhen.mechanisms.accesses import Accesses
 from stopwhen.mechanisms.instances import InstanceChecks, made_by_call, maker_of, taken_by
 from stopwhen.mechanisms.snapshots import difference, has_changed, snapshot
@@ -118,13 +118,13 @@ class Recheck:
                 self._calls.setdefault(cell.owner.__code__, {})[cell] = None
             elif isinstance(cell, Local | Frame):
                 self._ends.setdefault(cell.owner, {})[cell] = None
+            if starts:  # first: or what a thread changes before it has events would be laid to one that has
+                self._source.start()
+                self._strangers = self._find_strangers()
             if isinstance(cell, Local) and not _is_shared(cell):
                 self._locals.setdefault(cell.owner, {})[cell] = snapshot(cell)
             elif not isinstance(cell, Calls | Frame | Instances):
                 self._snapshots[cell] = snapshot(cell)
-            if starts:
-                self._source.start()
-                self._strangers = self._find_strangers()
         except BaseException:
             self.disarm(cell)
             raise
@@ -208,17 +208,18 @@ class Recheck:
         self._busy.add(thread_id)
         if self._expected and thread_id not in self._positions:
             del self._expected[0]
+        # Taken before anything is compared: what other threads do from here on, they do after this thread's turn.
+        last, self._last_thread = self._last_thread, thread_id
         try:
-            events = self._find_changes(thread_id, frame)
+            events = self._find_changes(thread_id, frame, last)
             if self._instances:
-                events += self._find_changed_instances(thread_id, frame, offset)
+                events += self._find_changed_instances(thread_id, frame, offset, last)
             if self._locals:
                 events += self._find_changed_locals(thread_id, frame)
             if self._accesses:
                 events += self._find_written(thread_id, frame, offset)
             if events and self._ends:
                 events = self._find_gone(thread_id, frame) + events
-            self._last_thread = thread_id
             # With nothing to report, an action may wait for this thread all the same.
             self._report(events)
         finally:
@@ -235,7 +236,7 @@ class Recheck:
             return
         self._busy.add(thread_id)
         try:
-            writer = self._blame(thread_id, frame)
+            writer = self._blame(thread_id, frame, self._last_thread)
             if writer.thread_id == thread_id:
                 places = places_of(frame)
                 writer = _Writer(thread_id, frame, places, writer.other or places[0], own=False)
@@ -341,10 +342,10 @@ class Recheck:
         writer = _Writer(thread_id, frame, places, None, own=False)
         return [writer.event(cell, Written(), self.name) for cell in cells]
 
-    def _find_changes(self, thread_id: int, frame: FrameType) -> list[Event]:
+    def _find_changes(self, thread_id: int, frame: FrameType, last: int) -> list[Event]:
         if not any(has_changed(cell, seen) for cell, seen in list(self._snapshots.items())):
             return []
-        events = self._changes(self._snapshots, self._blame(thread_id, frame))
+        events = self._changes(self._snapshots, self._blame(thread_id, frame, last))
         if self._expected and not runs_c_only():
             del self._expected[0]
         return events
@@ -357,9 +358,11 @@ class Recheck:
             return _Writer(thread_id, frame, places_of(frame), None, own=False)
         return _Writer(thread_id, writer, (place, *places_of(writer)[1:]), None, own=False)
 
-    def _blame(self, thread_id: int, frame: FrameType) -> _Writer:
-        """Return who made the change that was found just now in `frame`."""
-        blamed, writer, place, other = self._blamed(thread_id, frame)
+    def _blame(self, thread_id: int, frame: FrameType, last: int) -> _Writer:
+        """Return who made the change that was found just now in `frame`; the thread `last` had the turn before."""
+        blamed, writer, place, other = self._blamed(thread_id, frame, last)
+        if other is None:
+            other = self._find_suspect(thread_id, blamed)
         if writer is not None and self._expected:
             other = self._expected[0]
         places = places_of(writer)
@@ -379,14 +382,30 @@ class Recheck:
             thread: (frame.f_code, frame.f_lasti) for thread, frame in running.items() if thread not in self._positions
         }
 
-    def _blamed(self, thread_id: int, frame: FrameType) -> tuple[int, FrameType | None, Place | None, Place | None]:
+    def _find_suspect(self, thread_id: int, blamed: int) -> Place | None:
+        """Return where a thread stands that may have made the change instead of `blamed`; None for none.
+
+        When one has lost its turn, before what it has begun or after it, nothing tells.
+        """
+        running = sys._current_frames()  # noqa: SLF001 - there is no other way to them
+        del running[thread_id]  # as in `_find_strangers`
+        places = {thread: (frame.f_code, frame.f_lasti) for thread, frame in running.items()} | self._positions
+        for thread in (running.keys() | {thread_id}) - {blamed}:
+            place = places.get(thread)
+            if place is not None and suspects.may_change_data(*place):
+                return place
+        return None
+
+    def _blamed(
+        self, thread_id: int, frame: FrameType, last: int
+    ) -> tuple[int, FrameType | None, Place | None, Place | None]:
         """Return the thread, frame and place that made the change, and the other one if that is not certain."""
-        other = self._last_thread
-        if other not in (0, thread_id) and other in self._positions:
+        other = last if self._last_thread == thread_id else self._last_thread
+        place = None if other in (0, thread_id) else self._positions.get(other)
+        if place is not None and can_change(*place):
             suspended = sys._current_frames().get(other)  # noqa: SLF001 - there is no other way to it
-            code, offset = self._positions[other]
-            if suspended is not None and can_change(code, offset):
-                return other, frame_of(suspended, code) or suspended, (code, offset), None
+            if suspended is not None:
+                return other, frame_of(suspended, place[0]) or suspended, place, None
         place = self._positions.get(thread_id)
         if place is not None:
             code, offset = place
@@ -399,11 +418,11 @@ class Recheck:
             return thread_id, None, None, None
         return thread_id, frame, None, (frame.f_code, 0)
 
-    def _find_changed_instances(self, thread_id: int, frame: FrameType, offset: int) -> list[Event]:
+    def _find_changed_instances(self, thread_id: int, frame: FrameType, offset: int, last: int) -> list[Event]:
         """Return what has changed in instances of classes; `offset` is that of the instruction that comes next."""
         place = self._positions.get(thread_id)
         made = made_by_call(frame, place, offset)
-        is_other = self._last_thread not in (0, thread_id)
+        is_other = last not in (0, thread_id) or self._last_thread != thread_id
         found: list[Found] = []
         with self._one_at_a_time():
             for checks in list(self._instances.values()):
@@ -412,7 +431,7 @@ class Recheck:
                     found += [one for instance in made for one in checks.met(instance, place)]
         if not found:
             return []
-        mine, others = self._own(thread_id, frame), self._blame(thread_id, frame)
+        mine, others = self._own(thread_id, frame), self._blame(thread_id, frame, last)
         return [event for one in found for event in (mine if one.is_taken else others).events([one], self.name)]
 
     def _find_changed_locals(self, thread_id: int, frame: FrameType) -> list[Event]:
