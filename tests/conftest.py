@@ -5,22 +5,36 @@ from __future__ import annotations
 import sys
 from _thread import get_ident
 from collections.abc import Iterator
+from types import FrameType
 
 import pytest
 
 import leak_guard
-from crashes import pytest_configure as pytest_configure
-from stopwhen.mechanisms.recheck import Recheck
+from crashes import pytest_configure
+from stopwhen.event import Place
+from stopwhen.mechanisms import recheck
+
+__all__ = ["pytest_configure"]
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _threads_of_the_test_runner_are_no_strangers() -> Iterator[None]:
     """Where no events tell of them, what they do at any moment would make a hit uncertain."""
-    runner = sys._current_frames().keys() - {get_ident()}
-    find = Recheck._find_strangers
+    find, me = recheck.other_threads, get_ident()
+
+    def others() -> dict[int, Place]:
+        running = sys._current_frames()
+        return {k: v for k, v in find().items() if k == me or not _is_of_the_test_runner(running.get(k))}
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Recheck, "_find_strangers", lambda self: {k: v for k, v in find(self).items() if k not in runner})
+        patch.setattr(recheck, "other_threads", others)
         yield
+
+
+def _is_of_the_test_runner(frame: FrameType | None) -> bool:
+    while frame is not None and "execnet" not in frame.f_code.co_filename:
+        frame = frame.f_back
+    return frame is not None
 
 
 @pytest.fixture(autouse=True)

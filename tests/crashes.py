@@ -47,7 +47,7 @@ class Crashes:
 def pytest_configure(config: pytest.Config) -> None:
     """Let the interpreter write, should this process die, where each thread is; and the first process keep that."""
     if hasattr(config, "workerinput"):
-        file = open(config.workerinput["crash_report"], "wb", buffering=0)  # noqa: SIM115 - as long as the process is
+        file = Path(config.workerinput["crash_report"]).open("wb", buffering=0)
         config.add_cleanup(file.close)
         faulthandler.enable(file)
     elif config.getoption("dist", "no") != "no":

@@ -293,12 +293,13 @@ def is_cut_short(mapped: Any) -> bool:
         try:
             # To have the last page at hand: the system says no, where reading it would kill the process.
             base.madvise(mapped, _MADV_POPULATE_READ, last_page, page)
-            return False
         except OSError as error:
             if error.errno == errno.EFAULT:
                 return True  # else Linux is older than 5.14
+        else:
+            return False
     try:
-        return base.size(mapped) <= last_page  # what the last page has beyond the file are zeros
+        return bool(base.size(mapped) <= last_page)  # what the last page has beyond the file are zeros
     except (OSError, ValueError):  # there is no file
         return False
 

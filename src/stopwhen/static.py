@@ -122,8 +122,8 @@ def is_a(value: Any, base: type) -> bool:
 def each(kind: Any, container: Any) -> Iterator[Any]:
     """Return an iterator of what `kind`, a type in C, finds in a container of it, whatever a subclass says.
 
-    The container's own iterator is made when the first item is asked for. So `list()` of this is one step, amid which no
-    other thread can change the container: with `kind.__iter__(container)` it could, before that began.
+    The container's own iterator is made when the first item is asked for. So `list()` of this is one step, amid which
+    no other thread can change the container: with `kind.__iter__(container)` it could, before that began.
     """
     return chain.from_iterable(map(kind.__iter__, (container,)))
 

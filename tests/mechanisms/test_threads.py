@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+import stopwhen
 from contract import Module, choose, mechanism_sets
 from helpers import marked_lines
 from recorder import Recorder
@@ -268,3 +269,87 @@ def test_a_tool_lets_others_run_before_the_write(mechanism, tmp_path, monkeypatc
         bystander.join()
     (one,) = hits.hits
     assert (one.location.lineno, one.thread) == (line, "writer")
+
+
+SLOW = {
+    "a list": ("[]", "x.extend(map(time.sleep, [0.001] * 20))"),
+    "in place": ("[]", "x += map(time.sleep, [0.001] * 20)"),
+    "a method of its own": ("[]", "collections.deque(map(x.append, map(time.sleep, [0.001] * 20)), maxlen=0)"),
+    "a deque": ("collections.deque()", "x.extend(map(time.sleep, [0.001] * 20))"),
+    "a set": ("set()", "x.update(zip(range(20), map(time.sleep, [0.001] * 20)))"),
+    "a dict": ("{}", "x.update(zip(range(20), map(time.sleep, [0.001] * 20)))"),
+}
+BESIDE = ["n = len('x')", "other.append(0)", "others.update({0: 0})", "fill()", "waiting.acquire(False)"]
+
+
+@pytest.mark.parametrize("mechanism", mechanism_sets())
+@pytest.mark.parametrize("beside", BESIDE)
+@pytest.mark.parametrize("kind", SLOW)
+def test_a_call_that_lets_others_run_amid_its_changes(kind, beside, mechanism, tmp_path, monkeypatch):
+    """No line of the others is named for certain, whatever they do meanwhile, and its own is named in each case."""
+    if mechanism == "dictwatch" and kind != "a dict":
+        pytest.skip("for dicts alone")
+    choose(monkeypatch, mechanism)
+    made, statement = SLOW[kind]
+    module = Module(tmp_path)
+    module.fill = [].copy
+    module.run(
+        f"import collections, threading, time\nx = {made}\nother = []\nothers = {{}}\nwaiting = threading.Lock()\n"
+        f"def work():\n    global x\n    {statement}  # @write\n"
+        f"def watch():\n    while thread.is_alive():\n        for i in range(30):\n            {beside}\n"
+    )
+    for starts_before in (False, True):
+        module.x.clear()
+        module.thread = threading.Thread(target=module.work)
+        with Recorder() as hits:
+            if starts_before:
+                module.thread.start()
+            hits.changes("x", scope=module)
+            if not starts_before:
+                module.thread.start()
+            module.watch()
+            module.thread.join()
+        line = marked_lines(module.path)["write"]
+        for one in hits.hits:
+            if one.exact or mechanism != "recheck":  # which does not always know of whom to say so
+                places = [one.location] if one.exact else one.between
+                assert line in [place.lineno for place in places if place.filename == str(module.path)], one.between
+        assert starts_before or hits.hits
+
+
+WRITERS = {
+    "list": ("x = []", "x.append(0); x.pop()", "x", None),
+    "dict": ("x = {}", "x[1] = x.get(1, 0) + 1; x[2] = 0", "x", None),
+    "attribute": ("class C: pass\nx = C()", "x.value = object(); x.value = None", "x.value", None),
+    "class": ("class C: pass", "C().value = 1; C().value = 2", "self.value", "C"),
+    "loop": ("x = []", "while len(x) < 9: x.append(0)\n    x.clear()", "x", None),
+}
+
+
+@pytest.mark.parametrize("mechanism", mechanism_sets())
+@pytest.mark.parametrize("kind", WRITERS)
+def test_watching_begins_while_threads_write(kind, mechanism, tmp_path, monkeypatch, switching):
+    """What they change before they have had an event is laid to no other thread for certain."""
+    if (mechanism == "dictwatch" and kind not in ("dict", "attribute")) or (mechanism, kind) == ("monitoring", "class"):
+        pytest.skip("not for such data alone")
+    choose(monkeypatch, mechanism)
+    made, statement, expression, scope = WRITERS[kind]
+    module = Module(tmp_path)
+    module.done = False
+    module.run(f"{made}\ndef work():\n    {statement}\ndef run():\n    while not done: work()\ndef rest(): pass\n")
+    threads = [threading.Thread(target=module.__dict__["run"]) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    wrong = []
+    try:
+        for _ in range(15):
+            where = module if scope is None else getattr(module, scope)
+            with stopwhen.changes(expression, scope=where, action="count") as watchpoint:
+                for _ in range(200):
+                    module.rest()
+            wrong += [one for one in watchpoint.hits if one.exact and one.thread_id == threading.get_ident()]
+    finally:
+        module.done = True
+        for thread in threads:
+            thread.join()
+    assert not wrong

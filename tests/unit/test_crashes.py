@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +22,7 @@ pytest.importorskip("xdist")
 def test_a_worker_that_crashes_says_how(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, statement: str, told: list[str]
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", os.path.dirname(crashes.__file__))
+    monkeypatch.setenv("PYTHONPATH", str(Path(crashes.__file__).parent))
     pytester.makeconftest("from crashes import pytest_configure")
     pytester.makepyfile(f"def test_that_ends():\n    {statement}\n")
     result = pytester.runpytest_subprocess("-n", "1", "--dist", "load")

@@ -308,7 +308,8 @@ weigh_last(CoreState *state, Blame *blame, PyThreadState *last)
     Evidence mine = evidence_of_blamed(state, blame);
     long tool = state->tool == NULL ? -1 : PyLong_AsLong(state->tool);
     int has_tools = compat_has_other_tools(tool);
-    int may_be_late = has_tools || (state->was_amid && mine != NOTHING_TELLS && is_slow(state, blame->frame, blame->offset));
+    int may_be_late =
+        has_tools || (state->was_amid && mine != NOTHING_TELLS && is_slow(state, blame->frame, blame->offset));
     if (others == NOTHING_TELLS) {
         Py_DECREF(frame);
     }

@@ -173,7 +173,7 @@ HARMLESS = frozenset(
     loads execute fetchone fetchall fetchmany commit
     """.split()  # noqa: SIM905 - as above
 )
-"""Names under which the standard types and modules offer functions that wait, or read, and leave what they are given as it is."""
+"""Names under which the standard types and modules offer functions that wait, or read, and leave all data as it is."""
 
 MAKING = frozenset(
     "getattr partial attrgetter methodcaller staticmethod MethodType __getattribute__ __get__".split()  # noqa: SIM905 - as above

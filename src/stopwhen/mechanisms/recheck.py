@@ -124,10 +124,16 @@ class Recheck:
             if isinstance(cell, Local) and not _is_shared(cell):
                 self._locals.setdefault(cell.owner, {})[cell] = snapshot(cell)
             elif not isinstance(cell, Calls | Frame | Instances):
-                self._snapshots[cell] = snapshot(cell)
+                self._take_snapshot(cell)
         except BaseException:
             self.disarm(cell)
             raise
+
+    def _take_snapshot(self, cell: Cell) -> None:
+        """Compare `cell` with what it holds now; what another thread changes before it can compare does not count."""
+        seen = self._snapshots[cell] = snapshot(cell)
+        while has_changed(cell, seen):
+            seen = self._snapshots[cell] = snapshot(cell)
 
     def disarm(self, cell: Cell) -> None:
         """Report changes of `cell` no more."""
@@ -308,7 +314,7 @@ class Recheck:
 
     def begin(self, frame: FrameType) -> None:
         """Take note that `frame` begins: a call of what it runs."""
-        called = [cell for cell in self._calls.get(frame.f_code, ()) if frames.runs(frame, cell.owner)]
+        called = [cell for cell in list(self._calls.get(frame.f_code, ())) if frames.runs(frame, cell.owner)]
         if called:
             writer = _Writer(get_ident(), frame, (), None, own=False)
             self._report([writer.event(cell, Called(), self.name) for cell in called])
@@ -361,8 +367,8 @@ class Recheck:
     def _blame(self, thread_id: int, frame: FrameType, last: int) -> _Writer:
         """Return who made the change that was found just now in `frame`; the thread `last` had the turn before."""
         blamed, writer, place, other = self._blamed(thread_id, frame, last)
-        if other is None:
-            other = self._find_suspect(thread_id, blamed)
+        if other is None or other == place:
+            other = self._find_suspect(thread_id, blamed, frame) or other
         if writer is not None and self._expected:
             other = self._expected[0]
         places = places_of(writer)
@@ -376,25 +382,28 @@ class Recheck:
         """Return where the threads stand of which no events come."""
         if self._source.hears_all:
             return {}
-        running = sys._current_frames()  # noqa: SLF001 - there is no other way to them
-        del running[get_ident()]  # or this very frame would be part of a cycle, and with it all that call it
-        return {
-            thread: (frame.f_code, frame.f_lasti) for thread, frame in running.items() if thread not in self._positions
-        }
+        return {thread: place for thread, place in other_threads().items() if thread not in self._positions}
 
-    def _find_suspect(self, thread_id: int, blamed: int) -> Place | None:
+    def _find_suspect(self, thread_id: int, blamed: int, frame: FrameType) -> Place | None:
         """Return where a thread stands that may have made the change instead of `blamed`; None for none.
 
         When one has lost its turn, before what it has begun or after it, nothing tells.
         """
-        running = sys._current_frames()  # noqa: SLF001 - there is no other way to them
-        del running[thread_id]  # as in `_find_strangers`
-        places = {thread: (frame.f_code, frame.f_lasti) for thread, frame in running.items()} | self._positions
-        for thread in (running.keys() | {thread_id}) - {blamed}:
-            place = places.get(thread)
-            if place is not None and suspects.may_change_data(*place):
-                return place
-        return None
+        if thread_id not in (blamed, *self._positions) and not is_start(frame):
+            return frame.f_code, frame.f_lasti  # some time since it began
+        places = other_threads()
+        known = list(self._positions.items())  # a copy, as other threads change it
+        places |= {thread: place for thread, place in known if thread in places or thread == thread_id}
+        places.pop(blamed, None)
+        ranked = {place: suspects.evidence(*place) for place in places.values()}
+        if not self._source.hears_all:  # others have done what they have done, but for those that wait
+            ranked |= {
+                place: max(ranked[place], suspects.A_CALL)
+                for thread, place in places.items()
+                if thread not in self._positions and not suspects.waits(*place)
+            }
+        most = max(ranked, key=ranked.__getitem__, default=None)
+        return most if most is not None and ranked[most] > suspects.NOTHING else None
 
     def _blamed(
         self, thread_id: int, frame: FrameType, last: int
@@ -437,7 +446,7 @@ class Recheck:
     def _find_changed_locals(self, thread_id: int, frame: FrameType) -> list[Event]:
         """Return how the frame's own locals have changed, by rule by the instruction that it has just finished."""
         snapshots = self._locals.get(frames.ref(frame), {})
-        if not any(has_changed(cell, seen) for cell, seen in snapshots.items()):
+        if not any(has_changed(cell, seen) for cell, seen in list(snapshots.items())):
             return []
         code, offset = self._positions.get(thread_id, (None, 0))
         events = []
@@ -732,6 +741,13 @@ def is_start(frame: FrameType) -> bool:
 def begins_threading(frame: FrameType) -> bool:
     """Return whether `frame` runs the module `threading`, which gives what starts threads names of its own."""
     return frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") == "threading"
+
+
+def other_threads() -> dict[int, Place]:
+    """Return where each thread stands but this one."""
+    running = sys._current_frames()  # noqa: SLF001 - there is no other way to them
+    del running[get_ident()]  # or this very frame would be part of a cycle, and with it all that call it
+    return {thread: (frame.f_code, frame.f_lasti) for thread, frame in running.items()}
 
 
 def runs_c_only() -> bool:

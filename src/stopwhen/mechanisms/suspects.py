@@ -1,4 +1,4 @@
-"""Whether an instruction that a thread has begun may have changed data, by its line: for the recheck in pure Python.
+"""How much tells that an instruction which a thread has begun changes data: for the recheck in pure Python.
 
 The C module asks the same, and can tell more (_core/blaming.c).
 """
@@ -13,24 +13,34 @@ from stopwhen.mechanisms import opcodes
 if TYPE_CHECKING:
     from types import CodeType
 
+NOTHING, A_CALL, A_STORE = range(3)
+
 _CALLS = frozenset({"CALL", "CALL_KW", "CALL_FUNCTION_EX"})
+_ENTERING = frozenset({"PRECALL", *(name for name, effects in opcodes.EFFECTS.items() if effects & opcodes.ENTERS)})
 _FIRST_IN_PLACE = 13
 """The argument of BINARY_OP for `+=`; those of the other operators in place are greater."""
 
 
-def may_change_data(code: CodeType, offset: int) -> bool:
-    """Return whether the instruction at `offset` may change data that others hold; not a wait for a lock, or the like."""
+def evidence(code: CodeType, offset: int) -> int:
+    """Return how much tells that the instruction at `offset` changes data that others hold, not just waits or reads."""
     name = opcode.opname[code.co_code[offset]]
     if name == "BINARY_OP":
-        return code.co_code[offset + 1] >= _FIRST_IN_PLACE
+        return A_STORE if code.co_code[offset + 1] >= _FIRST_IN_PLACE else NOTHING
     effects = opcodes.EFFECTS.get(name, 0)
     if not effects & (opcodes.CALL | opcodes.STORE | opcodes.MISSING):
-        return False
-    if name not in _CALLS and name != "PRECALL" and not effects & opcodes.ENTERS:
-        return True
+        return NOTHING
     names, calls, entered = _on_line(code, offset)
+    if effects & opcodes.DIRECT or not opcodes.MUTATORS.isdisjoint(names):
+        return A_STORE
+    is_call = name in _CALLS or name in _ENTERING
     harmless = sum(one in opcodes.HARMLESS or one in opcodes.PLAIN for one in names)
-    return harmless + entered < calls or not opcodes.MUTATORS.isdisjoint(names)
+    return NOTHING if is_call and harmless + entered >= calls else A_CALL
+
+
+def waits(code: CodeType, offset: int) -> bool:
+    """Return whether the instruction at `offset` is a call of a function that waits or reads."""
+    name = opcode.opname[code.co_code[offset]]
+    return (name in _CALLS or name in _ENTERING) and evidence(code, offset) == NOTHING
 
 
 def _on_line(code: CodeType, offset: int) -> tuple[list[str], int, int]:
@@ -45,5 +55,5 @@ def _on_line(code: CodeType, offset: int) -> tuple[list[str], int, int]:
             if loaded is not None:
                 names.append(loaded)
             calls += name in _CALLS
-            entered += bool(opcodes.EFFECTS.get(name, 0) & opcodes.ENTERS)
+            entered += name in _ENTERING and name != "PRECALL"
     return names, calls, entered
