@@ -12,236 +12,8 @@
  * What tells them apart is the kinds of their instructions, and the names on their lines. Where two may have made the change,
  * both are named, first the one that tells more, and neither is certain.
  */
-#include "codeinfo.h"
+#include "evidence.h"
 #include "tools.h"
-
-/* Return what is known of the frame's code, and the effects of its instruction at `offset`, of its current one for -1.
- * NULL where there is no memory. */
-static CodeInfo *
-find_effects(CoreState *state, PyFrameObject *frame, int offset, Py_ssize_t *unit, int *effects)
-{
-    PyCodeObject *code = PyFrame_GetCode(frame);
-    CodeInfo *info = code_info(state, code);
-    Py_DECREF(code); /* The frame keeps it. */
-    if (info == NULL) {
-        PyErr_Clear();
-        return NULL;
-    }
-    *unit = (offset < 0 ? PyFrame_GetLasti(frame) : offset) / 2;
-    *effects = *unit < 0 || *unit >= info->length ? 0 : info->effect[*unit];
-    return info;
-}
-
-/* How much tells that an instruction has changed data. */
-typedef enum { NOTHING_TELLS, A_CALL_TELLS, A_STORE_TELLS } Evidence;
-
-/* True when the instruction calls a function, or enters a `with` block, and the names of all functions that its line calls
- * are of such as leave all data as it is. */
-static int
-is_harmless(const CodeInfo *info, Py_ssize_t unit)
-{
-    int effects = info->effect[unit];
-    if (!(effects & (EFFECT_MAKES | EFFECT_ENTERS)) && (effects & EFFECT_HOOKS)) {
-        return 0; /* Nor is it PRECALL of 3.11. */
-    }
-    int calls = 0;
-    int harmless = 0;
-    Py_ssize_t i = unit;
-    while (i > 0 && info->line[i - 1] == info->line[unit]) {
-        i--;
-    }
-    for (; i < info->length && info->line[i] == info->line[unit]; i++) {
-        int of_call = info->effect[i] & (EFFECT_CALL | EFFECT_MAKES | EFFECT_CACHE);
-        calls += of_call == (EFFECT_CALL | EFFECT_MAKES);
-        harmless += (info->names[i] & (NAMES_HARMLESS | NAMES_PLAIN)) || (info->effect[i] & EFFECT_ENTERS);
-    }
-    return harmless >= calls;
-}
-
-static Evidence
-evidence_of_unit(const CoreState *state, const CodeInfo *info, Py_ssize_t unit)
-{
-    int effects = info->effect[unit];
-    int plain = effects & EFFECT_PLAIN & ~EFFECT_LOCAL;
-    if (info->is_ours || !(plain || (state->hooked && (effects & EFFECT_HOOKS)))) {
-        return NOTHING_TELLS;
-    }
-    if (plain && ((effects & (EFFECT_DIRECT | EFFECT_INPLACE)) || code_line_names(info, unit, NAMES_MUTATOR))) {
-        return A_STORE_TELLS;
-    }
-    return !state->hooked && is_harmless(info, unit) ? NOTHING_TELLS : A_CALL_TELLS;
-}
-
-/* True when the frame runs what `dataclasses` has made for a class of stopwhen's. */
-static int
-is_made_for_us(PyFrameObject *frame, const CodeInfo *info)
-{
-    if (PyUnicode_CompareWithASCIIString(info->code->co_filename, "<string>") != 0) {
-        return 0;
-    }
-    PyObject *globals = PyFrame_GetGlobals(frame);
-    PyObject *name = PyDict_GetItemString(globals, "__name__"); /* Borrowed. */
-    const char *text = name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
-    int result = text != NULL && strncmp(text, "stopwhen.", 9) == 0;
-    Py_DECREF(globals);
-    PyErr_Clear();
-    return result;
-}
-
-static Evidence
-evidence(CoreState *state, PyFrameObject *frame, int offset)
-{
-    Py_ssize_t unit;
-    int effects;
-    CodeInfo *info = frame == NULL ? NULL : find_effects(state, frame, offset, &unit, &effects);
-    if (info == NULL) {
-        return frame == NULL ? NOTHING_TELLS : A_CALL_TELLS;
-    }
-    return effects == 0 || is_made_for_us(frame, info) ? NOTHING_TELLS : evidence_of_unit(state, info, unit);
-}
-
-/* What stands where the function stood that the suspended `thread` calls by the instruction it has begun: the function
- * itself, while it runs, or its result. Set `is_amid`, as far as that can be told: by rule threads lose the lock where
- * functions and loops begin, and after calls. Borrowed; NULL where there is no such call. */
-static PyObject *
-called(CoreState *state, PyThreadState *thread, int *is_amid)
-{
-    PyCodeObject *code;
-    int unit, first, end;
-    const uintptr_t *stack = compat_stack_of(thread, &code, &unit);
-    CodeInfo *info = stack == NULL ? NULL : code_info(state, code);
-    PyErr_Clear();
-    *is_amid = 1;
-    if (info == NULL || unit < 0 || unit >= info->length) {
-        return NULL;
-    }
-    int effects = info->effect[unit];
-    if (!(effects & EFFECT_PLAIN)) {
-        *is_amid = 0;
-        return NULL;
-    }
-    int is_call = (effects & EFFECT_CALL) && ((effects & EFFECT_MAKES) || !(effects & EFFECT_HOOKS)); /* Or PRECALL. */
-    if (!is_call || !depths_operands(info, unit, &first, &end)) {
-        return NULL;
-    }
-    PyObject *object = compat_stack_item(stack, first);
-    if (object == NULL && first + 1 < end) {
-        return compat_stack_item(stack, first + 1); /* A result is never NULL. */
-    }
-    *is_amid = object == NULL || Py_TYPE(object)->tp_call != NULL;
-    return object;
-}
-
-/* True when what the suspended `thread` is amid is a function in C that leaves all data as it is, by its own name. */
-static int
-calls_harmless(CoreState *state, PyThreadState *thread)
-{
-    int is_amid;
-    PyObject *function = called(state, thread, &is_amid);
-    const PyMethodDef *method = NULL;
-    if (function != NULL && is_amid && PyCFunction_Check(function)) {
-        method = ((PyCFunctionObject *)function)->m_ml;
-    }
-    else if (function != NULL && is_amid && Py_IS_TYPE(function, &PyMethodDescr_Type)) {
-        method = ((PyMethodDescrObject *)function)->d_method;
-    }
-    PyObject *name = method == NULL ? NULL : PyUnicode_FromString(method->ml_name);
-    int result = name != NULL && (code_what_names(state, name) & NAMES_HARMLESS);
-    Py_XDECREF(name);
-    PyErr_Clear();
-    return result;
-}
-
-/* As `evidence`, of an instruction that the suspended `thread` has begun since its latest event: set `offset` to where that
- * tells most, to -1 for the current one. `is_known` is cleared where no event of the frame has told where it stood. */
-static Evidence
-evidence_of_thread(CoreState *state, PyThreadState *thread, PyFrameObject *frame, int *offset, int *is_known)
-{
-    *offset = -1;
-    *is_known = 1;
-#if HAS_MONITORING
-    Evidence tells = evidence(state, frame, -1);
-    return tells == A_CALL_TELLS && calls_harmless(state, thread) ? NOTHING_TELLS : tells;
-#else
-    Py_ssize_t current;
-    int effects;
-    CodeInfo *info = find_effects(state, frame, -1, &current, &effects);
-    if (info == NULL || current < 0 || current >= info->length) {
-        return info == NULL ? A_CALL_TELLS : NOTHING_TELLS;
-    }
-    Position position = tracing_position(state, thread);
-    *is_known = position.code == info->code;
-    Evidence most = evidence_of_unit(state, info, current);
-    for (Py_ssize_t i = 0; i < info->length && !(*is_known && position.exact); i++) {
-        if (info->line[i] == info->line[current] && evidence_of_unit(state, info, i) > most) {
-            most = evidence_of_unit(state, info, i);
-            *offset = (int)i * 2;
-        }
-    }
-    return most == A_CALL_TELLS && calls_harmless(state, thread) ? NOTHING_TELLS : most;
-#endif
-}
-
-/* As that, of the instruction that is blamed; set its offset, where only the line was known. */
-static Evidence
-evidence_of_blamed(CoreState *state, Blame *blame)
-{
-    if (blame->frame == NULL || blame->offset >= 0) {
-        return evidence(state, blame->frame, blame->offset);
-    }
-    int is_known;
-    return evidence_of_thread(state, blame->thread, blame->frame, &blame->offset, &is_known);
-}
-
-/* True when the instruction is a call of a function that changes data at once, by the names on its line: it is not known to
- * let other threads run before it has done so. */
-static int
-is_quick(const CodeInfo *info, Py_ssize_t unit)
-{
-    if (!code_line_names(info, unit, NAMES_MUTATOR) || code_line_names(info, unit, NAMES_SLOW | NAMES_FILLER)) {
-        return 0;
-    }
-    for (Py_ssize_t i = 0; i < info->length; i++) {
-        if (info->line[i] == info->line[unit] && (info->due[i] & DUE_RESULT)) {
-            return 0; /* `map(L.append, file)` */
-        }
-    }
-    return 1;
-}
-
-/* True when the instruction may have let other threads run before its change, or amid that: a call that is not quick. */
-static int
-is_slow(CoreState *state, PyFrameObject *frame, int offset)
-{
-    Py_ssize_t unit;
-    int effects;
-    CodeInfo *info = find_effects(state, frame, offset, &unit, &effects);
-    if (info == NULL || (effects & EFFECT_INPLACE)) {
-        return 1;
-    }
-    return (effects & EFFECT_CALL) && !(effects & EFFECT_DIRECT) && !is_quick(info, unit);
-}
-
-/* True when a thread that is suspended at the instruction may go on with it. By rule threads lose the lock after a call, where
- * one that is quick is done, but only amid a store. */
-static int
-may_go_on(CoreState *state, PyFrameObject *frame, int offset)
-{
-    Py_ssize_t unit;
-    int effects;
-    CodeInfo *info = find_effects(state, frame, offset, &unit, &effects);
-    return info == NULL || (effects & EFFECT_DIRECT) || !(effects & EFFECT_CALL) || !is_quick(info, unit);
-}
-
-/* True when the instruction is a call that changes memory while other threads run, by the names on its line. */
-static int
-fills_memory(CoreState *state, PyFrameObject *frame, int offset)
-{
-    Py_ssize_t unit;
-    int effects;
-    CodeInfo *info = find_effects(state, frame, offset, &unit, &effects);
-    return info != NULL && (effects & EFFECT_CALL) && code_line_names(info, unit, NAMES_FILLER);
-}
 
 static void
 name_other(Blame *blame, PyFrameObject *frame, int offset)
@@ -289,7 +61,7 @@ blame_see_switch(CoreState *state)
             state->next_suspended = (place + 1) % MOST_SUSPENDED;
         }
         state->suspended[place].id = last->id;
-        (void)called(state, last, &state->suspended[place].is_amid);
+        (void)evidence_called(state, last, &state->suspended[place].is_amid);
     }
 }
 
@@ -309,7 +81,7 @@ weigh_last(CoreState *state, Blame *blame, PyThreadState *last)
     long tool = state->tool == NULL ? -1 : PyLong_AsLong(state->tool);
     int has_tools = compat_has_other_tools(tool);
     int may_be_late =
-        has_tools || (state->was_amid && mine != NOTHING_TELLS && is_slow(state, blame->frame, blame->offset));
+        has_tools || (state->was_amid && mine != NOTHING_TELLS && evidence_is_slow(state, blame->frame, blame->offset));
     if (others == NOTHING_TELLS) {
         Py_DECREF(frame);
     }
@@ -360,7 +132,7 @@ weigh_unseen(CoreState *state, Blame *blame, const PyThreadState *last)
         PyFrameObject *frame = is_out ? NULL : PyThreadState_GetFrame(thread);
         int offset, is_known;
         Evidence tells = frame == NULL ? NOTHING_TELLS : evidence_of_thread(state, thread, frame, &offset, &is_known);
-        if (tells != NOTHING_TELLS && (!is_known || may_go_on(state, frame, offset))) {
+        if (tells != NOTHING_TELLS && (!is_known || evidence_may_go_on(state, frame, offset))) {
             suspects++;
             if (tells > most) {
                 most = tells;
@@ -423,7 +195,7 @@ blame_weigh_all_threads(CoreState *state, Blame *blame)
     PyFrameObject *frame = NULL;
     for (; thread != NULL; thread = PyThreadState_Next(thread)) {
         frame = thread == blame->thread ? NULL : PyThreadState_GetFrame(thread);
-        if (frame != NULL && fills_memory(state, frame, -1)) {
+        if (frame != NULL && evidence_fills_memory(state, frame, -1)) {
             break;
         }
         Py_CLEAR(frame);
