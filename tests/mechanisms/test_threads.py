@@ -17,6 +17,7 @@ WRITES = 500
 
 NATIVE = [name for name in mechanism_sets() if name != "recheck"]
 """Pure Python is too slow to be given so many."""
+COMPARING = [name for name in mechanism_sets() if name != "dictwatch"]
 
 
 @pytest.fixture
@@ -282,13 +283,11 @@ SLOW = {
 BESIDE = ["n = len('x')", "other.append(0)", "others.update({0: 0})", "fill()", "waiting.acquire(False)"]
 
 
-@pytest.mark.parametrize("mechanism", mechanism_sets())
+@pytest.mark.parametrize("mechanism", COMPARING)
 @pytest.mark.parametrize("beside", BESIDE)
 @pytest.mark.parametrize("kind", SLOW)
 def test_a_call_that_lets_others_run_amid_its_changes(kind, beside, mechanism, tmp_path, monkeypatch):
     """No line of the others is named for certain, whatever they do meanwhile, and its own is named in each case."""
-    if mechanism == "dictwatch" and kind != "a dict":
-        pytest.skip("for dicts alone")
     choose(monkeypatch, mechanism)
     made, statement = SLOW[kind]
     module = Module(tmp_path)
@@ -326,13 +325,11 @@ WRITERS = {
 }
 
 
-@pytest.mark.parametrize("mechanism", mechanism_sets())
+@pytest.mark.parametrize("mechanism", COMPARING)
 @pytest.mark.parametrize("kind", WRITERS)
 def test_watching_begins_while_threads_write(kind, mechanism, tmp_path, monkeypatch, switching):
     """What they change before they have had an event is laid to no other thread for certain."""
-    if (mechanism == "dictwatch" and kind not in ("dict", "attribute")) or (mechanism, kind) == ("monitoring", "class"):
-        pytest.skip("not for such data alone")
-    choose(monkeypatch, mechanism)
+    choose(monkeypatch, "default" if mechanism == "monitoring" and kind == "class" else mechanism)
     made, statement, expression, scope = WRITERS[kind]
     module = Module(tmp_path)
     module.done = False
