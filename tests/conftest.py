@@ -24,6 +24,7 @@ def _threads_of_the_test_runner_are_no_strangers() -> Iterator[None]:
 
     def others() -> dict[int, Place]:
         running = sys._current_frames()
+        del running[get_ident()]  # this very frame
         return {k: v for k, v in find().items() if k == me or not _is_of_the_test_runner(running.get(k))}
 
     with pytest.MonkeyPatch.context() as patch:
