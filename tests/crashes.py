@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import faulthandler
 import signal
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+_PATIENCE = 10.0
+"""Seconds."""
 
 
 class Crashes:
@@ -25,9 +29,7 @@ class Crashes:
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Note how a worker ended that was not told to."""
         if error:
-            status = node.gateway._io.popen.wait()  # a process that has closed its pipes has ended, or is about to
-            how = f"ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-            self._ends.append(f"{node.gateway.id} {how}\n{self._report(node).read_text(encoding='utf-8')}")
+            self._ends.append(f"{node.gateway.id} {_end_of(node)}\n{self._report(node).read_text(encoding='utf-8')}")
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print what is known of each."""
@@ -41,6 +43,14 @@ class Crashes:
 
     def _report(self, node: Any) -> Path:
         return Path(self._folder.name) / node.gateway.id
+
+
+def _end_of(node: Any) -> str:
+    try:
+        status = node.gateway._io.popen.wait(_PATIENCE)  # it has closed its pipes, so it has ended, or is about to
+    except subprocess.TimeoutExpired:
+        return "still there, without its pipes"
+    return f"ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
 
 
 @pytest.hookimpl(trylast=True)  # after pytest's own plugin, which would have the last word else
