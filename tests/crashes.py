@@ -29,7 +29,9 @@ class Crashes:
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Note how a worker ended that was not told to."""
         if error:
-            self._ends.append(f"{node.gateway.id} {_end_of(node)}\n{self._report(node).read_text(encoding='utf-8')}")
+            report = self._report(node)
+            text = report.read_text(encoding="utf-8") if report.exists() else ""
+            self._ends.append(f"{node.gateway.id} {_end_of(node)}\n{text}")
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print what is known of each."""
