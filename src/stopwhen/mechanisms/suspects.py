@@ -17,6 +17,10 @@ NOTHING, A_CALL, A_STORE = range(3)
 
 _CALLS = frozenset({"CALL", "CALL_KW", "CALL_FUNCTION_EX"})
 _ENTERING = frozenset({"PRECALL", *(name for name, effects in opcodes.EFFECTS.items() if effects & opcodes.ENTERS)})
+_WAITING = frozenset(
+    "accept acquire connect input join kevent poll read readline recv recvfrom select sleep wait waitpid".split()  # noqa: SIM905 - a table, to be read
+)
+"""Names, among those of functions that change nothing, of those that wait."""
 _FIRST_IN_PLACE = 13
 """The argument of BINARY_OP for `+=`; those of the other operators in place are greater."""
 
@@ -38,9 +42,12 @@ def evidence(code: CodeType, offset: int) -> int:
 
 
 def waits(code: CodeType, offset: int) -> bool:
-    """Return whether the instruction at `offset` is a call of a function that waits or reads."""
+    """Return whether the instruction at `offset` calls a function that waits, as far as the names on its line tell."""
     name = opcode.opname[code.co_code[offset]]
-    return (name in _CALLS or name in _ENTERING) and evidence(code, offset) == NOTHING
+    if name not in _CALLS and name not in _ENTERING:
+        return False
+    names, _, entered = _on_line(code, offset)
+    return evidence(code, offset) == NOTHING and (entered > 0 or not _WAITING.isdisjoint(names))
 
 
 def _on_line(code: CodeType, offset: int) -> tuple[list[str], int, int]:
