@@ -145,8 +145,8 @@ look(CoreState *state, CodeInfo *info, int offset, int begun, Moment moment)
     }
     if (state->several_threads || state->last_thread == NULL) {
         state->last_thread = PyThreadState_Get();
-        state->switches = switches;
     }
+    state->switches = switches;
 }
 
 /* look_back(frame): note what the running `frame` has changed by the instruction before the one that it is about to
