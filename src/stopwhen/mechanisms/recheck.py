@@ -9,6 +9,7 @@ from __future__ import annotations
 import _thread
 import contextlib
 import dataclasses
+import functools
 import opcode
 import sys
 from _thread import RLock, get_ident
@@ -186,7 +187,8 @@ class Recheck:
         self._busy.add(thread_id)  # a named tuple is made by code that is not ours
         try:
             writer = _Writer(thread_id, frame, places_of(frame), None, own)
-            events = self._changes(self._snapshots, writer)
+            suspected = lambda: writer._replace(other=self._find_suspect(thread_id, thread_id, frame))  # noqa: E731
+            events = self._changes(self._snapshots, suspected)
             for checks in list(self._instances.values()):
                 with self._one_at_a_time():
                     found = list(checks.changes(whole=True, place=None))
@@ -194,7 +196,7 @@ class Recheck:
             outer = frame
             for _ in range(MOST_FRAMES if self._locals else 0):
                 if outer is not None:
-                    events += self._changes(self._locals.get(frames.ref(outer), {}), writer)
+                    events += self._changes(self._locals.get(frames.ref(outer), {}), functools.partial(_as_is, writer))
                     outer = outer.f_back
         finally:
             if not was_busy:
@@ -242,13 +244,16 @@ class Recheck:
             return
         self._busy.add(thread_id)
         try:
-            writer = self._blame(thread_id, frame, self._last_thread)
-            if writer.thread_id == thread_id:
-                places = places_of(frame)
-                writer = _Writer(thread_id, frame, places, writer.other or places[0], own=False)
-            self._report(self._changes(self._snapshots, writer))
+            self._report(self._changes(self._snapshots, lambda: self._blame_again(thread_id, frame)))
         finally:
             self._busy.discard(thread_id)
+
+    def _blame_again(self, thread_id: int, frame: FrameType) -> _Writer:
+        writer = self._blame(thread_id, frame, self._last_thread)
+        if writer.thread_id == thread_id:
+            places = places_of(frame)
+            writer = _Writer(thread_id, frame, places, writer.other or places[0], own=False)
+        return writer
 
     def look_ahead(self, frame: FrameType, offset: int) -> None:
         """Report what the instruction at `offset`, which comes next, reads; take note of what it stores to."""
@@ -351,7 +356,7 @@ class Recheck:
     def _find_changes(self, thread_id: int, frame: FrameType, last: int) -> list[Event]:
         if not any(has_changed(cell, seen) for cell, seen in list(self._snapshots.items())):
             return []
-        events = self._changes(self._snapshots, self._blame(thread_id, frame, last))
+        events = self._changes(self._snapshots, lambda: self._blame(thread_id, frame, last))
         if self._expected and not runs_c_only():
             del self._expected[0]
         return events
@@ -384,12 +389,12 @@ class Recheck:
             return {}
         return {thread: place for thread, place in other_threads().items() if thread not in self._positions}
 
-    def _find_suspect(self, thread_id: int, blamed: int, frame: FrameType) -> Place | None:
+    def _find_suspect(self, thread_id: int, blamed: int, frame: FrameType | None) -> Place | None:
         """Return where a thread stands that may have made the change instead of `blamed`; None for none.
 
         When one has lost its turn, before what it has begun or after it, nothing tells.
         """
-        if thread_id not in (blamed, *self._positions) and not is_start(frame):
+        if thread_id not in (blamed, *self._positions) and frame is not None and not is_start(frame):
             return frame.f_code, frame.f_lasti  # some time since it began
         places = other_threads()
         known = list(self._positions.items())  # a copy, as other threads change it
@@ -458,12 +463,15 @@ class Recheck:
             else:  # somebody else has written it by way of `f_locals`, some time since the frame began
                 writer = _Writer(thread_id, frame, places, (frame.f_code, 0), own=False)
             one: dict[Cell, Any] = {cell: seen}
-            events += self._changes(one, writer)
+            events += self._changes(one, functools.partial(_as_is, writer))
             snapshots.update(one)
         return events
 
-    def _changes(self, snapshots: dict[Cell, Any], writer: _Writer) -> list[Event]:
-        """Return what differs from `snapshots`, and bring these up to date."""
+    def _changes(self, snapshots: dict[Cell, Any], blame: Callable[[], _Writer]) -> list[Event]:
+        """Return what differs from `snapshots`, and bring these up to date.
+
+        Who has made a change is asked before another thread that has may find the cell as in `snapshots`, and go on.
+        """
         events = []
         for cell, seen in list(snapshots.items()):
             if not has_changed(cell, seen):
@@ -471,7 +479,9 @@ class Recheck:
             with self._lock:
                 if snapshots.get(cell, _NOTHING) is not seen:
                     continue  # another thread has told of it, or disarmed it
-                now = snapshots[cell] = snapshot(cell)
+                now = snapshot(cell)
+                writer = blame()
+                snapshots[cell] = now
             delta = difference(cell, seen, now)
             if delta is not None:
                 self._accesses.saw_change(cell)
@@ -502,6 +512,10 @@ class _Writer(NamedTuple):
             )
             for one in found
         ]
+
+
+def _as_is(writer: _Writer) -> _Writer:
+    return writer
 
 
 def _is_shared(cell: Local) -> bool:
