@@ -38,31 +38,56 @@ others_have_run(const CoreState *state)
     return state->last_thread != PyThreadState_Get() || *state->switches_now != state->switches;
 }
 
+static Suspended *
+find_suspended(CoreState *state, const PyThreadState *thread)
+{
+    for (int i = 0; i < MOST_SUSPENDED; i++) {
+        if (state->suspended[i].id == thread->id) {
+            return &state->suspended[i];
+        }
+    }
+    return NULL;
+}
+
 /* Where the latest look was another thread's: take note of how that is suspended, and take what was noted so of this one. */
 void
 blame_see_switch(CoreState *state)
 {
-    PyThreadState *me = PyThreadState_Get();
+    Suspended *mine = find_suspended(state, PyThreadState_Get());
+    state->was = (Suspended){.is_amid = 1};
+    if (mine != NULL) {
+        state->was = *mine;
+        mine->id = 0;
+    }
     PyThreadState *last = compat_living_thread(state->last_thread);
-    int place = -1;
-    state->was_amid = 1;
-    for (int i = 0; i < MOST_SUSPENDED; i++) {
-        if (state->suspended[i].id == me->id) {
-            state->was_amid = state->suspended[i].is_amid;
-            state->suspended[i].id = 0;
-        }
-        if (last != NULL && state->suspended[i].id == last->id) {
-            place = i;
-        }
+    Suspended *place = last == NULL ? NULL : find_suspended(state, last);
+    if (last != NULL && place == NULL) {
+        place = &state->suspended[state->next_suspended];
+        state->next_suspended = (state->next_suspended + 1) % MOST_SUSPENDED;
     }
-    if (last != NULL) {
-        if (place < 0) {
-            place = state->next_suspended;
-            state->next_suspended = (place + 1) % MOST_SUSPENDED;
+    PyCodeObject *code;
+    if (place != NULL) {
+        *place = (Suspended){.id = last->id};
+        if (compat_stack_of(last, &code, &place->unit) != NULL) {
+            place->code = code;
         }
-        state->suspended[place].id = last->id;
-        (void)evidence_called(state, last, &state->suspended[place].is_amid);
+        (void)evidence_called(state, last, &place->is_amid);
     }
+}
+
+/* True when the running thread has begun the blamed instruction after it got the lock again, which it had lost where a
+ * function begins, say: there has been no look between. */
+static int
+is_fresh(const CoreState *state, const Blame *blame)
+{
+    if (blame->frame == NULL || state->was.code == NULL) {
+        return 0;
+    }
+    PyCodeObject *code = PyFrame_GetCode(blame->frame);
+    Py_DECREF(code); /* The frame keeps it. */
+    int unit = (blame->offset < 0 ? PyFrame_GetLasti(blame->frame) : blame->offset) / 2;
+    int distance = unit - state->was.unit; /* On 3.11 a call is two instructions, either of which may do it. */
+    return code != state->was.code || !(distance == 0 || (!HAS_MONITORING && (distance == 2 || distance == -2)));
 }
 
 /* The last event was another thread's, `last`: weigh its suspended instruction and what `blame` says. */
@@ -80,8 +105,9 @@ weigh_last(CoreState *state, Blame *blame, PyThreadState *last)
     Evidence mine = evidence_of_blamed(state, blame);
     long tool = state->tool == NULL ? -1 : PyLong_AsLong(state->tool);
     int has_tools = compat_has_other_tools(tool);
-    int may_be_late =
-        has_tools || (state->was_amid && mine != NOTHING_TELLS && evidence_is_slow(state, blame->frame, blame->offset));
+    int fresh = mine != NOTHING_TELLS && is_fresh(state, blame);
+    int slow = mine != NOTHING_TELLS && state->was.is_amid && evidence_is_slow(state, blame->frame, blame->offset);
+    int may_be_late = has_tools || fresh || slow;
     if (others == NOTHING_TELLS) {
         Py_DECREF(frame);
     }
@@ -89,7 +115,7 @@ weigh_last(CoreState *state, Blame *blame, PyThreadState *last)
         PyFrameObject *own = (PyFrameObject *)Py_XNewRef(blame->frame);
         int own_offset = blame->offset;
         blame_thread(state, blame, last, frame, offset);
-        if (own != NULL && (is_vague || (mine == others && may_be_late && !has_tools))) {
+        if (own != NULL && (is_vague || fresh || (mine == others && slow && !has_tools))) {
             name_other(blame, own, own_offset);
         }
         Py_XDECREF(own);
@@ -102,17 +128,18 @@ weigh_last(CoreState *state, Blame *blame, PyThreadState *last)
     }
 }
 
-/* True when `thread` was done with its instruction when it was suspended after its latest look: without an event, which
- * would be another look, it has not run since. */
+/* True when `thread` is where it was when it was found suspended. Set whether it was done with its instruction there: then it
+ * has not run since. */
 static int
-was_done(const CoreState *state, const PyThreadState *thread)
+has_stayed(CoreState *state, PyThreadState *thread, int *was_done)
 {
-    for (int i = 0; i < MOST_SUSPENDED; i++) {
-        if (state->suspended[i].id == thread->id) {
-            return !state->suspended[i].is_amid;
-        }
-    }
-    return 0;
+    PyCodeObject *code;
+    int unit;
+    const Suspended *before = find_suspended(state, thread);
+    int stayed =
+        before != NULL && compat_stack_of(thread, &code, &unit) != NULL && before->code == code && before->unit == unit;
+    *was_done = stayed && !before->is_amid;
+    return stayed;
 }
 
 /* Some thread has run since the latest look without an event: amid a call that lets go of the lock it has got that, and has
@@ -128,11 +155,13 @@ weigh_unseen(CoreState *state, Blame *blame, const PyThreadState *last)
     int suspects = 0;
     for (PyThreadState *thread = PyInterpreterState_ThreadHead(me->interp); thread != NULL;
          thread = PyThreadState_Next(thread)) {
-        int is_out = thread == me || thread == last || was_done(state, thread);
+        int was_done;
+        int stayed = has_stayed(state, thread, &was_done);
+        int is_out = thread == me || thread == last || was_done;
         PyFrameObject *frame = is_out ? NULL : PyThreadState_GetFrame(thread);
         int offset, is_known;
         Evidence tells = frame == NULL ? NOTHING_TELLS : evidence_of_thread(state, thread, frame, &offset, &is_known);
-        if (tells != NOTHING_TELLS && (!is_known || evidence_may_go_on(state, frame, offset))) {
+        if (tells != NOTHING_TELLS && (!stayed || !is_known || evidence_may_go_on(state, frame, offset))) {
             suspects++;
             if (tells > most) {
                 most = tells;

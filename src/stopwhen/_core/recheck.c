@@ -271,7 +271,7 @@ recheck_catch_up(CoreState *state)
     unsigned long switches = *state->switches_now;
     if (state->last_thread != NULL && state->last_thread != PyThreadState_Get()) {
         blame_see_switch(state);
-        state->was_amid = 0; /* What it had begun was compared before code of ours began. */
+        state->was = (Suspended){.is_amid = 0}; /* What it had begun was compared before code of ours began. */
     }
     if (recheck_finds_change(state, LOOK_WHOLE)) {
         PendingError error = take_pending_error();

@@ -82,6 +82,13 @@ typedef enum {
 #define RECENT_CODES 256
 #define MOST_SUSPENDED 16
 
+typedef struct {
+    uint64_t id; /* Of a thread; 0 for none. */
+    const PyCodeObject *code; /* Never followed: where it was, and at which unit. */
+    int unit;
+    int is_amid; /* Not done with the instruction there. */
+} Suspended;
+
 #define STARTS_READ 1   /* of code of which all is known */
 #define STARTS_UNREAD 2 /* of other code */
 #define STARTS_OF_ANY (STARTS_READ | STARTS_UNREAD)
@@ -270,12 +277,9 @@ typedef struct {
     Py_ssize_t large_count; /* Armed checks of large contents (large.c), and of the crowd. */
     uint64_t look; /* Number of the latest look. */
     PyThreadState *last_thread; /* Never followed, only compared, until found among the living threads. */
-    struct {
-        uint64_t id; /* Of a thread that was found suspended; 0 for none. */
-        int is_amid; /* Not done with the instruction that it had begun. */
-    } suspended[MOST_SUSPENDED];
+    Suspended suspended[MOST_SUSPENDED]; /* As threads were found when another one looked. */
     int next_suspended;
-    int was_amid; /* The running thread, when it was found suspended; 1 where that is not known. */
+    Suspended was; /* How the running one was; `code` is NULL where that is not known. */
     unsigned long switches; /* How often threads had taken turns when the latest look began. */
     const unsigned long *switches_now; /* The interpreter's. */
 
