@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import sys
 import threading
 
@@ -273,13 +274,14 @@ def test_a_tool_lets_others_run_before_the_write(mechanism, tmp_path, monkeypatc
 
 
 SLOW = {
-    "a list": ("[]", "x.extend(map(time.sleep, [0.001] * 20))"),
-    "in place": ("[]", "x += map(time.sleep, [0.001] * 20)"),
-    "a method of its own": ("[]", "collections.deque(map(x.append, map(time.sleep, [0.001] * 20)), maxlen=0)"),
-    "a deque": ("collections.deque()", "x.extend(map(time.sleep, [0.001] * 20))"),
-    "a set": ("set()", "x.update(zip(range(20), map(time.sleep, [0.001] * 20)))"),
-    "a dict": ("{}", "x.update(zip(range(20), map(time.sleep, [0.001] * 20)))"),
+    "a list": ("[]", "x.extend(map(feed.get, [True] * 20))"),
+    "in place": ("[]", "x += map(feed.get, [True] * 20)"),
+    "a method of its own": ("[]", "collections.deque(map(x.append, map(feed.get, [True] * 20)), maxlen=0)"),
+    "a deque": ("collections.deque()", "x.extend(map(feed.get, [True] * 20))"),
+    "a set": ("set()", "x.update(zip(range(20), map(feed.get, [True] * 20)))"),
+    "a dict": ("{}", "x.update(zip(range(20), map(feed.get, [True] * 20)))"),
 }
+"""Calls that wait, without the interpreter's lock, for each of the items that they add."""
 BESIDE = ["n = len('x')", "other.append(0)", "others.update({0: 0})", "fill()", "waiting.acquire(False)"]
 
 
@@ -293,12 +295,14 @@ def test_a_call_that_lets_others_run_amid_its_changes(kind, beside, mechanism, t
     module = Module(tmp_path)
     module.fill = [].copy
     module.run(
-        f"import collections, threading, time\nx = {made}\nother = []\nothers = {{}}\nwaiting = threading.Lock()\n"
+        f"import collections, threading\nx = {made}\nother = []\nothers = {{}}\nwaiting = threading.Lock()\n"
         f"def work():\n    global x\n    {statement}  # @write\n"
-        f"def watch():\n    while thread.is_alive():\n        for i in range(30):\n            {beside}\n"
+        f"def watch():\n    while thread.is_alive():\n        give(None)\n        for i in range(30):\n            {beside}\n"
     )
     for starts_before in (False, True):
         module.x.clear()
+        module.feed = queue.SimpleQueue()
+        module.give = module.feed.put
         module.thread = threading.Thread(target=module.work)
         with Recorder() as hits:
             if starts_before:

@@ -8,8 +8,6 @@ import pytest
 
 import crashes
 
-pytest.importorskip("xdist")
-
 
 @pytest.mark.parametrize(
     ("statement", "told"),

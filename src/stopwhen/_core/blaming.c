@@ -22,14 +22,18 @@ name_other(Blame *blame, PyFrameObject *frame, int offset)
     blame->other_offset = offset < 0 ? PyFrame_GetLasti(frame) : offset;
 }
 
-/* Blame the instruction at `offset` of `frame`, a new reference, which `thread` runs. */
+/* Blame the instruction at `offset` of `frame`, a new reference, which `thread` runs; unless that is certain, name the one
+ * that was blamed as well. */
 static void
-blame_thread(CoreState *state, Blame *blame, PyThreadState *thread, PyFrameObject *frame, int offset)
+blame_instead(CoreState *state, Blame *blame, PyThreadState *thread, PyFrameObject *frame, int offset, int is_certain)
 {
-    int unknown = blame->unknown;
-    blame_release(blame);
-    *blame = (Blame){.thread = thread, .frame = frame, .offset = offset, .unknown = unknown};
+    Blame before = *blame;
+    *blame = (Blame){.thread = thread, .frame = frame, .offset = offset, .unknown = before.unknown};
     tools_doubt(state, blame);
+    if (!is_certain && before.frame != NULL) {
+        name_other(blame, before.frame, before.offset);
+    }
+    blame_release(&before);
 }
 
 int
@@ -49,9 +53,9 @@ find_suspended(CoreState *state, const PyThreadState *thread)
     return NULL;
 }
 
-/* Where the latest look was another thread's: take note of how that is suspended, and take what was noted so of this one. */
-void
-blame_see_switch(CoreState *state)
+/* Take note of how another thread, which had the latest look, is suspended, and take what was noted so of this one. */
+static void
+see_switch(CoreState *state)
 {
     Suspended *mine = find_suspended(state, PyThreadState_Get());
     state->was = (Suspended){.is_amid = 1};
@@ -75,12 +79,21 @@ blame_see_switch(CoreState *state)
     }
 }
 
+unsigned long
+blame_begin_look(CoreState *state)
+{
+    if (state->last_thread != NULL && state->last_thread != PyThreadState_Get()) {
+        see_switch(state);
+    }
+    return *state->switches_now;
+}
+
 /* True when the running thread has begun the blamed instruction after it got the lock again, which it had lost where a
  * function begins, say: there has been no look between. */
 static int
 is_fresh(const CoreState *state, const Blame *blame)
 {
-    if (blame->frame == NULL || state->was.code == NULL) {
+    if (state->was.code == NULL) {
         return 0;
     }
     PyCodeObject *code = PyFrame_GetCode(blame->frame);
@@ -112,13 +125,8 @@ weigh_last(CoreState *state, Blame *blame, PyThreadState *last)
         Py_DECREF(frame);
     }
     else if (mine <= others || !may_be_late) {
-        PyFrameObject *own = (PyFrameObject *)Py_XNewRef(blame->frame);
-        int own_offset = blame->offset;
-        blame_thread(state, blame, last, frame, offset);
-        if (own != NULL && (is_vague || fresh || (mine == others && slow && !has_tools))) {
-            name_other(blame, own, own_offset);
-        }
-        Py_XDECREF(own);
+        int is_doubtful = is_vague || fresh || (mine == others && slow && !has_tools);
+        blame_instead(state, blame, last, frame, offset, !is_doubtful);
     }
     else {
         if (state->hooked || !waiting_elsewhere(last)) {
@@ -181,15 +189,10 @@ weigh_unseen(CoreState *state, Blame *blame, const PyThreadState *last)
     Evidence mine = evidence_of_blamed(state, blame);
     int is_certain = mine == NOTHING_TELLS && suspects == 1 && blame->other_code == NULL;
     if (most == A_STORE_TELLS && most > mine) {
-        PyFrameObject *own = (PyFrameObject *)Py_XNewRef(blame->frame);
-        int own_offset = blame->offset;
-        blame_thread(state, blame, suspect, (PyFrameObject *)Py_NewRef(place), place_offset);
-        if (!is_certain && own != NULL) {
-            name_other(blame, own, own_offset);
-        }
-        Py_XDECREF(own);
+        blame_instead(state, blame, suspect, place, place_offset, is_certain);
+        return;
     }
-    else if (blame->other_code == NULL) {
+    if (blame->other_code == NULL) {
         name_other(blame, place, place_offset);
     }
     Py_DECREF(place);

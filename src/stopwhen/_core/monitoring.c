@@ -120,10 +120,7 @@ look(CoreState *state, CodeInfo *info, int offset, int begun, Moment moment)
     if (ref != NULL && frames_find_change(state, ref)) {
         report_locals(state, ref, offset, moment);
     }
-    unsigned long switches = *state->switches_now;
-    if (state->last_thread != NULL && state->last_thread != PyThreadState_Get()) {
-        blame_see_switch(state);
-    }
+    unsigned long switches = blame_begin_look(state);
     if (recheck_finds_change(state, LOOK_QUICK)) {
         PendingError error = take_pending_error();
         Blame blame;

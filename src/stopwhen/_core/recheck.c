@@ -268,11 +268,8 @@ recheck_catch_up(CoreState *state)
     PyCodeObject *code = compat_place(&offset);
     unheard_begin(state, code,
                   offset); /* Threads that have begun since have done so by what runs now, at the latest. */
-    unsigned long switches = *state->switches_now;
-    if (state->last_thread != NULL && state->last_thread != PyThreadState_Get()) {
-        blame_see_switch(state);
-        state->was = (Suspended){.is_amid = 0}; /* What it had begun was compared before code of ours began. */
-    }
+    unsigned long switches = blame_begin_look(state);
+    state->was = (Suspended){.is_amid = 0}; /* What this thread had begun was compared before code of ours began. */
     if (recheck_finds_change(state, LOOK_WHOLE)) {
         PendingError error = take_pending_error();
         Blame blame;

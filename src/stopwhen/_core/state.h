@@ -440,8 +440,10 @@ PyObject *recheck_set_level(PyObject *module, PyObject *effects);
 PyObject *recheck_resync(PyObject *module, PyObject *unused);
 
 /* blaming.c */
+/* True when the latest look was another thread's, or some thread has run since. */
 int others_have_run(const CoreState *state);
-void blame_see_switch(CoreState *state);
+/* Note how threads have taken turns, and return how often: what `switches` is to be once the look has been taken. */
+unsigned long blame_begin_look(CoreState *state);
 void blame_weigh_threads(CoreState *state, Blame *blame);
 void blame_weigh_all_threads(CoreState *state, Blame *blame);
 

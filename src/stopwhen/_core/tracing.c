@@ -752,10 +752,7 @@ look_at_all(CoreState *state, Traced *traced, PyFrameObject *frame, int what, Py
         report_locals(state, traced, ref);
     }
     see_stores(state, traced, frame, what);
-    unsigned long switches = *state->switches_now;
-    if (state->last_thread != NULL && state->last_thread != traced->thread) {
-        blame_see_switch(state);
-    }
+    unsigned long switches = blame_begin_look(state);
     if (recheck_finds_change(state, LOOK_QUICK)) {
         Blame blame;
         settle_blame(state, traced, frame, what, &blame);

@@ -206,7 +206,7 @@ def kind_of(cell: Cell) -> tuple[int, Any, Any] | None:
 
 def _content_kind(owner: Any) -> tuple[int, Any, Any] | None:
     source = source_of(owner)
-    if memory.is_mapped(owner) and sys.platform != "linux":
+    if sys.platform != "linux" and memory.is_mapped(owner):
         return None  # the C module knows nowhere else whether there is anything behind it
     return None if source is None else (_CHECKS_OF_CONTENT[source.kind], owner, source.reader)
 
