@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from stopwhen.actions import Output
+    from stopwhen.before import Transition
     from stopwhen.hit import Hit
     from stopwhen.watchpoint import Watchpoint
 
@@ -67,12 +68,12 @@ class Acting:
         """Return whether this thread runs a condition or action."""
         return get_ident() in self._depths
 
-    def expression_holds(self, watchpoint: Watchpoint, old: Any, new: Any, frame: FrameType | None) -> bool:
+    def expression_holds(self, watchpoint: Watchpoint, step: Transition, frame: FrameType | None) -> bool:
         """Return whether a condition that is an expression is true; so is none, or one of another kind."""
         condition = watchpoint.rules.condition
         if condition is None or callable(condition):
             return True
-        return self._ask(watchpoint, lambda: conditions.holds(condition, old, new, frame))
+        return self._ask(watchpoint, lambda: conditions.holds(condition, step, frame))
 
     def callable_holds(self, watchpoint: Watchpoint, hit: Hit) -> bool:
         """Return whether a condition that is a callable returns true for `hit`; so is none, or one of another kind."""

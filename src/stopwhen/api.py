@@ -37,8 +37,8 @@ def changes(
         scope: where its names are read. None: the calling frame, whose end ends the watchpoint when it read a local
             of it. Else a module or its name, a function, a class, `"pkg.mod:name"`, or a dict of names.
         depth: how far the content of the value counts: 0 for rebinding only, 1 for its own content, n, or "all".
-        condition: expression over `old`, `new`, `absent` and the names of the frame that wrote, or a callable of the
-            hit; only where it is true is there a hit.
+        condition: expression over `old`, `new`, `added`, `removed`, `absent` and the names of the frame that wrote,
+            or a callable of the hit; only where it is true is there a hit.
         hit_condition: rule on the count: 3, ">=3", "%10"; only then does a hit act.
         threads: names, or patterns of names, of the threads whose writes count.
         files: patterns of the files whose writes count.

@@ -1,4 +1,4 @@
-"""Conditions: expressions over `old`, `new`, `absent` and the names of the frame that wrote."""
+"""Conditions: expressions over `old`, `new`, `added`, `removed`, `absent` and the names of the frame that wrote."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from stopwhen.types import ABSENT
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType
+
+    from stopwhen.before import Transition
 
 FILENAME = "<stopwhen condition>"
 
@@ -31,14 +33,21 @@ def compile_condition(text: str) -> CodeType:
         ) from None
 
 
-class _Names(dict[str, Any]):
-    """The names a condition sees: those given, then the writing frame's, read one by one as they are asked for."""
+_OF_STEP = frozenset({"old", "new", "added", "removed"})
 
-    def __init__(self, given: dict[str, Any], frame: FrameType | None) -> None:
-        super().__init__(given)
+
+class _Names(dict[str, Any]):
+    """The names a condition sees: of the step, then the writing frame's, read one by one as they are asked for."""
+
+    def __init__(self, step: Transition, frame: FrameType | None) -> None:
+        super().__init__(absent=ABSENT)
+        self._step = step
         self._frame = frame
 
     def __missing__(self, name: str) -> Any:
+        if name in _OF_STEP:
+            value = self[name] = getattr(self._step, name)
+            return value
         frame = self._frame
         if frame is None:
             raise KeyError(name)
@@ -48,9 +57,8 @@ class _Names(dict[str, Any]):
         return value
 
 
-def holds(condition: CodeType, old: Any, new: Any, frame: FrameType | None) -> bool:
-    """Return the truth of `condition` for a change from `old` to `new`. What it raises is the caller's to handle."""
-    names = _Names({"old": old, "new": new, "absent": ABSENT}, frame)
+def holds(condition: CodeType, step: Transition, frame: FrameType | None) -> bool:
+    """Return the truth of `condition` for `step`. What it raises is the caller's to handle."""
     # A copy, since eval() would add __builtins__ to the program's own globals where they lack them.
     outer = {} if frame is None else dict(frame.f_globals)
-    return bool(eval(condition, outer, names))
+    return bool(eval(condition, outer, _Names(step, frame)))

@@ -60,8 +60,8 @@ class Rules:
     """What a watchpoint asks of an event before it acts, and how it acts.
 
     Attributes:
-        condition: compiled expression over `old`, `new`, `absent` and the writing frame's names, or a callable of the
-            hit; None for none.
+        condition: compiled expression over `old`, `new`, `added`, `removed`, `absent` and the writing frame's names, or
+            a callable of the hit; None for none.
         hit_condition: rule on the count; None for none.
         threads: patterns of names of the threads whose writes count; empty for all.
         files: patterns of the files whose writes count; empty for all.

@@ -18,6 +18,7 @@ from stopwhen.accessing import ArmedAccesses
 from stopwhen.acting import Acting, DueHit, Own, Raise
 from stopwhen.activation import Activation, Family, Seen, seen_of
 from stopwhen.arming import ArmedCells
+from stopwhen.before import ChangedInPlace, Replaced
 from stopwhen.cells import Frame, Layout
 from stopwhen.dependencies import Reading, read
 from stopwhen.errors import Refused, StopwhenError
@@ -44,7 +45,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import FrameType
 
+    from stopwhen.before import Transition
     from stopwhen.cells import Cell
+    from stopwhen.event import Delta
     from stopwhen.mechanisms import Mechanism
 
 
@@ -613,8 +616,7 @@ class Session:
         writer = location.locate(*event.stack[0]) if event.stack else None
         if not watchpoint.rules.allow_writer(thread, None if writer is None else writer.filename):
             return
-        old_value, new_value = hits.values_of(watchpoint.access, seen, new)
-        if not self._acting.expression_holds(watchpoint, old_value, new_value, event.frame):
+        if not self._acting.expression_holds(watchpoint, self._step(watchpoint, seen, new, event), event.frame):
             return
         hit = hits.hit_of(watchpoint, seen, new, event, in_child=os.getpid() != self._pid)
         if not self._acting.callable_holds(watchpoint, hit):
@@ -623,6 +625,19 @@ class Session:
         due = self._keep(watchpoint, hit, event.frame)
         if due is not None:
             self._acting.add(event.thread_id, due)
+
+    def _step(self, watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event) -> Transition:
+        """Return the step that `event` is, as conditions see it."""
+        value, content = new.reading.value, new.reading.content
+        is_truth = watchpoint.access is AccessType.TRUE
+        if is_truth or event.cell not in content or not values.is_one_object(seen.reading.value, value):
+            return Replaced(*hits.values_of(watchpoint.access, seen, new))
+
+        def later() -> list[tuple[Cell, Delta]]:
+            self._waiting.extend([] if env.core is None else events_of(env.core.take()))
+            return self._waiting.of(content)
+
+        return ChangedInPlace(value, watchpoint.depth, event.cell, event.delta, later)
 
     def _consider_already(self, watchpoint: Watchpoint, event: Event) -> None:
         """Consider the hit of an expression that is true from the beginning of a call, or of an instance."""
@@ -633,9 +648,9 @@ class Session:
     def _already(self, watchpoint: Watchpoint, armed_by: FrameType | None) -> DueHit | None:
         """Consider the hit of an expression that is true when it is armed."""
         hit, frame = hits.already(watchpoint, armed_by)
-        if not self._acting.expression_holds(watchpoint, hit.old, hit.new, frame) or not self._acting.callable_holds(
-            watchpoint, hit
-        ):
+        if not self._acting.expression_holds(watchpoint, Replaced(hit.old, hit.new), frame):
+            return None
+        if not self._acting.callable_holds(watchpoint, hit):
             return None
         watchpoint.count += 1
         return self._keep(watchpoint, hit, frame)

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 from stopwhen.event import Event, Rebound, Relaid
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from stopwhen.cells import Cell
+    from stopwhen.event import Delta
 
 
 class Waiting:
@@ -46,3 +49,7 @@ class Waiting:
     def past(self) -> dict[Cell, Any]:
         """Return, for each cell that changes in what waits, what it held before."""
         return {cell: replaced[0] for cell, replaced in self._replaced.items()}
+
+    def of(self, cells: Collection[Cell]) -> list[tuple[Cell, Delta]]:
+        """Return what changes `cells` in what waits, in order."""
+        return [(event.cell, event.delta) for event in self._events if event.cell in cells]

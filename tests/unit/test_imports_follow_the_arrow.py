@@ -47,6 +47,7 @@ ORDER = (
     "stopwhen.mechanisms",
     "stopwhen.plan",
     "stopwhen.reports",
+    "stopwhen.before",
     "stopwhen.conditions",
     "stopwhen.rules",
     "stopwhen.watchpoint",

@@ -83,7 +83,7 @@ what a hit does:
                    count count, and tell the number at the end
 
 which hits:
-  --if EXPR        only if EXPR is true; it reads `old`, `new` and the names of the frame that wrote
+  --if EXPR        only if EXPR is true; it reads `old`, `new`, `added`, `removed` and the names of the frame that wrote
   --hits RULE      only the third: 3; from the third on: '>=3'; every tenth: '%10'
   --thread NAME    only writes of the thread of this name; may come many times
   --in GLOB        only writes by files like this: '*/shop/*'; may come many times

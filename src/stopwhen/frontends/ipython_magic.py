@@ -39,7 +39,7 @@ Data breakpoints: name the line that changes a piece of data.
 
 EXPR is written as it is, without quotes; its names are those of the notebook. Options come after it:
 
-  --if EXPR      only if EXPR is true; it reads old, new and the names of the code that wrote
+  --if EXPR      only if EXPR is true; it reads old, new, added, removed and the names of the code that wrote
   --hits RULE    only the third: 3; from the third on: >=3; every tenth: %10
   --depth N      how deep content counts: 0 rebinding only, 1 the object's own content (default), more, or all
   --scope NAME   read names in a module pkg.mod, a function pkg.mod:func, a class pkg.mod:Class
