@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import islice
 from types import (
     BuiltinFunctionType,
     CodeType,
@@ -20,7 +19,7 @@ from types import (
 from typing import Any, Final, NamedTuple
 
 from stopwhen.event import Place
-from stopwhen.handlers import protected
+from stopwhen.positions import position_of
 from stopwhen.static import has_base, is_a, module_dict, mro
 from stopwhen.texts import own_entry, plain_str, short_class_name
 
@@ -64,38 +63,11 @@ def locate(code: CodeType, offset: int) -> Location:
     """
     function = plain_str(code.co_qualname) or "?"
     filename = filename_of(code)
-    line, end_line, column, end_column = _position(code, offset // 2)
+    line, end_line, column, end_column = position_of(code, offset // 2)
     if line is None:
         line = end_line = code.co_firstlineno
         column = end_column = None
     return Location(filename, line, line if end_line is None else end_line, column, end_column, function)
-
-
-def _position(code: CodeType, unit: int) -> tuple[int | None, int | None, int | None, int | None]:
-    """Return the position of a code unit, with columns only if it is the unit's own."""
-    nowhere = (None, None, None, None)
-    if unit < 0:
-        return nowhere
-    position = next(islice(code.co_positions(), unit, None), nowhere)
-    # Line 0 is what the very first instruction of a module has.
-    if position[0] or unit >= len(code.co_code) // 2:
-        return position
-    lines = [line for line, *_ in islice(code.co_positions(), unit)]
-    line = _line_cleaned_up_after(code, lines) or next(filter(None, reversed(lines)), None)
-    return nowhere if line is None else (line, None, None, None)
-
-
-def _line_cleaned_up_after(code: CodeType, lines: list[int | None]) -> int | None:
-    """Return the last line from which an exception leads to the instructions without a line behind `lines`.
-
-    When `raise KeyError` leaves `except OSError as e:`, `e` is deleted by code that may lie anywhere.
-    """
-    start = next((unit + 1 for unit in range(len(lines) - 1, -1, -1) if lines[unit]), 0)
-    reached = [entry for entry in protected(code) if start <= entry[2] // 2 <= len(lines)]
-    nearest = max((target for _first, _last, target in reached), default=0)
-    left = [(first, last) for first, last, target in reached if target == nearest]
-    found = [line for first, last in left for line in lines[first // 2 : last // 2 + 1] if line]
-    return found[-1] if found else None
 
 
 def own_location(places: Iterable[Place]) -> Location | None:

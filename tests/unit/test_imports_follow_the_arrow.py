@@ -41,6 +41,7 @@ ORDER = (
     "stopwhen.calls",
     "stopwhen.dependencies",
     "stopwhen.handlers",
+    "stopwhen.positions",
     "stopwhen.location",
     "stopwhen.change",
     "stopwhen.hit",

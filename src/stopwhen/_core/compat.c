@@ -384,6 +384,28 @@ compat_top_frame(void)
     return current_frame();
 }
 
+InterpreterFrame *
+compat_frame_of(PyFrameObject *frame)
+{
+    return frame->f_frame;
+}
+
+PyCodeObject *
+compat_next_place(InterpreterFrame **next, int *offset)
+{
+    _PyInterpreterFrame *frame = *next;
+    while (frame != NULL && _PyFrame_IsIncomplete(frame)) {
+        frame = frame->previous;
+    }
+    if (frame == NULL) {
+        return NULL;
+    }
+    *next = frame->previous;
+    int unit = (int)_PyInterpreterFrame_LASTI(frame);
+    *offset = unit < 0 ? -1 : unit * (int)sizeof(_Py_CODEUNIT);
+    return code_of(frame);
+}
+
 #if PY_VERSION_HEX >= 0x030E0000
 static PyObject *
 object_of(_PyStackRef entry)

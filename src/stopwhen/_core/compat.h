@@ -310,6 +310,13 @@ PyCodeObject *compat_direct_caller(int *unit);
 
 InterpreterFrame *compat_top_frame(void);
 
+/* Return the frame that `frame` stands for; NULL for one that runs no more. */
+InterpreterFrame *compat_frame_of(PyFrameObject *frame);
+
+/* Return the code, borrowed, of the next Python frame from *frame on, outwards, where it is in bytes, and move *frame behind
+ * it; NULL when there is none. */
+PyCodeObject *compat_next_place(InterpreterFrame **frame, int *offset);
+
 /* Return what lies `below` entries below the top of the stack, borrowed; NULL for an empty entry, or when it is not known.
  *
  * Only while an event before the frame's next instruction is handled. `depth` is how deep the stack is there, which only

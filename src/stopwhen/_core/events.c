@@ -8,6 +8,7 @@
  * I4. `draining` is set in a thread exactly while that thread runs the handler: events of the handler's own Python
  *     code never call it again; what they note is taken by the handler's loop.
  */
+#include "places.h"
 #include "tools.h"
 
 static _Thread_local int draining; /* I4 */
@@ -87,39 +88,10 @@ blame_caller(Blame *blame)
     Py_XSETREF(blame->frame, caller);
 }
 
-#define MOST_PLACES 500 /* The same as in mechanisms/recheck.py. */
-
 static PyObject *
 place(PyCodeObject *code, int offset)
 {
     return Py_BuildValue("Oi", code, offset);
-}
-
-/* Return the places of the innermost frames of the blamed thread, innermost first, as a new tuple. */
-static PyObject *
-stack_of(const Blame *blame)
-{
-    PyObject *places = PyList_New(0);
-    PyObject *result = NULL;
-    PyFrameObject *frame = (PyFrameObject *)Py_XNewRef(blame->frame);
-    int offset = blame->offset;
-    while (places != NULL && frame != NULL && PyList_GET_SIZE(places) < MOST_PLACES) {
-        PyCodeObject *code = PyFrame_GetCode(frame);
-        PyObject *item = place(code, offset >= 0 ? offset : PyFrame_GetLasti(frame));
-        Py_DECREF(code);
-        if (item == NULL || PyList_Append(places, item) < 0) {
-            Py_XDECREF(item);
-            goto done;
-        }
-        Py_DECREF(item);
-        offset = -1;
-        Py_SETREF(frame, PyFrame_GetBack(frame));
-    }
-    result = places == NULL || PyErr_Occurred() ? NULL : PyList_AsTuple(places);
-done:
-    Py_XDECREF(frame);
-    Py_XDECREF(places);
-    return result;
 }
 
 static int
@@ -164,7 +136,8 @@ events_note(CoreState *state, PyObject *token, DeltaKind kind, PyObject *data, c
         goto done;
     }
     /* Where a frame begins or ends is told by the frame. */
-    stack = kind == DELTA_CALLED || kind == DELTA_ENDED ? PyTuple_New(0) : stack_of(blame);
+    stack =
+        kind == DELTA_CALLED || kind == DELTA_ENDED ? PyTuple_New(0) : places_of(state, blame->frame, blame->offset);
     other = blame->other_code == NULL ? Py_NewRef(Py_None) : place(blame->other_code, blame->other_offset);
     if (stack == NULL || other == NULL) {
         goto done;

@@ -5,6 +5,7 @@
 #include "instances.h"
 #include "layout.h"
 #include "operators.h"
+#include "places.h"
 #include "standins.h"
 #include "tools.h"
 
@@ -256,6 +257,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->partial_type);
     Py_VISIT(state->methodcaller_type);
     Py_VISIT(state->frame_ref_type);
+    Py_VISIT(state->places_type);
     Py_VISIT(state->stand_in_type);
     Py_VISIT(state->set_local_events);
     Py_VISIT(state->disable);
@@ -293,6 +295,7 @@ module_clear(PyObject *module)
     Py_CLEAR(state->partial_type);
     Py_CLEAR(state->methodcaller_type);
     Py_CLEAR(state->frame_ref_type);
+    Py_CLEAR(state->places_type);
     Py_CLEAR(state->stand_in_type);
     return 0;
 }
@@ -366,9 +369,11 @@ module_exec(PyObject *module)
         return -1;
     }
     state->frame_ref_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &frame_ref_spec, NULL);
+    state->places_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &places_spec, NULL);
     state->stand_in_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &stand_in_spec, NULL);
-    if (state->check_type == NULL || state->callback_type == NULL || state->frame_ref_type == NULL ||
-        state->stand_in_type == NULL || PyModule_AddObjectRef(module, "Check", (PyObject *)state->check_type) < 0) {
+    if (state->places_type == NULL || state->check_type == NULL || state->callback_type == NULL ||
+        state->frame_ref_type == NULL || state->stand_in_type == NULL ||
+        PyModule_AddObjectRef(module, "Check", (PyObject *)state->check_type) < 0) {
         return -1;
     }
 #if HAS_MONITORING

@@ -109,6 +109,7 @@ typedef struct {
     PyTypeObject *callback_type; /* Owned. */
     PyTypeObject *method_wrapper_type; /* Owned. The type of `None.__repr__`, which has no name in C. */
     PyTypeObject *frame_ref_type; /* Owned. */
+    PyTypeObject *places_type; /* Owned. */
     Py_ssize_t code_extra;       /* Index of our per-code information. */
 
     /* Opcode tables, filled by Python from the `opcode` module. */

@@ -1,0 +1,89 @@
+"""Where each instruction stands in its file: the positions of a code object, decoded once."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING, NamedTuple
+
+from stopwhen.handlers import protected
+
+if TYPE_CHECKING:
+    from types import CodeType
+
+
+class Position(NamedTuple):
+    """Lines, counted from 1, and columns in bytes of an instruction; None for what the compiler did not note."""
+
+    line: int | None = None
+    end_line: int | None = None
+    column: int | None = None
+    end_column: int | None = None
+
+
+MOST_CODES = 256
+"""Of how many code objects positions are kept: the latest."""
+
+_NOWHERE = Position()
+_known: dict[int, _Positions] = {}
+
+
+class _Positions:
+    """The positions of one code object: those of its units, where each begins, and what was worked out of them."""
+
+    def __init__(self, code: CodeType) -> None:
+        self.code = code  # held, so that its id is not used again
+        self.length = 0
+        self.found: dict[int, Position] = {}
+        self._starts: list[int] = []
+        self._positions: list[tuple[int | None, int | None, int | None, int | None]] = []
+        latest = None
+        for position in code.co_positions():
+            if position != latest:
+                latest = position
+                self._starts.append(self.length)
+                self._positions.append(position)
+            self.length += 1
+
+    def of(self, unit: int) -> Position:
+        """Return the position of a code unit."""
+        position = self.found.get(unit)
+        if position is None:
+            position = self.found[unit] = self._find(unit)
+        return position
+
+    def _find(self, unit: int) -> Position:
+        if not 0 <= unit < self.length:
+            return _NOWHERE
+        position = self._positions[bisect_right(self._starts, unit) - 1]
+        if position[0]:  # Line 0 is what the very first instruction of a module has.
+            return Position(*position)
+        lines = [self._positions[bisect_right(self._starts, n) - 1][0] for n in range(unit)]
+        line = _line_cleaned_up_after(self.code, lines) or next(filter(None, reversed(lines)), None)
+        return _NOWHERE if line is None else Position(line)
+
+
+def position_of(code: CodeType, unit: int) -> Position:
+    """Return the position of a code unit, with columns only if it is the unit's own.
+
+    One without a line belongs to what it cleans up after, or has the line of the nearest one before it.
+    """
+    known = _known.get(id(code))
+    if known is None:
+        known = _Positions(code)
+        if len(_known) >= MOST_CODES:
+            _known.pop(list(_known)[0], None)  # noqa: RUF015 - another thread may add to it meanwhile
+        _known[id(code)] = known
+    return known.of(unit)
+
+
+def _line_cleaned_up_after(code: CodeType, lines: list[int | None]) -> int | None:
+    """Return the last line from which an exception leads to the instructions without a line behind `lines`.
+
+    When `raise KeyError` leaves `except OSError as e:`, `e` is deleted by code that may lie anywhere.
+    """
+    start = next((unit + 1 for unit in range(len(lines) - 1, -1, -1) if lines[unit]), 0)
+    reached = [entry for entry in protected(code) if start <= entry[2] // 2 <= len(lines)]
+    nearest = max((target for _first, _last, target in reached), default=0)
+    left = [(first, last) for first, last, target in reached if target == nearest]
+    found = [line for first, last in left for line in lines[first // 2 : last // 2 + 1] if line]
+    return found[-1] if found else None
