@@ -19,8 +19,8 @@ typedef enum {
     STEP_NOT = 7,
     STEP_NEGATIVE = 8,
     STEP_BINARY = 9,   /* argument: BINARY_... */
-    STEP_AND = 10,     /* argument: the step to go on with when the value on top is false, which stays; else it goes */
-    STEP_OR = 11,      /* the same for one that is true */
+    STEP_AND = 10, /* argument: the step to go on with when the value on top is false, which stays; else it goes */
+    STEP_OR = 11, /* the same for one that is true */
 } StepKind;
 
 enum { BINARY_ADD, BINARY_SUBTRACT, BINARY_MULTIPLY, BINARY_REMAINDER, BINARY_FLOOR, BINARY_DIVIDE, BINARY_COUNT };
@@ -170,8 +170,7 @@ condition_holds(PyObject *steps, PyObject *constants, PyObject *absent, PyObject
         }
         else {
             int two = takes_two(kind);
-            PyObject *result =
-                apply(kind, argument, stack[depth - 1 - two], two ? stack[depth - 1] : NULL);
+            PyObject *result = apply(kind, argument, stack[depth - 1 - two], two ? stack[depth - 1] : NULL);
             if (result == NULL) {
                 goto done;
             }
