@@ -6,8 +6,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from stopwhen import session
-from stopwhen.guard import Guard, Terms
-from stopwhen.types import AccessType
+from stopwhen.guard import Guard
+from stopwhen.terms import Terms
+from stopwhen.types import AccessType, Action
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,12 +22,16 @@ def changes(
     expression: str,
     *,
     scope: Any = None,
+    pin: bool = False,
     depth: int | str = 1,
     condition: str | Callable[[Hit], object] | None = None,
     hit_condition: str | int | None = None,
     threads: str | Iterable[str] | None = None,
+    tasks: str | Iterable[str] | None = None,
     files: str | Iterable[str] | None = None,
     not_files: str | Iterable[str] | None = None,
+    functions: str | Iterable[str] | None = None,
+    callers: str | Iterable[str] | None = None,
     action: str | Callable[[Hit], object] = "stop",
     allow_calls: bool = False,
 ) -> Watchpoint:
@@ -36,13 +41,17 @@ def changes(
         expression: any Python expression: `sys.path`, `config.db.pool[0].size`, `len(queue)`.
         scope: where its names are read. None: the calling frame, whose end ends the watchpoint when it read a local
             of it. Else a module or its name, a function, a class, `"pkg.mod:name"`, or a dict of names.
+        pin: watch on the objects that the root names stand for now, whatever becomes of the names and their frame.
         depth: how far the content of the value counts: 0 for rebinding only, 1 for its own content, n, or "all".
         condition: expression over `old`, `new`, `added`, `removed`, `absent` and the names of the frame that wrote,
             or a callable of the hit; only where it is true is there a hit.
         hit_condition: rule on the count: 3, ">=3", "%10"; only then does a hit act.
         threads: names, or patterns of names, of the threads whose writes count.
+        tasks: likewise, of the asyncio tasks.
         files: patterns of the files whose writes count.
         not_files: patterns of the files whose writes do not count.
+        functions: patterns of the qualified names of the functions whose writes count.
+        callers: patterns of files or qualified names; only where some frame of the stack has such a one.
         action: "stop", "log", "raise", "count", or a callable given the hit.
         allow_calls: evaluate calls that are not known to be free of side effects, again and again.
 
@@ -54,32 +63,38 @@ def changes(
         Refused: the data cannot be watched; the message says why.
         UsageError: another argument is wrong.
     """
-    return session.current().watch(
-        AccessType.CHANGE,
-        expression,
+    terms = Terms(
         scope=scope,
+        pin=pin,
         depth=depth,
         condition=condition,
         hit_condition=hit_condition,
         threads=threads,
+        tasks=tasks,
         files=files,
         not_files=not_files,
+        functions=functions,
+        callers=callers,
         action=action,
         allow_calls=allow_calls,
-        frame=_caller(scope),
     )
+    return session.current().watch(AccessType.CHANGE, expression, terms, frame=_caller(scope))
 
 
 def true(
     expression: str,
     *,
     scope: Any = None,
+    pin: bool = False,
     depth: int | str = 1,
     condition: str | Callable[[Hit], object] | None = None,
     hit_condition: str | int | None = None,
     threads: str | Iterable[str] | None = None,
+    tasks: str | Iterable[str] | None = None,
     files: str | Iterable[str] | None = None,
     not_files: str | Iterable[str] | None = None,
+    functions: str | Iterable[str] | None = None,
+    callers: str | Iterable[str] | None = None,
     action: str | Callable[[Hit], object] = "stop",
     allow_calls: bool = False,
 ) -> Watchpoint:
@@ -87,32 +102,38 @@ def true(
 
     Arguments, result and errors are those of `changes`.
     """
-    return session.current().watch(
-        AccessType.TRUE,
-        expression,
+    terms = Terms(
         scope=scope,
+        pin=pin,
         depth=depth,
         condition=condition,
         hit_condition=hit_condition,
         threads=threads,
+        tasks=tasks,
         files=files,
         not_files=not_files,
+        functions=functions,
+        callers=callers,
         action=action,
         allow_calls=allow_calls,
-        frame=_caller(scope),
     )
+    return session.current().watch(AccessType.TRUE, expression, terms, frame=_caller(scope))
 
 
 def writes(
     expression: str,
     *,
     scope: Any = None,
+    pin: bool = False,
     depth: int | str = 1,
     condition: str | Callable[[Hit], object] | None = None,
     hit_condition: str | int | None = None,
     threads: str | Iterable[str] | None = None,
+    tasks: str | Iterable[str] | None = None,
     files: str | Iterable[str] | None = None,
     not_files: str | Iterable[str] | None = None,
+    functions: str | Iterable[str] | None = None,
+    callers: str | Iterable[str] | None = None,
     action: str | Callable[[Hit], object] = "stop",
     allow_calls: bool = False,
 ) -> Watchpoint:
@@ -120,32 +141,38 @@ def writes(
 
     Arguments, result and errors are those of `changes`. Refused where no mechanism sees such a store.
     """
-    return session.current().watch(
-        AccessType.WRITE,
-        expression,
+    terms = Terms(
         scope=scope,
+        pin=pin,
         depth=depth,
         condition=condition,
         hit_condition=hit_condition,
         threads=threads,
+        tasks=tasks,
         files=files,
         not_files=not_files,
+        functions=functions,
+        callers=callers,
         action=action,
         allow_calls=allow_calls,
-        frame=_caller(scope),
     )
+    return session.current().watch(AccessType.WRITE, expression, terms, frame=_caller(scope))
 
 
 def reads(
     expression: str,
     *,
     scope: Any = None,
+    pin: bool = False,
     depth: int | str = 1,
     condition: str | Callable[[Hit], object] | None = None,
     hit_condition: str | int | None = None,
     threads: str | Iterable[str] | None = None,
+    tasks: str | Iterable[str] | None = None,
     files: str | Iterable[str] | None = None,
     not_files: str | Iterable[str] | None = None,
+    functions: str | Iterable[str] | None = None,
+    callers: str | Iterable[str] | None = None,
     action: str | Callable[[Hit], object] = "stop",
     allow_calls: bool = False,
 ) -> Watchpoint:
@@ -153,32 +180,38 @@ def reads(
 
     Arguments, result and errors are those of `changes`. Refused where no mechanism sees reads.
     """
-    return session.current().watch(
-        AccessType.READ,
-        expression,
+    terms = Terms(
         scope=scope,
+        pin=pin,
         depth=depth,
         condition=condition,
         hit_condition=hit_condition,
         threads=threads,
+        tasks=tasks,
         files=files,
         not_files=not_files,
+        functions=functions,
+        callers=callers,
         action=action,
         allow_calls=allow_calls,
-        frame=_caller(scope),
     )
+    return session.current().watch(AccessType.READ, expression, terms, frame=_caller(scope))
 
 
 def forbid(
     expression: str,
     *,
     scope: Any = None,
+    pin: bool = False,
     depth: int | str = 1,
     condition: str | Callable[[Hit], object] | None = None,
     hit_condition: str | int | None = None,
     threads: str | Iterable[str] | None = None,
+    tasks: str | Iterable[str] | None = None,
     files: str | Iterable[str] | None = None,
     not_files: str | Iterable[str] | None = None,
+    functions: str | Iterable[str] | None = None,
+    callers: str | Iterable[str] | None = None,
     allow_calls: bool = False,
 ) -> Guard:
     """Forbid changes of `expression`: whoever changes it gets `DataChanged`, at the line that does, after the change.
@@ -194,8 +227,22 @@ def forbid(
         The guard: a context manager that ends with its block, and a decorator of functions, methods, coroutine
         functions and generators, which are guarded from the start of each call to its end.
     """
-    terms = Terms(expression, scope, depth, condition, hit_condition, threads, files, not_files, allow_calls)
-    return Guard(terms, sys._getframe(1))  # noqa: SLF001 - there is no other way to it
+    terms = Terms(
+        scope=scope,
+        pin=pin,
+        depth=depth,
+        condition=condition,
+        hit_condition=hit_condition,
+        threads=threads,
+        tasks=tasks,
+        files=files,
+        not_files=not_files,
+        functions=functions,
+        callers=callers,
+        action=Action.RAISE,
+        allow_calls=allow_calls,
+    )
+    return Guard(expression, terms, sys._getframe(1))  # noqa: SLF001 - there is no other way to it
 
 
 def watchpoints() -> list[Watchpoint]:

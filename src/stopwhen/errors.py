@@ -54,6 +54,10 @@ class UsageError(StopwhenError, ValueError):
     """An option or argument is wrong."""
 
 
+class Ending(StopwhenError):
+    """What is said of a watchpoint that ends by itself; never raised."""
+
+
 class DataChanged(StopwhenError):
     """Raised in the writer by `action="raise"` and by `stopwhen.forbid`.
 

@@ -7,7 +7,9 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from stopwhen.errors import BadExpression
+from stopwhen.errors import BadExpression, UsageError
+from stopwhen.static import class_name
+from stopwhen.texts import plain_str, text_of
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,21 @@ if hasattr(ast, "TemplateStr"):  # t"...", from 3.14 on
     _UNSUITABLE[ast.TemplateStr] = ("a template string makes a new object each time", "write an f-string")
 
 
-def parse(text: str) -> WatchExpression:
-    """Return `text` as a watch expression.
+def parse(given: str) -> WatchExpression:
+    """Return the text `given` as a watch expression.
 
     Raises:
         BadExpression: it is no expression, or none that can be read without changing anything.
+        UsageError: it is no text.
     """
+    text = plain_str(given)
+    if text is None:
+        raise UsageError(
+            f"cannot watch {text_of(given, 60)}: what is asked for is the text of an expression, and this is of type "
+            f"{class_name(type(given))!r}",
+            slug="not-a-text",
+            hint="put it in quotes: stopwhen.changes('sys.path'), not stopwhen.changes(sys.path)",
+        )
     stripped = text.strip()
     if not stripped:
         raise _nothing_there(text)

@@ -14,56 +14,22 @@ from stopwhen.expression import parse
 from stopwhen.frames import cell_of
 from stopwhen.scope import frame_namespaces
 from stopwhen.static import class_name
-from stopwhen.types import ABSENT, AccessType, Action
+from stopwhen.types import ABSENT, AccessType
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Generator, Mapping
     from inspect import Signature
     from types import CellType, FrameType, TracebackType
 
     from stopwhen.hit import Hit
     from stopwhen.scope import Look, Scope
+    from stopwhen.terms import Terms
     from stopwhen.watchpoint import Watchpoint
 
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
 _GENERATOR, _COROUTINE, _ITERABLE_COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x100, 0x200
 """Flags of code objects, as `inspect` names them; that is not loaded for their sake."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What may not change, and which changes count; the names are those of `stopwhen.forbid`."""
-
-    expression: str
-    scope: Any
-    depth: int | str
-    condition: str | Callable[[Hit], object] | None
-    hit_condition: str | int | None
-    threads: str | Iterable[str] | None
-    files: str | Iterable[str] | None
-    not_files: str | Iterable[str] | None
-    allow_calls: bool
-
-    def arm(self, forbidden_at: location.Location, frame: FrameType | None, where: Scope | None = None) -> Watchpoint:
-        """Make the watchpoint; names are read in `where`, or in the scope asked for, or in `frame`."""
-        watchpoint = session.current().watch(
-            AccessType.CHANGE,
-            self.expression,
-            scope=self.scope,
-            depth=self.depth,
-            condition=self.condition,
-            hit_condition=self.hit_condition,
-            threads=self.threads,
-            files=self.files,
-            not_files=self.not_files,
-            action=Action.RAISE,
-            allow_calls=self.allow_calls,
-            frame=frame,
-            where=where,
-        )
-        watchpoint.forbidden_at = forbidden_at
-        return watchpoint
 
 
 class Guard:
@@ -76,11 +42,12 @@ class Guard:
         watchpoint: the one that guards now; as a decorator, the one of the time before.
     """
 
-    def __init__(self, terms: Terms, frame: FrameType) -> None:
+    def __init__(self, expression: str, terms: Terms, frame: FrameType) -> None:
+        self._expression = expression
         self._terms = terms
         self._forbidden_at = location.locate(frame.f_code, frame.f_lasti)
-        self._around = None if terms.scope is not None else Names.of(frame, _names_in(terms.expression))
-        self.watchpoint = terms.arm(self._forbidden_at, frame if terms.scope is None else None)
+        self._around = None if terms.scope is not None else Names.of(frame, _names_in(expression))
+        self.watchpoint = self._arm(frame if terms.scope is None else None)
 
     @property
     def count(self) -> int:
@@ -107,7 +74,7 @@ class Guard:
     def __enter__(self) -> Self:
         if self.watchpoint.removed:
             raise UsageError(
-                f"the guard of {self._terms.expression!r} has ended, and guards nothing any more",
+                f"the guard of {self._expression!r} has ended, and guards nothing any more",
                 slug="guard-ended",
                 hint="call stopwhen.forbid again",
             )
@@ -126,7 +93,7 @@ class Guard:
             return type(given)(self(given.__func__))  # type: ignore[return-value] # as it was, another function inside
         if not hasattr(given, "__code__"):
             raise UsageError(
-                f"cannot guard {self._terms.expression!r} while {_text_of_kind(given)} runs: it is no function",
+                f"cannot guard {self._expression!r} while {_text_of_kind(given)} runs: it is no function",
                 slug="not-a-function",
                 hint="put @stopwhen.forbid(...) right above a 'def'",
             )
@@ -134,29 +101,35 @@ class Guard:
         return guarded  # type: ignore[no-any-return] # the same kind of function
 
     def __repr__(self) -> str:
-        return f"<Guard of {self._terms.expression!r}, {'ended' if self.watchpoint.removed else 'on'}>"
+        return f"<Guard of {self._expression!r}, {'ended' if self.watchpoint.removed else 'on'}>"
+
+    def _arm(self, frame: FrameType | None, where: Scope | None = None) -> Watchpoint:
+        """Make the watchpoint; names are read in `where`, or in the scope asked for, or in `frame`."""
+        watchpoint = session.current().watch(AccessType.CHANGE, self._expression, self._terms, frame=frame, where=where)
+        watchpoint.forbidden_at = self._forbidden_at
+        return watchpoint
 
     def _arms_for(self, function: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], Watchpoint]:
         """Return what arms a watchpoint for one call of `function` with these arguments."""
-        terms, forbidden_at, around = self._terms, self._forbidden_at, self._around
+        around = self._around
         if around is None:
-            return lambda _args, _options: terms.arm(forbidden_at, None)
-        names = _names_in(terms.expression)
+            return lambda _args, _options: self._arm(None)
+        names = _names_in(self._expression)
         signature = _signature(function)
         parameters = names & set(signature.parameters)
         variables = around.also(function)
-        variables.check(names - parameters, terms.expression, function)
+        variables.check(names - parameters, self._expression, function)
         if not parameters:
-            return lambda _args, _options: terms.arm(forbidden_at, None, variables)
+            return lambda _args, _options: self._arm(None, variables)
 
         def arm(args: tuple[Any, ...], options: dict[str, Any]) -> Watchpoint:
             try:
                 bound = signature.bind(*args, **options)
             except TypeError:  # the call raises it in better words
-                return terms.arm(forbidden_at, None, variables)
+                return self._arm(None, variables)
             bound.apply_defaults()
             arguments = {name: bound.arguments[name] for name in parameters}
-            return terms.arm(forbidden_at, None, variables.with_arguments(arguments))
+            return self._arm(None, variables.with_arguments(arguments))
 
         return arm
 

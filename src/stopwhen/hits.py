@@ -45,7 +45,7 @@ def hit_of(watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event, *, in_ch
         by=_writer_of(event),
         thread=thread_name(event.thread_id),
         thread_id=event.thread_id,
-        task=_task_name(event.thread_id),
+        task=task_name(event.thread_id),
         pid=os.getpid(),
         time_ns=time.time_ns(),
         count=watchpoint.count + 1,
@@ -82,7 +82,7 @@ def already(watchpoint: Watchpoint, armed_by: FrameType | None) -> tuple[Hit, Fr
         by=None,
         thread=thread_name(get_ident()),
         thread_id=get_ident(),
-        task=_task_name(get_ident()),
+        task=task_name(get_ident()),
         pid=os.getpid(),
         time_ns=time.time_ns(),
         count=watchpoint.count + 1,
@@ -106,7 +106,7 @@ def thread_name(thread_id: int) -> str:
     return "MainThread" if threading is None and thread_id == _FIRST_THREAD else f"Thread-{thread_id}"
 
 
-def _task_name(thread_id: int) -> str | None:
+def task_name(thread_id: int) -> str | None:
     """Return the name of the asyncio task that the writer, when it is this thread, runs."""
     asyncio = sys.modules.get("asyncio")
     if asyncio is None or thread_id != get_ident():

@@ -10,31 +10,41 @@ from typing import TYPE_CHECKING, Any
 from stopwhen import conditions
 from stopwhen import location as locations
 from stopwhen.errors import BadExpression, UsageError
-from stopwhen.texts import text_of
+from stopwhen.static import class_name
+from stopwhen.texts import plain_str, text_of
 from stopwhen.types import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import CodeType
 
+    from stopwhen.event import Place
     from stopwhen.hit import Hit
+    from stopwhen.location import Location
+    from stopwhen.terms import Terms
 
 
 class HitCondition:
     """A rule on the hit count: `3` (the third hit only), `>=3`, `>3`, `<=3`, `<3`, `==3`, `!=3`, `%10`."""
 
-    _FORM = re.compile(r"\s*(>=|<=|==|!=|>|<|%|)\s*(\d+)\s*")
+    _FORM = re.compile(r"\s*(>=|<=|==|!=|>|<|%|)\s*([0-9]{1,18})\s*")
 
-    def __init__(self, rule: str | int) -> None:
-        match = self._FORM.fullmatch(str(rule)) if type(rule) in (str, int) else None
+    def __init__(self, rule: Any) -> None:
+        text = str(rule) if type(rule) is int and -1 < rule < 10**18 else plain_str(rule)
+        hint = "write 3 (the third hit only), '>=3', '<3', '!=3' or '%10' (every tenth)"
+        if text is None and type(rule) is not int:
+            raise UsageError(
+                f"the hit condition {text_of(rule)} is of type {class_name(type(rule))!r}",
+                slug="bad-hit-condition",
+                hint=hint,
+            )
+        match = self._FORM.fullmatch(text or "")
         if match is None or (match[1] == "%" and int(match[2]) == 0):
             raise BadExpression(
-                f"the hit condition {rule!r} is no rule on a count",
-                slug="bad-hit-condition",
-                hint="write 3 (the third hit only), >=3, <3, !=3 or %10 (every tenth)",
+                f"the hit condition {text_of(rule)} is no rule on a count", slug="bad-hit-condition", hint=hint
             )
         self._operator, self._number = match[1], int(match[2])
-        self.text = str(rule)
+        self.text = text or ""
 
     def holds(self, count: int) -> bool:
         """Return whether a hit with this count acts."""
@@ -55,6 +65,41 @@ class HitCondition:
         return count == number
 
 
+class Patterns:
+    """Patterns as a shell has them, of names or of files.
+
+    They are compiled at once, and the answer for each text is kept: matching calls nothing that a program may replace.
+    """
+
+    __slots__ = ("_answers", "_matches", "texts")
+
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        self.texts = tuple(texts)
+        self._matches = tuple(re.compile(fnmatch.translate(text)).match for text in self.texts)
+        self._answers: dict[str, bool] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.texts)
+
+    def match(self, name: str | None) -> bool:
+        """Return whether a name fits one of them; None fits none."""
+        if name is None:
+            return False
+        answer = self._answers.get(name)
+        if answer is None:
+            answer = self._answers[name] = any(match(name) is not None for match in self._matches)
+        return answer
+
+    def match_file(self, filename: str | None) -> bool:
+        """Return whether a file fits one of them, by its path or by the name that reports give it."""
+        if filename is None or not self.texts:
+            return False
+        return self.match(filename) or self.match(locations.short_name(filename))
+
+
+_NONE = Patterns()
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What a watchpoint asks of an event before it acts, and how it acts.
@@ -63,33 +108,77 @@ class Rules:
         condition: compiled expression over `old`, `new`, `added`, `removed`, `absent` and the writing frame's names, or
             a callable of the hit; None for none.
         hit_condition: rule on the count; None for none.
-        threads: patterns of names of the threads whose writes count; empty for all.
-        files: patterns of the files whose writes count; empty for all.
-        not_files: patterns of the files whose writes do not count.
+        threads: names of the threads whose writes count; empty for all, as below.
+        tasks: names of the asyncio tasks whose writes count.
+        files: files whose writes count.
+        not_files: files whose writes do not count.
+        functions: qualified names of the functions whose writes count.
+        callers: files or qualified names, such as some frame of the stack is to have.
         action: what a hit does.
     """
 
     condition: CodeType | Callable[[Hit], object] | None = None
     hit_condition: HitCondition | None = None
-    threads: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-    not_files: tuple[str, ...] = ()
+    threads: Patterns = _NONE
+    tasks: Patterns = _NONE
+    files: Patterns = _NONE
+    not_files: Patterns = _NONE
+    functions: Patterns = _NONE
+    callers: Patterns = _NONE
     action: Action | Callable[[Hit], object] = Action.STOP
 
-    def allow_writer(self, thread: str, filename: str | None) -> bool:
-        """Return whether the filters let a write of this thread in this file pass."""
-        if self.threads and not any(fnmatch.fnmatchcase(thread, pattern) for pattern in self.threads):
+    @property
+    def has_filters(self) -> bool:
+        """Whether it matters who writes."""
+        return any((self.threads, self.tasks, self.files, self.not_files, self.functions, self.callers))
+
+    def allow_writer(
+        self, thread: str, task: Callable[[], str | None], writer: Location | None, stack: Iterable[Place]
+    ) -> bool:
+        """Return whether the filters let a write pass.
+
+        Args:
+            thread: name of the thread that wrote.
+            task: returns the name of its asyncio task, None for none.
+            writer: where it wrote; None where there was no Python frame.
+            stack: all its frames, innermost first.
+        """
+        if self.threads and not self.threads.match(thread):
             return False
-        if self.files and not _matches(filename, self.files):
+        filename = None if writer is None else writer.filename
+        if (self.files and not self.files.match_file(filename)) or self.not_files.match_file(filename):
             return False
-        return not _matches(filename, self.not_files)
+        if self.functions and not (writer is not None and self.functions.match(writer.function)):
+            return False
+        if self.tasks and not self.tasks.match(task()):
+            return False
+        return not self.callers or any(self._is_caller(code) for code, _ in stack)
+
+    def _is_caller(self, code: CodeType) -> bool:
+        return self.callers.match(plain_str(code.co_qualname)) or self.callers.match_file(locations.filename_of(code))
 
 
-def _matches(filename: str | None, patterns: tuple[str, ...]) -> bool:
-    if filename is None or not patterns:
-        return False
-    names = (filename, locations.short_name(filename))
-    return any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in patterns)
+def rules_of(terms: Terms) -> Rules:
+    """Return what is asked of events, checked.
+
+    Raises:
+        BadExpression: a condition or hit condition cannot be understood.
+        UsageError: something is of a wrong kind.
+    """
+    flag_of("allow_calls", terms.allow_calls)
+    flag_of("pin", terms.pin)
+    depth_of(terms.depth)
+    return Rules(
+        condition_of(terms.condition),
+        None if terms.hit_condition is None else HitCondition(terms.hit_condition),
+        patterns_of("threads", terms.threads),
+        patterns_of("tasks", terms.tasks),
+        patterns_of("files", terms.files),
+        patterns_of("not_files", terms.not_files),
+        patterns_of("functions", terms.functions),
+        patterns_of("callers", terms.callers),
+        action_of(terms.action),
+    )
 
 
 def condition_of(condition: Any) -> CodeType | Callable[[Hit], object] | None:
@@ -98,12 +187,17 @@ def condition_of(condition: Any) -> CodeType | Callable[[Hit], object] | None:
     Raises:
         UsageError: it is something else.
     """
-    if condition is None or callable(condition):
+    if condition is None:
+        return None
+    text = plain_str(condition)
+    if text is not None:
+        return conditions.compile_condition(text)
+    if callable(condition):
         return condition  # type: ignore[no-any-return] # a callable of whatever kind
-    if type(condition) is str:
-        return conditions.compile_condition(condition)
     raise UsageError(
-        f"condition is of type {type(condition).__name__!r}", slug="bad-condition", hint="give a text or a callable"
+        f"the condition {text_of(condition)} is of type {class_name(type(condition))!r}",
+        slug="bad-condition",
+        hint="give its text, such as 'new < 0', or a callable given the hit",
     )
 
 
@@ -113,16 +207,17 @@ def action_of(action: Any) -> Action | Callable[[Hit], object]:
     Raises:
         UsageError: it is something else.
     """
-    if isinstance(action, Action):
+    if type(action) is Action:
         return action
-    if callable(action):
+    text = plain_str(action)
+    if text is not None and text in {one.value for one in Action}:
+        return Action(text)
+    if text is None and callable(action):
         return action  # type: ignore[no-any-return] # a callable of whatever kind
-    if type(action) is str and action in {one.value for one in Action}:
-        return Action(action)
     raise UsageError(
         f"there is no action {text_of(action)}",
         slug="unknown-action",
-        hint=f"one of {', '.join(one.value for one in Action)}, or a callable given the hit",
+        hint=f"one of {', '.join(repr(one.value) for one in Action)}, or a callable given the hit, such as print",
     )
 
 
@@ -132,23 +227,58 @@ def depth_of(depth: Any) -> int | str:
     Raises:
         UsageError: it is something else.
     """
-    if depth == "all" or (type(depth) is int and depth >= 0):
-        return depth  # type: ignore[no-any-return] # one of the two
-    raise UsageError(f"depth is {text_of(depth)}", slug="bad-depth", hint="0, 1, 2, ... or 'all'")
+    text = plain_str(depth)
+    if text == "all" or (type(depth) is int and depth >= 0):
+        return depth if text is None else text
+    is_number = text is not None and text.isascii() and text.isdigit()
+    raise UsageError(
+        f"depth is {text_of(depth)}, neither a number from 0 on nor 'all'",
+        slug="bad-depth",
+        hint=f"write the number without quotes: depth={text}"
+        if is_number
+        else "0 sees rebinding only, 1 the object's own content too, 'all' whatever it reaches",
+    )
 
 
-def patterns_of(name: str, given: Any) -> tuple[str, ...]:
+def flag_of(name: str, given: Any) -> bool:
+    """Return a yes or no; `name` is what messages call it.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    if type(given) is bool:
+        return given
+    raise UsageError(
+        f"{name} is {text_of(given)}, neither True nor False",
+        slug="bad-flag",
+        hint=f"write {name}=True, or leave it out",
+    )
+
+
+def patterns_of(name: str, given: Any) -> Patterns:
     """Return patterns as `Rules` has them; `name` is what messages call them.
 
     Raises:
         UsageError: it is something else.
     """
     if given is None:
-        return ()
-    patterns = (given,) if type(given) is str else tuple(given)
-    for pattern in patterns:
-        if type(pattern) is not str:
-            raise UsageError(
-                f"{name} holds {text_of(pattern)}", slug="bad-pattern", hint="give texts such as '*/lib/*'"
-            )
-    return patterns
+        return _NONE
+    hint = _PATTERN_HINTS.get(name, "give a text such as '*/lib/*', or several")
+    text = plain_str(given)
+    try:
+        listed = [given] if text is not None else list(given)
+    except Exception:  # the program's own code may run
+        raise UsageError(f"{name} is {text_of(given)}, which is no text", slug="bad-pattern", hint=hint) from None
+    patterns = [plain_str(one) for one in listed]
+    for one, pattern in zip(listed, patterns, strict=True):
+        if pattern is None or type(given) in (bytes, bytearray):
+            raise UsageError(f"{name} holds {text_of(one)}, which is no text", slug="bad-pattern", hint=hint)
+    return Patterns([one for one in patterns if one is not None])
+
+
+_PATTERN_HINTS = {
+    "threads": "give names, such as 'worker-*': that of a thread is its attribute 'name'",
+    "tasks": "give names, such as 'Task-*': that of a task is task.get_name()",
+    "functions": "give qualified names, such as 'Cart.add' or 'load_*'",
+    "callers": "give files or qualified names, such as '*/jobs/*' or 'Worker.run'",
+}

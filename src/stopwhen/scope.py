@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeAlias
 from stopwhen import frames, static
 from stopwhen.cells import Cell, Closure, DictItem, FrameRef, Local
 from stopwhen.errors import Refused
+from stopwhen.texts import plain_str
 from stopwhen.types import ABSENT
 
 _OPTIMIZED = 1
@@ -54,6 +55,11 @@ class FrameScope:
     def title(self) -> str:
         """Say which frame, as of the moment at which it was taken for a scope."""
         return _title_of(self._code, self._lineno, self._modules[0])
+
+    @property
+    def function(self) -> str:
+        """The qualified name of the function that runs in it."""
+        return plain_str(self._code.co_qualname) or "?"
 
     def has_variable(self, names: frozenset[str]) -> bool:
         """Tell whether one of `names` is a variable that ends with the frame. A free variable and a global do not."""

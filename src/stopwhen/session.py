@@ -21,7 +21,7 @@ from stopwhen.arming import ArmedCells
 from stopwhen.before import ChangedInPlace, Replaced
 from stopwhen.cells import Frame, Layout
 from stopwhen.dependencies import Reading, read
-from stopwhen.errors import Refused, StopwhenError
+from stopwhen.errors import Ending, Refused, StopwhenError
 from stopwhen.event import Ended, Event, Rebound, Relaid
 from stopwhen.expression import parse
 from stopwhen.families import Families, Host, plan_for_many
@@ -30,10 +30,12 @@ from stopwhen.mechanisms import all_mechanisms, chosen
 from stopwhen.mechanisms.native import cell_of, events_of
 from stopwhen.mechanisms.recheck import Recheck
 from stopwhen.missed import Missed, is_own_failure
+from stopwhen.pinned import pinned
 from stopwhen.plan import Plan, cells_of, plan_for
-from stopwhen.rules import HitCondition, Rules, action_of, condition_of, depth_of, patterns_of
+from stopwhen.rules import depth_of, rules_of
 from stopwhen.scope import FrameScope, NoScope, Scope
 from stopwhen.stopping import Step
+from stopwhen.terms import Terms
 from stopwhen.texts import text_of
 from stopwhen.types import ABSENT, AccessType, Action
 from stopwhen.waiting import Waiting
@@ -41,7 +43,7 @@ from stopwhen.watchpoint import Watchpoint
 from stopwhen.wide import WideScope, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
     from types import FrameType
 
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
     from stopwhen.event import Delta
     from stopwhen.mechanisms import Mechanism
 
+
+_PLAIN = Terms()
 
 PATIENCE = 1.0
 """For how many seconds a thread of the program waits until another has processed what both have written."""
@@ -94,53 +98,33 @@ class Session:
         self,
         access: AccessType,
         text: str,
+        terms: Terms = _PLAIN,
         *,
-        scope: Any = None,
-        depth: int | str = 1,
-        condition: str | Callable[[Hit], object] | None = None,
-        hit_condition: str | int | None = None,
-        threads: str | Iterable[str] | None = None,
-        files: str | Iterable[str] | None = None,
-        not_files: str | Iterable[str] | None = None,
-        action: str | Action | Callable[[Hit], object] = Action.STOP,
-        allow_calls: bool = False,
         frame: FrameType | None = None,
         where: Scope | None = None,
         armed_by: FrameType | None = None,
+        tells_end: bool = True,
     ) -> Watchpoint:
         """Make, plan and arm a watchpoint, and return it.
 
         Args:
             access: what makes an event a hit.
             text: the watch expression.
-            scope: where its names are read: None for `__main__`, else as the contract's table of scopes says.
-            depth: how far the content of the value counts: 0, 1, ... or "all".
-            condition: expression over `old`, `new` and the writing frame's names, or a callable of the hit.
-            hit_condition: rule on the count.
-            threads: names, or patterns of names, of the threads whose writes count.
-            files: patterns of the files whose writes count.
-            not_files: patterns of the files whose writes do not count.
-            action: "stop", "log", "raise", "count", or a callable of the hit.
-            allow_calls: evaluate calls that are not known to be free of side effects.
-            frame: the frame whose names are read, instead of `scope`.
+            terms: what else is asked for.
+            frame: the frame whose names are read, instead of the terms' scope.
             where: a scope as it is, instead of both.
             armed_by: the frame that asks for it; None for the one that called us.
+            tells_end: say so when it ends with its frame, and had no hit.
 
         Raises:
             BadExpression: `text`, a condition or hit condition cannot be understood.
             Refused: the data cannot be watched, with the reason.
             UsageError: another argument is wrong.
         """
-        expression = parse(text)
-        rules = Rules(
-            condition_of(condition),
-            None if hit_condition is None else HitCondition(hit_condition),
-            patterns_of("threads", threads),
-            patterns_of("files", files),
-            patterns_of("not_files", not_files),
-            action_of(action),
-        )
-        read_in = where or (resolve(scope) if frame is None else FrameScope(frame))
+        expression, rules = parse(text), rules_of(terms)
+        read_in = where or (resolve(terms.scope) if frame is None else FrameScope(frame))
+        if terms.pin:
+            read_in = pinned(expression, read_in)
         self._steady()
         with self._lock, self._calls:
             watchpoint = Watchpoint(
@@ -148,11 +132,12 @@ class Session:
                 expression,
                 access,
                 read_in,
-                depth_of(depth),
-                allow_calls,
+                terms.depth,
+                terms.allow_calls,
                 rules,
                 self,
                 self._usable(),
+                tells_end=tells_end,
             )
             try:
                 true_already = self._arm(watchpoint)
@@ -328,6 +313,8 @@ class Session:
         watchpoint = activation.watchpoint
         if watchpoint.family is None:
             self.remove(watchpoint)
+            if watchpoint.tells_end and not watchpoint.count and isinstance(activation.scope, FrameScope):
+                self.output.say_once(str(_end_of_frame(watchpoint, activation.scope)))
         elif activation.is_live:
             del watchpoint.activations[activation.key]
             self._let_go(activation)
@@ -612,9 +599,7 @@ class Session:
 
     def _consider(self, watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event) -> None:
         """Ask the rules in their order; what passes them all is due in the thread that wrote."""
-        thread = hits.thread_name(event.thread_id)
-        writer = location.locate(*event.stack[0]) if event.stack else None
-        if not watchpoint.rules.allow_writer(thread, None if writer is None else writer.filename):
+        if watchpoint.rules.has_filters and not self._is_allowed(watchpoint, event):
             return
         if not self._acting.expression_holds(watchpoint, self._step(watchpoint, seen, new, event), event.frame):
             return
@@ -625,6 +610,13 @@ class Session:
         due = self._keep(watchpoint, hit, event.frame)
         if due is not None:
             self._acting.add(event.thread_id, due)
+
+    @staticmethod
+    def _is_allowed(watchpoint: Watchpoint, event: Event) -> bool:
+        """Return whether the filters let who has written pass."""
+        writer = location.locate(*event.stack[0]) if event.stack else None
+        thread = hits.thread_name(event.thread_id)
+        return watchpoint.rules.allow_writer(thread, lambda: hits.task_name(event.thread_id), writer, event.stack)
 
     def _step(self, watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event) -> Transition:
         """Return the step that `event` is, as conditions see it."""
@@ -704,6 +696,17 @@ class Session:
         for mechanism in self._mechanisms:
             if isinstance(mechanism, Recheck):
                 mechanism.forget_threads()
+
+
+def _end_of_frame(watchpoint: Watchpoint, scope: FrameScope) -> Ending:
+    """Return what is to be said of a watchpoint that had no hit before the frame ended in which it read a local."""
+    text, names = watchpoint.expression.text, watchpoint.expression.root_names()
+    stands = f"the object that {names[0]!r} stood for" if len(names) == 1 else "the objects that its names stood for"
+    return Ending(
+        f"no longer watching {text!r}: the call of {scope.function} in which it was read has ended",
+        slug="frame-ended",
+        hint=f"with pin=True it watches on {stands}",
+    )
 
 
 _NO_SCOPE = NoScope()

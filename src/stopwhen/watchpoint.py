@@ -44,6 +44,7 @@ class Watchpoint:
         began: it has been read in some scope at some time.
         activations: its expression in each scope that it is read in now, by key; none while it is disarmed.
         family: what its scope stands for, when that is each of many; None while it is disarmed.
+        tells_end: say so when it ends with the frame in which it is read, and had no hit.
         forbidden_at: of a guard (`stopwhen.forbid`), where it was made; else None.
     """
 
@@ -66,6 +67,7 @@ class Watchpoint:
     activations: dict[object, Activation] = field(default_factory=dict)
     family: Family | None = None
     forbidden_at: Location | None = None
+    tells_end: bool = True
 
     @property
     def hits(self) -> list[Hit]:

@@ -11,9 +11,9 @@ from typing import Any, NoReturn, TypeAlias
 
 from stopwhen import static
 from stopwhen.cells import Closure, DictItem, Local
-from stopwhen.errors import Refused
+from stopwhen.errors import Refused, UsageError
 from stopwhen.scope import Imported, Look, MainScope, ModuleScope, NamespaceScope, Scope, find_in
-from stopwhen.texts import text_of
+from stopwhen.texts import plain_str, text_of
 from stopwhen.types import ABSENT, Absent
 
 _IN_C = static.TypeSet(
@@ -30,7 +30,13 @@ Subject: TypeAlias = FunctionType | type
 
 
 class WideScope:
-    """Every call of a function, every instance of a class: given by itself or by a name that may be pending."""
+    """Every call of a function, every instance of a class: given by itself or by a name that may be pending.
+
+    Attributes:
+        name: what it is called: `pkg.mod:func`.
+    """
+
+    name: str
 
     def __init__(self, given: Any) -> None:
         self._imported = Imported()
@@ -38,18 +44,18 @@ class WideScope:
         self._path: tuple[str, ...] = ()
         self._subject: Subject | None = None
         if type(given) is str:
-            self._name = given
+            self.name = given
             self._module, _, path = given.partition(":")
             self._path = tuple(path.split("."))
         else:
             self._subject = _subject_of(given, text_of(given))
-            self._name = static.qualified_name(self._subject)
+            self.name = static.qualified_name(self._subject)
 
     def title(self, subject: Subject | Absent) -> str:
         """Say what it stands for, when that is its subject."""
         if subject is ABSENT:
-            return f"{self._name}, which is not there yet"
-        return f"every {'call' if type(subject) is FunctionType else 'instance'} of {self._name}"
+            return f"{self.name}, which is not there yet"
+        return f"every {'call' if type(subject) is FunctionType else 'instance'} of {self.name}"
 
     def subject(self, look: Look) -> Subject | Absent:
         """Return the function or class, `ABSENT` for none; every cell that has a say is consulted through `look`.
@@ -64,22 +70,18 @@ class WideScope:
             if value is ABSENT or value is None:
                 return ABSENT
             value = self._member(value, part, look)
-        return ABSENT if value is ABSENT else _subject_of(value, self._name)
+        return ABSENT if value is ABSENT else _subject_of(value, self.name)
 
     def _member(self, owner: Any, name: str, look: Look) -> Any:
         """Return what a module or class has under `name`, not bound, or `ABSENT`."""
         if static.is_a(owner, ModuleType):
-            return look(DictItem(self._name, static.module_dict(owner), name))
+            return look(DictItem(self.name, static.module_dict(owner), name))
         if not static.is_a(owner, type):
-            _refuse(
-                self._name, f"{name!r} is looked for in a {static.class_name(type(owner))!r}, not a module or class"
-            )
+            _refuse(self.name, f"{name!r} is looked for in a {static.class_name(type(owner))!r}, not a module or class")
         for base in static.mro(owner):
             attributes = static.type_dict(base)
             value = (
-                look(DictItem(self._name, attributes, name))
-                if static.is_mutable(base)
-                else attributes.get(name, ABSENT)
+                look(DictItem(self.name, attributes, name)) if static.is_mutable(base) else attributes.get(name, ABSENT)
             )
             if value is not ABSENT:
                 return value
@@ -207,22 +209,36 @@ def resolve(given: Any) -> Scope | WideScope:
 
     Raises:
         Refused: nothing can be watched in such a scope.
+        UsageError: it stands for none.
     """
+    name = plain_str(given)
     if given is None:
         return MainScope()
+    if name is not None:
+        return _named(name)
     if static.is_a(given, ModuleType):
         return ModuleScope(given)
-    if type(given) is str:
-        module, colon, path = given.partition(":")
-        if not all(part.isidentifier() for part in (*module.split("."), *(path.split(".") if colon else ()))):
-            _refuse(
-                given, "it is no name of one", "name a module: pkg.mod, or a function or class in one: pkg.mod:func"
-            )
-        if colon:
-            return WideScope(given)
-        return ModuleScope(given) if given != "__main__" else MainScope()
     if static.is_a(given, dict):
         return NamespaceScope(given)
     if static.is_a(given, type) or callable(given):
         return WideScope(given)
-    return NamespaceScope(given)
+    if all(static.definer(type(given), method) is not None for method in ("keys", "__getitem__")):
+        return NamespaceScope(given)  # which refuses it
+    raise UsageError(
+        f"the scope {text_of(given, 60)} is of type {static.class_name(type(given))!r}, in which no names are read",
+        slug="bad-scope",
+        hint="give a module, a function, a class, the name of one, or a dict of names: scope={'obj': obj}",
+    )
+
+
+def _named(name: str) -> Scope | WideScope:
+    module, colon, path = name.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), *(path.split(".") if colon else ()))):
+        raise UsageError(
+            f"the scope {name!r} is no name of a module, function or class",
+            slug="bad-scope",
+            hint="name a module: 'pkg.mod', or a function or class in one: 'pkg.mod:func', 'pkg.mod:Class'",
+        )
+    if colon:
+        return WideScope(name)
+    return ModuleScope(name) if name != "__main__" else MainScope()

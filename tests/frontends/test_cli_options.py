@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from stopwhen.errors import UsageError
-from stopwhen.frontends.options import HelpAsked, Settings, nearest, read_doctor, read_explain, read_run
+from stopwhen.frontends.options import HelpAsked, nearest, read_doctor, read_explain, read_run
+from stopwhen.terms import Terms
 from stopwhen.types import AccessType, Action
 
 
@@ -36,7 +37,7 @@ def test_each_trigger_makes_a_watchpoint(option, access):
     (one,) = requests(option, "a == b")
     (other,) = requests(f"{option}=a == b")
     assert one == other
-    assert (one.access, one.text, one.settings) == (access, "a == b", Settings())
+    assert (one.access, one.text, one.settings) == (access, "a == b", Terms())
 
 
 def test_an_expression_may_look_like_an_option():
@@ -50,8 +51,8 @@ def test_options_before_the_first_watchpoint_hold_for_all():
     first, second = requests(
         "--action", "log", "--depth=2", "--changes", "a", "--hits", ">=3", "--true", "b", "--action", "raise"
     )
-    assert first.settings == Settings(action=Action.LOG, depth=2, hit_condition=">=3")
-    assert second.settings == Settings(action=Action.RAISE, depth=2)
+    assert first.settings == Terms(action=Action.LOG, depth=2, hit_condition=">=3")
+    assert second.settings == Terms(action=Action.RAISE, depth=2)
 
 
 def test_filters_add_up():

@@ -6,10 +6,10 @@ import pytest
 
 from stopwhen.errors import UsageError
 from stopwhen.frontends.magic_line import read_line
-from stopwhen.frontends.options import Settings
+from stopwhen.terms import Terms
 from stopwhen.types import Action
 
-DEFAULTS = Settings(action=Action.LOG)
+DEFAULTS = Terms(action=Action.LOG)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_options_are_those_of_the_command_line():
         "--thread w* --thread v --in=*/shop/* --not-in */lib/* --allow-calls",
         DEFAULTS,
     )
-    assert asked.settings == Settings(
+    assert asked.settings == Terms(
         action=Action.RAISE,
         condition="new < 0 and user is None",
         hit_condition=">=3",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import secrets
 import selectors
@@ -44,7 +45,8 @@ what a hit does:
                    raise raise stopwhen.DataChanged in the line that wrote
                    count count, and tell the number at the end
 
---if, --hits, --thread, --in, --not-in, --scope, --depth and --allow-calls are those of `stopwhen run`.
+--if, --hits, --thread, --task, --in, --not-in, --function, --caller, --scope, --pin, --depth and --allow-calls are
+those of `stopwhen run`.
 
 getting there:
   --timeout SECONDS  how long to wait for a process that is busy in C code (default 30)
@@ -329,19 +331,8 @@ def _detach(line: AttachLine) -> None:
 
 
 def _options(request: Request) -> dict[str, Any]:
-    """Return what `Session.watch` takes, of what can be written down."""
-    settings = request.settings
-    return {
-        "scope": settings.scope,
-        "depth": settings.depth,
-        "condition": settings.condition,
-        "hit_condition": settings.hit_condition,
-        "threads": settings.threads,
-        "files": settings.files,
-        "not_files": settings.not_files,
-        "action": settings.action.value,
-        "allow_calls": settings.allow_calls,
-    }
+    """Return what is asked for beside the expression, of what can be written down."""
+    return {**dataclasses.asdict(request.settings), "action": request.settings.action.value}
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ from stopwhen.errors import StopwhenError, UsageError
 from stopwhen.frontends import wire
 from stopwhen.plan import Plan
 from stopwhen.reports.text import counted, format_hit
+from stopwhen.terms import Terms
 from stopwhen.types import AccessType, Action
 
 if TYPE_CHECKING:
@@ -189,8 +190,9 @@ class Attachment:
         _relay.add(self)
         self.is_arming = True
         try:
-            for access, text, options in self._request.watchpoints:
-                self.watchpoints.append(session.current().watch(AccessType(access), text, armed_by=frame, **options))
+            for access, text, given in self._request.watchpoints:
+                terms = Terms(**given)
+                self.watchpoints.append(session.current().watch(AccessType(access), text, terms, armed_by=frame))
         except StopwhenError:
             self._let_go()
             raise

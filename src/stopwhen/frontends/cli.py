@@ -85,13 +85,16 @@ what a hit does:
 which hits:
   --if EXPR        only if EXPR is true; it reads `old`, `new`, `added`, `removed` and the names of the frame that wrote
   --hits RULE      only the third: 3; from the third on: '>=3'; every tenth: '%10'
-  --thread NAME    only writes of the thread of this name; may come many times
-  --in GLOB        only writes by files like this: '*/shop/*'; may come many times
-  --not-in GLOB    no writes by files like this; may come many times
+  --thread NAME    only writes of the thread of this name; this and the next may come many times, as patterns too
+  --task NAME      only writes of the asyncio task of this name
+  --in GLOB        only writes by files like this: '*/shop/*'; --not-in GLOB: none by files like this
+  --function GLOB  only writes by functions of this qualified name: 'Cart.add', 'load_*'
+  --caller GLOB    only where a function or file like this is among the callers: 'Worker.run', '*/jobs/*'
 
 what is watched:
   --scope NAME     where names are read: a module pkg.mod, every call of a function pkg.mod:func, every instance of a
                    class pkg.mod:Class (as `self`); default: the program's __main__, then the imported modules
+  --pin            watch on the objects that the names in EXPR stand for first, though the names are bound to others
   --depth N        how deep content counts: 0 rebinding only, 1 the object's own content (default), 2 and more, or all
   --allow-calls    let EXPR run code of the program, such as properties
   --mechanism NAME watch by this mechanism only (`stopwhen doctor` lists them)
@@ -242,20 +245,7 @@ def _mechanism_chosen(name: str | None) -> Iterator[None]:
 
 
 def _arm(session: Session, request: Request) -> Watchpoint:
-    settings = request.settings
-    return session.watch(
-        request.access,
-        request.text,
-        scope=settings.scope,
-        depth=settings.depth,
-        condition=settings.condition,
-        hit_condition=settings.hit_condition,
-        threads=settings.threads,
-        files=settings.files,
-        not_files=settings.not_files,
-        action=settings.action,
-        allow_calls=settings.allow_calls,
-    )
+    return session.watch(request.access, request.text, request.settings)
 
 
 def _finish(session: Session, watchpoints: Sequence[tuple[Request, Watchpoint]], pid: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import linecache
 import sys
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,11 @@ from stopwhen import location, session
 from stopwhen.errors import StopwhenError, UsageError
 from stopwhen.frontends.cell_output import CellOutput
 from stopwhen.frontends.magic_line import WATCHING, Line, read_line
-from stopwhen.frontends.options import Settings
 from stopwhen.hit import Hit
 from stopwhen.plan import Plan
 from stopwhen.reports.html import html_of
 from stopwhen.reports.text import format_hit
+from stopwhen.terms import Terms
 from stopwhen.types import AccessType, Action
 
 if TYPE_CHECKING:
@@ -45,7 +46,10 @@ EXPR is written as it is, without quotes; its names are those of the notebook. O
   --scope NAME   read names in a module pkg.mod, a function pkg.mod:func, a class pkg.mod:Class
   --action NAME  log: show the hit (default in a notebook); stop: open the debugger (default in a terminal; in a
                  notebook where it takes input); raise: raise DataChanged in the line that wrote; count
-  --thread NAME  only writes of this thread; --in GLOB, --not-in GLOB: only writes by files like this, or not
+  --thread NAME  only writes of this thread; --task NAME: of this asyncio task
+  --in GLOB      only writes by files like this; --not-in GLOB: none by those
+  --function GLOB  only writes by functions like this; --caller GLOB: where such a function or file is among the callers
+  --pin          watch on the objects that the names stand for now, though the names are bound to others
   --allow-calls  let EXPR run code of yours, such as properties
 
   %stopwhen changes df
@@ -108,8 +112,8 @@ class Magic:
         finally:
             self._end(watchpoint)
 
-    def _defaults(self) -> Settings:
-        return Settings(action=Action.LOG if self.output.is_kernel else Action.STOP)
+    def _defaults(self) -> Terms:
+        return Terms(action=Action.LOG if self.output.is_kernel else Action.STOP)
 
     def _perform(self, asked: Line) -> None:
         match asked.command:
@@ -128,25 +132,12 @@ class Magic:
 
     # Watchpoints.
 
-    def _scope(self, settings: Settings) -> Any:
+    def _scope(self, settings: Terms) -> Any:
         return self.shell.user_ns if settings.scope is None else settings.scope
 
     def _arm(self, asked: Line) -> Watchpoint:
-        settings = asked.settings
-        watchpoint = session.current().watch(
-            WATCHING[asked.command],
-            asked.text,
-            scope=self._scope(settings),
-            depth=settings.depth,
-            condition=settings.condition,
-            hit_condition=settings.hit_condition,
-            threads=settings.threads,
-            files=settings.files,
-            not_files=settings.not_files,
-            action=settings.action,
-            allow_calls=settings.allow_calls,
-            armed_by=_cell_frame(),
-        )
+        terms = dataclasses.replace(asked.settings, scope=self._scope(asked.settings))
+        watchpoint = session.current().watch(WATCHING[asked.command], asked.text, terms, armed_by=_cell_frame())
         self._made.append(watchpoint)
         return watchpoint
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from stopwhen.errors import UsageError
-from stopwhen.frontends.options import SETTINGS_WITH_VALUE, Settings, nearest, with_setting
+from stopwhen.frontends.options import FLAGS, SETTINGS_WITH_VALUE, nearest, with_setting
+from stopwhen.terms import Terms
 from stopwhen.types import AccessType
 
 WATCHING: Final = {access.value: access for access in AccessType}
 _ON_NUMBERS: Final = ("remove", "enable", "disable")
 COMMANDS: Final = (*WATCHING, "list", *_ON_NUMBERS, "explain", "help")
-_OPTIONS: Final = (*SETTINGS_WITH_VALUE, "--allow-calls")
+_OPTIONS: Final = (*SETTINGS_WITH_VALUE, *FLAGS)
 _OPTION: Final = re.compile(r"--[A-Za-z][\w-]*")
 
 
@@ -31,11 +32,11 @@ class Line:
 
     command: str
     text: str
-    settings: Settings
+    settings: Terms
     numbers: tuple[int, ...] = ()
 
 
-def read_line(line: str, defaults: Settings) -> Line:
+def read_line(line: str, defaults: Terms) -> Line:
     """Return what a line asks for.
 
     Raises:
@@ -79,15 +80,15 @@ def _unknown(command: str, text: str) -> UsageError:
     return UsageError(f"unknown command {command!r}", slug="unknown-command", hint=hint)
 
 
-def _set(settings: Settings, option: str, value: str) -> Settings:
+def _set(settings: Terms, option: str, value: str) -> Terms:
     if option not in _OPTIONS:
         near = nearest(option, _OPTIONS)
         hint = f"did you mean {near}?" if near else f"the options are {', '.join(sorted(_OPTIONS))}"
         raise UsageError(f"unknown option {option!r}", slug="unknown-option", hint=hint)
-    if option == "--allow-calls" and value:
+    if option in FLAGS and value:
         hint = f"write {option} alone, after the expression"
         raise UsageError(f"{option} takes no value, but was given {value!r}", slug="unexpected-value", hint=hint)
-    if option != "--allow-calls" and not value:
+    if option not in FLAGS and not value:
         raise UsageError(f"{option} needs a value", slug="missing-value", hint=f"write {option} VALUE")
     return with_setting(settings, option, _unquoted(value))
 

@@ -12,6 +12,7 @@ from typing import Literal, NoReturn
 
 from stopwhen.errors import UsageError
 from stopwhen.frontends.program import Program
+from stopwhen.terms import Terms
 from stopwhen.types import AccessType, Action
 
 
@@ -20,27 +21,12 @@ class HelpAsked(Exception):  # noqa: N818  # it is no error
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What may be said of all watchpoints or of one; None and empty mean that nothing was said."""
-
-    action: Action = Action.STOP
-    condition: str | None = None
-    hit_condition: str | None = None
-    scope: str | None = None
-    depth: int | Literal["all"] = 1
-    threads: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-    not_files: tuple[str, ...] = ()
-    allow_calls: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Request:
     """One watchpoint that is asked for."""
 
     access: AccessType
     text: str
-    settings: Settings
+    settings: Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +62,13 @@ class AskLine:
 
 
 _WATCHPOINTS = {f"--{access.value}": access for access in AccessType}
-SETTINGS_WITH_VALUE = ("--action", "--if", "--hits", "--scope", "--depth", "--thread", "--in", "--not-in")
-_RUN_OPTIONS = (*_WATCHPOINTS, *SETTINGS_WITH_VALUE, "--allow-calls", "--mechanism", "--help", "-m", "-c")
-_ATTACH_OPTIONS = (*_WATCHPOINTS, *SETTINGS_WITH_VALUE, "--allow-calls", "--timeout", "--tcp", "--help")
+SETTINGS_WITH_VALUE = (
+    *("--action", "--if", "--hits", "--scope", "--depth", "--thread", "--task", "--in", "--not-in"),
+    *("--function", "--caller"),
+)
+FLAGS = ("--allow-calls", "--pin")
+_RUN_OPTIONS = (*_WATCHPOINTS, *SETTINGS_WITH_VALUE, *FLAGS, "--mechanism", "--help", "-m", "-c")
+_ATTACH_OPTIONS = (*_WATCHPOINTS, *SETTINGS_WITH_VALUE, *FLAGS, "--timeout", "--tcp", "--help")
 _DETACH_OPTIONS = ("--timeout", "--help")
 _EXPLAIN_OPTIONS = (*_WATCHPOINTS, "--scope", "--depth", "--allow-calls", "--json", "--help")
 _DOCTOR_OPTIONS = ("--json", "--help")
@@ -143,7 +133,7 @@ class _Watched:
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
-        self._common = Settings()
+        self._common = Terms()
 
     def take(self, option: str, given: str | None, left: _Words, options: Sequence[str]) -> None:
         """Take an option: before the first watchpoint it holds for all, after one for that one."""
@@ -263,11 +253,11 @@ def _split(word: str) -> tuple[str, str | None]:
     return option, value if equals else None
 
 
-def _set(settings: Settings, option: str, given: str | None, left: _Words, options: Sequence[str]) -> Settings:
+def _set(settings: Terms, option: str, given: str | None, left: _Words, options: Sequence[str]) -> Terms:
     """Return `settings` with one option more."""
     if option in ("-h", "--help"):
         raise HelpAsked
-    if option == "--allow-calls":
+    if option in FLAGS:
         _without_value(option, given)
         return with_setting(settings, option, "")
     if option not in SETTINGS_WITH_VALUE:
@@ -275,13 +265,13 @@ def _set(settings: Settings, option: str, given: str | None, left: _Words, optio
     return with_setting(settings, option, left.value_of(option, given, _VALUES[option]))
 
 
-def with_setting(settings: Settings, option: str, value: str) -> Settings:
-    """Return `settings` with one option more, `--allow-calls` or one of `SETTINGS_WITH_VALUE`.
+def with_setting(settings: Terms, option: str, value: str) -> Terms:
+    """Return `settings` with one option more, of `FLAGS` or `SETTINGS_WITH_VALUE`.
 
     Raises:
         UsageError: the value makes no sense.
     """
-    return replace(settings, allow_calls=True) if option == "--allow-calls" else _SETTERS[option](settings, value)
+    return _SETTERS[option](settings, value)
 
 
 _VALUES = {
@@ -291,19 +281,27 @@ _VALUES = {
     "--scope": "NAME",
     "--depth": "N",
     "--thread": "NAME",
+    "--task": "NAME",
     "--in": "GLOB",
     "--not-in": "GLOB",
+    "--function": "GLOB",
+    "--caller": "GLOB",
 }
 
-_SETTERS: dict[str, Callable[[Settings, str], Settings]] = {
+_SETTERS: dict[str, Callable[[Terms, str], Terms]] = {
     "--action": lambda settings, value: replace(settings, action=_action(value)),
     "--if": lambda settings, value: replace(settings, condition=value),
     "--hits": lambda settings, value: replace(settings, hit_condition=value),
     "--scope": lambda settings, value: replace(settings, scope=_scope(value)),
     "--depth": lambda settings, value: replace(settings, depth=_depth(value)),
+    "--pin": lambda settings, _value: replace(settings, pin=True),
+    "--allow-calls": lambda settings, _value: replace(settings, allow_calls=True),
     "--thread": lambda settings, value: replace(settings, threads=(*settings.threads, value)),
+    "--task": lambda settings, value: replace(settings, tasks=(*settings.tasks, value)),
     "--in": lambda settings, value: replace(settings, files=(*settings.files, value)),
     "--not-in": lambda settings, value: replace(settings, not_files=(*settings.not_files, value)),
+    "--function": lambda settings, value: replace(settings, functions=(*settings.functions, value)),
+    "--caller": lambda settings, value: replace(settings, callers=(*settings.callers, value)),
 }
 
 

@@ -15,6 +15,7 @@ from stopwhen import conditions
 from stopwhen import session as sessions
 from stopwhen.errors import StopwhenError
 from stopwhen.rules import HitCondition
+from stopwhen.terms import Terms
 from stopwhen.types import AccessType, Action
 
 if TYPE_CHECKING:
@@ -299,15 +300,10 @@ class WatchCommands:
         frame = self.curframe
         assert frame is not None, "a command is given at a frame"
         # In a post mortem the frames have ended, and what they had for locals changes no more.
-        scope: dict[str, Any] = {} if _is_running(frame) else {"scope": frame.f_globals}
+        is_running = _is_running(frame)
+        terms = Terms(scope=None if is_running else frame.f_globals, condition=condition)
         return sessions.current().watch(
-            access,
-            expression,
-            condition=condition,
-            action=Action.STOP,
-            frame=None if scope else frame,
-            armed_by=frame,
-            **scope,
+            access, expression, terms, frame=frame if is_running else None, armed_by=frame, tells_end=False
         )
 
     def _tell_ended(self) -> None:
