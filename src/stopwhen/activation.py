@@ -128,6 +128,8 @@ class Family:
         cells: all that it is told of itself.
         shared: those of them that the readings in all instances have in common.
         holders: the mechanisms that watch parts of instances for it.
+        outlived: how many calls have ended of which variables are left that inner functions share.
+        still_used: of how many of them the variables were in use when that was last asked.
         keeper: what keeps the instances; None for a function, and until it is asked for.
     """
 
@@ -139,6 +141,8 @@ class Family:
         self.shared: dict[Cell, None] = {}
         self.holders: dict[Any, None] = {}
         self.keeper: InstanceKeeper | None = None
+        self.outlived = 0
+        self.still_used = 0
         self._cell: Cell | None = None
 
     @property

@@ -17,7 +17,7 @@ from stopwhen.mechanisms import KeepsInstances
 from stopwhen.parts import check_part, find_beyond, hold_part, planned_part
 from stopwhen.plan import Plan, PlannedCell, cells_of, choose
 from stopwhen.record import present
-from stopwhen.scope import FrameScope
+from stopwhen.scope import FrameScope, SharedScope
 from stopwhen.types import ABSENT, AccessType
 from stopwhen.wide import FutureCall, InstanceScope
 
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from stopwhen.wide import WideScope
 
 
+MOST_OUTLIVED = 64
+"""How many calls that have ended are watched for the variables left of them, before it is asked who has those."""
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """What families need of the session.
@@ -43,6 +47,7 @@ class Host:
         armed: the cells that are armed.
         begin: reads the expression of a watchpoint in a scope and arms all that it reads there, with what else is told
             of the scope, under a key.
+        end: ends what `begin` has begun.
         past: what cells held before the events that wait, and right after the one that is given.
         read: the expression as it was right after an event, where the mapping does not say otherwise.
         consider: asks the rules about a step from one state to another.
@@ -51,6 +56,7 @@ class Host:
 
     armed: ArmedCells
     begin: Callable[[Watchpoint, object, Scope, tuple[Cell, ...]], Activation]
+    end: Callable[[Activation], None]
     past: Callable[[Event | None], dict[Cell, Any]]
     read: Callable[[Watchpoint, Scope, Event | None, Mapping[Cell, Any]], Reading]
     consider: Callable[[Watchpoint, Seen, Seen, Event], None]
@@ -118,6 +124,37 @@ class Families:
         activation = None if event.frame is None else self._begin_call(family, event.frame)
         if activation is not None and activation.seen.truth and not event.own:
             self._host.consider_already(family.watchpoint, event)
+
+    def outlive(self, activation: Activation) -> Activation | None:
+        """Go on with the variables of a call that has ended, as far as inner functions share them; None if not."""
+        family, scope = activation.watchpoint.family, activation.scope
+        if family is None or not isinstance(scope, FrameScope):
+            return None
+        shared = scope.shared(family.watchpoint.expression.names())
+        if shared is None:
+            return None
+        going_on = self._host.begin(family.watchpoint, shared, shared, ())
+        before, now = activation.seen, going_on.seen.reading
+        value, because = before.reading.value, before.reading.absent_because
+        reading = Reading(value, now.cells, now.content, now.fresh, because, now.source)
+        going_on.seen = Seen(reading, before.truth, before.text)
+        family.outlived += 1
+        if family.outlived >= max(MOST_OUTLIVED, 2 * family.still_used):
+            self._forget_unused(family)
+        return going_on
+
+    def _forget_unused(self, family: Family) -> None:
+        """End what goes on for variables that nothing has any more; the work is that of many calls."""
+        left = [one for one in family.watchpoint.activations.values() if isinstance(one.scope, SharedScope)]
+        shared = [cell for one in left if isinstance(one.scope, SharedScope) for cell in one.scope.cells.values()]
+        used = frames.used_cells(tuple(cell.owner for cell in shared))
+        kept = 0
+        for activation in left:
+            if isinstance(activation.scope, SharedScope) and activation.scope.is_used(used):
+                kept += 1
+            else:
+                self._host.end(activation)
+        family.outlived = family.still_used = kept
 
     # Instances. Nothing of one is kept here: what it was before an event is worked out from what the event tells.
 

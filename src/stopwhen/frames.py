@@ -289,3 +289,13 @@ _RETURN_GENERATOR = opcode.opmap["RETURN_GENERATOR"]
 def _start_of(code: CodeType) -> int:
     """Return the last offset that a generator of `code` can stand at before it has run at all."""
     return 2 * code.co_code[::2].index(_RETURN_GENERATOR) + 2
+
+
+def used_cells(cells: tuple[CellType, ...]) -> set[int]:
+    """Return the ids of those of `cells` that anything of the program's refers to."""
+    wanted = {id(cell) for cell in cells}
+    used: set[int] = set()
+    for holder in gc.get_referrers(*cells):
+        if holder is not cells and not (type(holder).__module__ or "").startswith("stopwhen"):
+            used.update(id(held) for held in gc.get_referents(holder) if id(held) in wanted)
+    return used

@@ -97,6 +97,14 @@ class FrameScope:
             )
         return self._find_variable(name, look)
 
+    def shared(self, names: frozenset[str]) -> SharedScope | None:
+        """Return the scope of those of `names` that outlive the frame; None when one of its own does not."""
+        cells = {name: self._cells.get(name) for name in names if name in self._own or name in self._outer}
+        found = {name: Closure(name, cell) for name, cell in cells.items() if cell is not None}
+        if not self._is_function or len(found) < len(cells) or not self._own.intersection(found):
+            return None
+        return SharedScope(found, self._modules, self.function)
+
     @property
     def running(self) -> FrameRef:
         """The frame."""
@@ -116,6 +124,28 @@ class FrameScope:
     def let_go(self) -> None:
         """Speak of the frame no longer: none of the names that are asked for is a local of its own."""
         self._ref = None
+
+
+class SharedScope:
+    """What is left of a call that has ended: the variables that inner functions share, and what is no variable.
+
+    Attributes:
+        cells: the variables, by name.
+    """
+
+    def __init__(self, cells: dict[str, Closure], modules: tuple[dict[str, Any], ...], function: str) -> None:
+        self.cells = cells
+        self._modules = modules
+        self.title = f"the variables of a call of {function}"
+
+    def is_used(self, used: set[int]) -> bool:
+        """Return whether one of the variables is among those with the ids `used`."""
+        return any(id(cell.owner) in used for cell in self.cells.values())
+
+    def find(self, name: str, look: Look) -> Any:
+        """Return the value of `name`."""
+        cell = self.cells.get(name)
+        return find_in(self._modules, name, look) if cell is None else look(cell)
 
 
 @functools.lru_cache(maxsize=256)

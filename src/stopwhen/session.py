@@ -77,7 +77,9 @@ class Session:
         self._calls = _Calls()
         self._acting = Acting(actions.Output(), self.absorb, self._fail)
         self._families = Families(
-            Host(self._armed, self._begin, self._past, self._read, self._consider, self._consider_already)
+            Host(
+                self._armed, self._begin, self._end_one, self._past, self._read, self._consider, self._consider_already
+            )
         )
         self._pid = os.getpid()
         if env.core is not None:
@@ -308,16 +310,22 @@ class Session:
         watchpoint.was_present |= reading.value is not ABSENT
         return activation
 
-    def _end(self, activation: Activation) -> None:
-        """End one of many activations; that of a scope that is alone ends its watchpoint."""
+    def _end(self, activation: Activation) -> Activation | None:
+        """End one of many activations, and return what goes on for it; that of a scope alone ends its watchpoint."""
         watchpoint = activation.watchpoint
+        going_on = None
         if watchpoint.family is None:
             self.remove(watchpoint)
             if watchpoint.tells_end and not watchpoint.count and isinstance(activation.scope, FrameScope):
                 self.output.say_once(str(_end_of_frame(watchpoint, activation.scope)))
         elif activation.is_live:
-            del watchpoint.activations[activation.key]
-            self._let_go(activation)
+            going_on = self._families.outlive(activation)
+            self._end_one(activation)
+        return going_on
+
+    def _end_one(self, activation: Activation) -> None:
+        del activation.watchpoint.activations[activation.key]
+        self._let_go(activation)
 
     def _let_go(self, activation: Activation) -> None:
         self._accesses.drop(activation)
@@ -494,8 +502,12 @@ class Session:
         try:
             if isinstance(reader, Family):
                 self._families.hear(reader, event)
-            elif isinstance(event.delta, Ended) or (isinstance(reader.scope, FrameScope) and reader.scope.is_closed):
+            elif isinstance(event.delta, Ended):
                 self._end(reader)
+            elif isinstance(reader.scope, FrameScope) and reader.scope.is_closed:
+                going_on = self._end(reader)
+                if going_on is not None and event.cell in going_on.cells:
+                    self._process(going_on, event)
             else:
                 self._process(reader, event)
         except StopwhenError as error:
