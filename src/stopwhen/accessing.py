@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 from stopwhen import values
@@ -10,7 +9,11 @@ from stopwhen.cells import Blocks, Cell, Content, Layout, Opaque
 from stopwhen.errors import Refused, Unavailable
 from stopwhen.event import Read, Unknown, Written
 from stopwhen.mechanisms.sites import stores_result_in_place
+from stopwhen.originals import use_original_builtins
+from stopwhen.static import replaced
 from stopwhen.types import ABSENT, AccessType
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from stopwhen.activation import Activation, Seen
@@ -159,8 +162,8 @@ def with_accesses(plan: Plan, access: AccessType, reading: Reading, depth: int |
         if reason is not None:
             raise refused(access, plan.text, reason, "watch its changes")
         words = f"{_WORDS[access.value]} by {mechanism.access_title}; cost: {mechanism.access_cost}"
-        cells.append(dataclasses.replace(planned, access=words if planned.cell in wanted else ""))
-    return dataclasses.replace(plan, cells=tuple(cells))
+        cells.append(replaced(planned, access=words if planned.cell in wanted else ""))
+    return replaced(plan, cells=tuple(cells))
 
 
 _WORDS = {"writes": "stores that change nothing", "reads": "reads"}

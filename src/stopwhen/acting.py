@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stopwhen import actions, conditions, env
 from stopwhen.missed import is_own_failure
+from stopwhen.originals import use_original_builtins
 from stopwhen.stopping import Step, Stops, take_steps
 from stopwhen.texts import text_of
 from stopwhen.types import Action
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

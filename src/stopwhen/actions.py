@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from typing import TYPE_CHECKING, TextIO
 
 from stopwhen.errors import DataChanged
+from stopwhen.originals import sys, use_original_builtins
 from stopwhen.reports.text import error_text, format_hit, wants_color
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from collections.abc import Callable

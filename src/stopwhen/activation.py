@@ -11,10 +11,13 @@ from stopwhen.attributes import check_readable
 from stopwhen.cells import Calls, Cell, Content, DictItem, Instances
 from stopwhen.dependencies import Reading
 from stopwhen.errors import Refused
+from stopwhen.originals import use_original_builtins
 from stopwhen.plan import cells_of
 from stopwhen.record import Record
 from stopwhen.texts import Text, text_of
 from stopwhen.types import ABSENT, Absent, AccessType
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping

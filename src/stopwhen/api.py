@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from stopwhen import session
 from stopwhen.guard import Guard
+from stopwhen.originals import sys, use_original_builtins
 from stopwhen.terms import Terms
 from stopwhen.types import AccessType, Action
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from stopwhen.errors import Unavailable
+from stopwhen.originals import use_original_builtins
 from stopwhen.plan import PlannedCell, choose
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -5,14 +5,16 @@ numpy is never imported for that: what is not loaded has no arrays.
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable
 from typing import Any
 
 from stopwhen import memory, static
+from stopwhen.originals import types, use_original_builtins
 from stopwhen.record import Record, attempt
 from stopwhen.static import TypeSet
 from stopwhen.values import SCALARS, is_simple
+
+use_original_builtins(globals())
 
 _ATTRIBUTES = frozenset({"shape", "size", "ndim", "dtype", "nbytes", "itemsize", "strides"})
 _METHODS = frozenset("all any argmax argmin item max mean min prod std sum tobytes tolist var".split())  # noqa: SIM905

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import io
-import sys
-import types
 from collections import deque, namedtuple
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,10 +10,13 @@ from typing import Any, NamedTuple
 from stopwhen import arrays, env, memory, static
 from stopwhen.cells import Closure, DictItem, Slot
 from stopwhen.errors import Refused
+from stopwhen.originals import io, sys, types, use_original_builtins
 from stopwhen.record import Absence, Record, attempt
 from stopwhen.static import TypeSet, class_name
 from stopwhen.types import ABSENT
 from stopwhen.values import SCALARS, SIZED
+
+use_original_builtins(globals())
 
 _GENERIC = TypeSet(
     *(kind for kind in vars(builtins).values() if type(kind) is type and kind not in (type, super)),

@@ -14,7 +14,10 @@ from typing import Any, Protocol
 from stopwhen import deltas, memory, static, tables, values
 from stopwhen.cells import Cell, Slot
 from stopwhen.event import Delta, Items, Members, Rebound, Relaid, Spliced, Written
+from stopwhen.originals import use_original_builtins
 from stopwhen.types import ABSENT
+
+use_original_builtins(globals())
 
 MOST_COPIED = 100_000
 """How many items are copied for a condition at the most."""

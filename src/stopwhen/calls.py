@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import operator
-import os
-import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from stopwhen import arrays, functions, methods, static
 from stopwhen.operations import BINARY, COMPARING, UNARY, as_list
+from stopwhen.originals import operator, os, types, use_original_builtins
 from stopwhen.record import MOST_STEPS, Absence, Record
+
+use_original_builtins(globals())
 
 
 class Pure(NamedTuple):

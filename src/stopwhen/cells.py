@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from types import CellType, CodeType, FrameType, FunctionType
 from typing import Any, Protocol
 
+from stopwhen.originals import use_original_builtins
+
+use_original_builtins(globals())
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Cell:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -10,10 +9,13 @@ from typing import Any, Final, NamedTuple
 
 from stopwhen.deltas import spliced_text
 from stopwhen.event import Delta, Items, Members, Rebound, Spliced, Written
+from stopwhen.originals import sys, use_original_builtins
 from stopwhen.static import each, is_a
 from stopwhen.texts import Text, short_class_name, text_of
 from stopwhen.types import ABSENT
 from stopwhen.values import is_simple, same
+
+use_original_builtins(globals())
 
 _LISTED: Final = 5  # Items named in the words.
 _KEPT: Final = 100  # Items kept as data, on either side.

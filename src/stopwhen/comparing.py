@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import types
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from stopwhen import content, static
+from stopwhen.originals import types, use_original_builtins
 from stopwhen.record import Record
 from stopwhen.static import TypeSet, class_name
 from stopwhen.values import SCALARS, SIZED, VIEWS
+
+use_original_builtins(globals())
 
 COMPARISONS = ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__")
 

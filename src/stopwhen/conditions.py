@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from stopwhen import frames
 from stopwhen.errors import BadExpression
+from stopwhen.originals import use_original_builtins
 from stopwhen.types import ABSENT
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType

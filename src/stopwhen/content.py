@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import enum
-import io
-import sys
-import types
 from collections import deque
 from typing import Any, NamedTuple
 
 from stopwhen import static
+from stopwhen.originals import enum, io, sys, types, use_original_builtins
+
+use_original_builtins(globals())
 
 
 class Kind(enum.Enum):
     """What the content of an object is; the value is what it is compared by, for messages."""
+
+    __hash__ = object.__hash__  # that of Enum is in Python
 
     ITEMS = "list"
     ENTRIES = "dict"

@@ -7,6 +7,9 @@ from _thread import get_ident
 from typing import TYPE_CHECKING, Any
 
 from stopwhen import location
+from stopwhen.originals import use_original_builtins
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 from stopwhen import memory, static, tables, values
 from stopwhen.cells import Content
 from stopwhen.event import Delta, Ended, Items, Members, Rebound, Relaid, Spliced, Unknown
+from stopwhen.originals import use_original_builtins
 from stopwhen.static import TypeSet
 from stopwhen.types import ABSENT
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -6,9 +6,6 @@ pure, and notes each cell it consults. What was not evaluated, such as the right
 
 from __future__ import annotations
 
-import ast
-import types
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -21,11 +18,14 @@ from stopwhen.expression import WatchExpression
 from stopwhen.functions import check_members
 from stopwhen.items import Lazy, elements, is_true, item, plain_container
 from stopwhen.operations import as_list, binary, compare, shown, unary
+from stopwhen.originals import ast, types, use_original_builtins, weakref
 from stopwhen.record import Absence, Record, attempt
 from stopwhen.scope import Scope
 from stopwhen.static import TypeSet, class_name
 from stopwhen.types import ABSENT
 from stopwhen.values import content_cells
+
+use_original_builtins(globals())
 
 Bound: TypeAlias = Mapping[str, tuple[Any, str]]
 """The variables of the comprehensions around a node: value, and what the user would call it: `rows[3]`."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import Any
+
+from stopwhen.originals import os, sys, use_original_builtins
+
+use_original_builtins(globals())
 
 HAS_MONITORING = sys.version_info >= (3, 12)
 """`sys.monitoring` (PEP 669)."""

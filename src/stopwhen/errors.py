@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from stopwhen.originals import use_original_builtins
+
+use_original_builtins(globals())
+
 
 class StopwhenError(Exception):
     """Base of all errors of stopwhen: one line that says what was asked and what is in the way.

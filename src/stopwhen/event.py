@@ -8,6 +8,9 @@ from types import CodeType, FrameType
 from typing import Any, TypeAlias
 
 from stopwhen.cells import Cell
+from stopwhen.originals import use_original_builtins
+
+use_original_builtins(globals())
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from stopwhen.errors import BadExpression, UsageError
+from stopwhen.originals import ast, use_original_builtins
 from stopwhen.static import class_name
 from stopwhen.texts import plain_str, text_of
+
+use_original_builtins(globals())
 
 
 @dataclass(frozen=True)

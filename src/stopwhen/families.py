@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from types import FunctionType, MemberDescriptorType
 from typing import TYPE_CHECKING, Any
@@ -14,12 +13,16 @@ from stopwhen.cells import DictItem, Frame, Instances, Slot
 from stopwhen.dependencies import Reading, read
 from stopwhen.event import Born, Called, Event, Rebound, Relaid
 from stopwhen.mechanisms import KeepsInstances
+from stopwhen.originals import use_original_builtins
 from stopwhen.parts import check_part, find_beyond, hold_part, planned_part
 from stopwhen.plan import Plan, PlannedCell, cells_of, choose
 from stopwhen.record import present
 from stopwhen.scope import FrameScope, SharedScope
+from stopwhen.static import replaced
 from stopwhen.types import ABSENT, AccessType
 from stopwhen.wide import FutureCall, InstanceScope
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -257,7 +260,7 @@ class Families:
         self._instances(family).set_quiet(None, is_quiet=False)
         for instance in self._instances(family).all():
             if family.is_live:
-                self._hear_instance(family, dataclasses.replace(event, instance=instance), instance)
+                self._hear_instance(family, replaced(event, instance=instance), instance)
 
 
 def _has_changed(watchpoint: Watchpoint, seen: Seen | Memo, new: Seen, event: Event, *, is_content: bool) -> bool:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-import gc
-import opcode
-import sys
-import weakref
 from types import AsyncGeneratorType, CellType, CodeType, CoroutineType, FrameType, FunctionType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from stopwhen import env
+from stopwhen.originals import functools, gc, opcode, sys, use_original_builtins, weakref
 from stopwhen.types import ABSENT
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import operator
-import types
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -12,10 +10,13 @@ from stopwhen.attributes import attribute
 from stopwhen.comparing import comparing_method, hashing_method, note_content, obstacle
 from stopwhen.items import Lazy, check_hashable, contains, elements, is_true, item, plain_container, size
 from stopwhen.operations import BINARY, COMPARING, UNARY, as_list, binary, compare, foreign_method, shown, unary
+from stopwhen.originals import operator, types, use_original_builtins
 from stopwhen.record import Absence, Record, attempt, is_plain_codec
 from stopwhen.static import TypeSet, class_name
 from stopwhen.types import ABSENT
 from stopwhen.values import SCALARS, is_simple
+
+use_original_builtins(globals())
 
 
 class Call(NamedTuple):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -12,9 +10,12 @@ from stopwhen.cells import Closure, DictItem
 from stopwhen.errors import Refused, UsageError
 from stopwhen.expression import parse
 from stopwhen.frames import cell_of
+from stopwhen.originals import ast, functools, use_original_builtins
 from stopwhen.scope import frame_namespaces
 from stopwhen.static import class_name
 from stopwhen.types import ABSENT, AccessType
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Mapping

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import CodeType
 
+from stopwhen.originals import use_original_builtins
+
+use_original_builtins(globals())
+
 
 def protected(code: CodeType) -> Iterator[tuple[int, int, int]]:
     """Yield first and last offset of each range of instructions that has a handler, and the handler's offset."""

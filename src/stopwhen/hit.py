@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -10,9 +9,13 @@ from typing import Any, Protocol
 from stopwhen.change import Change
 from stopwhen.event import Place
 from stopwhen.location import Location, locate
+from stopwhen.originals import use_original_builtins
+from stopwhen.static import replaced
 from stopwhen.texts import Text
 from stopwhen.types import ABSENT, AccessType
 from stopwhen.values import is_simple
+
+use_original_builtins(globals())
 
 
 class HasText(Protocol):
@@ -101,7 +104,7 @@ class Hit:
 
     def kept(self) -> Hit:
         """Return this hit without a hold on the program's objects: of what is not simple, only the text."""
-        return dataclasses.replace(self, old=_kept(self.old, self.old_text), new=_kept(self.new, self.new_text))
+        return replaced(self, old=_kept(self.old, self.old_text), new=_kept(self.new, self.new_text))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Hit):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import time
 from _thread import get_ident
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +9,12 @@ from stopwhen import change, location, tables
 from stopwhen.cells import Content, ListItem
 from stopwhen.event import Event, Read, Rebound, Relaid, Spliced, Unknown, Written
 from stopwhen.hit import Hit
+from stopwhen.originals import os, sys, time, use_original_builtins
 from stopwhen.record import present
-from stopwhen.texts import text_of
 from stopwhen.types import ABSENT, AccessType
+from stopwhen.writing_threads import task_name, thread_name
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -91,31 +91,6 @@ def already(watchpoint: Watchpoint, armed_by: FrameType | None) -> tuple[Hit, Fr
         places=() if frame is None else ((frame.f_code, frame.f_lasti),),
     )
     return hit, frame
-
-
-_FIRST_THREAD = get_ident()
-"""Where `threading` has never been imported, the main thread is the one that imports stopwhen."""
-
-
-def thread_name(thread_id: int) -> str:
-    """Return the name that `threading` has for a thread, without making it known to `threading`."""
-    threading = sys.modules.get("threading")
-    thread = None if threading is None else threading._active.get(thread_id)  # noqa: SLF001 - enumerate() takes a lock
-    if thread is not None:
-        return text_of(thread._name) if type(thread._name) is not str else thread._name  # noqa: SLF001
-    return "MainThread" if threading is None and thread_id == _FIRST_THREAD else f"Thread-{thread_id}"
-
-
-def task_name(thread_id: int) -> str | None:
-    """Return the name of the asyncio task that the writer, when it is this thread, runs."""
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is None or thread_id != get_ident():
-        return None
-    try:
-        task = asyncio.current_task()
-    except (RuntimeError, AttributeError):
-        return None
-    return None if task is None else str(task.get_name())
 
 
 def _writer_of(event: Event) -> str | None:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
-import operator
-import os
-import types
 from collections import ChainMap, Counter, deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from stopwhen import arrays, memory, static
+from stopwhen import arrays, memory, paths, static
 from stopwhen.attributes import attribute, pointed_to
 from stopwhen.cells import DictItem, ListItem
 from stopwhen.comparing import comparing_method, is_plain, note_content, obstacle
 from stopwhen.errors import Refused
 from stopwhen.memory import is_array
+from stopwhen.originals import itertools, operator, os, types, use_original_builtins
 from stopwhen.record import MOST_STEPS, Absence, Record, attempt, text_of
 from stopwhen.static import TypeSet, class_name
 from stopwhen.types import ABSENT
 from stopwhen.values import ENVIRON, SCALARS, SIZED, WRAPPERS, is_simple, truth
+
+use_original_builtins(globals())
 
 _INDEXES = TypeSet(int, bool)
 _LOOKED_AT = (str, bytes, tuple, range, list, bytearray, deque)
@@ -223,11 +222,11 @@ def _wrapped_item(record: Record, owner: Any, attribute: str, key: Any, name: st
 
 def _encoded(key: str) -> Any:
     """Return `key` as the storage of `os.environ` has it."""
-    return key.upper() if os.name == "nt" else os.fsencode(key)
+    return key.upper() if os.name == "nt" else paths.encoded(key)
 
 
 def _decoded(value: Any) -> str:
-    return value if type(value) is str else os.fsdecode(value)
+    return value if type(value) is str else paths.decoded(value)
 
 
 def _chained_item(record: Record, owner: Any, key: Any, name: str, text: str) -> Any:

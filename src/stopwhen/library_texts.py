@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import types
 from collections import ChainMap, OrderedDict, UserDict, UserList, UserString
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
-from stopwhen import memory, static, tables
+from stopwhen import memory, paths, static, tables
+from stopwhen.originals import os, types, use_original_builtins
 from stopwhen.types import ABSENT
+
+use_original_builtins(globals())
 
 _HEAD: Final = 10  # Items, in each direction, of an array that are shown.
 _BYTES: Final = 200  # Bytes of memory that are looked at.
@@ -78,7 +79,7 @@ def environment(writer: Writer, value: Any, kind: Any, room: int, depth: int) ->
 
 
 def _decoded(value: Any) -> Any:
-    return os.fsdecode(value) if type(value) is bytes else value
+    return paths.decoded(value) if type(value) is bytes else value
 
 
 def proxy(writer: Writer, value: Any, _kind: Any, room: int, depth: int) -> str:

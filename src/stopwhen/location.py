@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import os
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import (
@@ -19,9 +16,14 @@ from types import (
 from typing import Any, Final, NamedTuple
 
 from stopwhen.event import Place
+from stopwhen.originals import ast, opcode, os, sys, use_original_builtins
+from stopwhen.paths import SEPARATOR, absolute, is_file, join, normal_case, parent
 from stopwhen.positions import position_of
-from stopwhen.static import has_base, is_a, module_dict, mro
+from stopwhen.source_lines import lines_of, sys_path
+from stopwhen.static import has_base, is_a, loaded_module, module_dict, mro
 from stopwhen.texts import own_entry, plain_str, short_class_name
+
+use_original_builtins(globals())
 
 FOLDER: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _FRONT_ENDS: Final = os.path.join(FOLDER, "frontends", "")
@@ -84,15 +86,8 @@ def source_line(location: Location) -> str | None:
 
 
 def _source(filename: str, first: int, last: int) -> str | None:
-    import linecache  # noqa: PLC0415 - brings tokenize and re, for hits only
-
-    try:
-        lines = linecache.getlines(filename)[first - 1 : last] if first > 0 else []
-    except Exception:  # a loader or a patched linecache of the program's
-        return None
-    if len(lines) != last - first + 1 or not all(type(line) is str for line in lines):
-        return None
-    return "".join(lines).rstrip("\r\n")
+    lines = lines_of(filename)[first - 1 : last] if first > 0 else ()
+    return "\n".join(lines) if len(lines) == last - first + 1 else None
 
 
 def filename_of(code: CodeType) -> str:
@@ -106,9 +101,9 @@ def real_filename(filename: str) -> str:
         return filename
     found = _real_names.get(filename)
     if found is None:
-        stem = os.path.join(_STDLIB, *filename[len(_FROZEN) : -1].split("."))
-        files = (f"{stem}.py", os.path.join(stem, "__init__.py"))
-        found = _real_names[filename] = next((file for file in files if os.path.isfile(file)), filename)
+        stem = join(_STDLIB, *filename[len(_FROZEN) : -1].split("."))
+        files = (f"{stem}.py", join(stem, "__init__.py"))
+        found = _real_names[filename] = next((file for file in files if is_file(file)), filename)
     return found
 
 
@@ -128,14 +123,14 @@ def is_own_code(filename: str) -> bool:
 def _is_own(filename: str) -> bool:
     if filename.startswith("<"):
         return not filename.startswith(_FROZEN)
-    path = os.path.normcase(_absolute(filename))
-    if is_ours(filename) or _below(path, os.path.normcase(_STDLIB)) is not None:
+    path = normal_case(absolute(filename))
+    if is_ours(filename) or _below(path, normal_case(_STDLIB)) is not None:
         return False
-    if _INSTALLED.intersection(path.split(os.sep)):
+    if _INSTALLED.intersection(path.split(SEPARATOR)):
         return False
     # A console script, such as the `pytest` beside an environment's `python`, was made by an installer.
-    scripts = os.path.normcase(os.path.dirname(_absolute(sys.executable or "")))
-    return path.endswith(".py") or os.path.dirname(path) != scripts
+    scripts = normal_case(parent(absolute(sys.executable or "")))
+    return path.endswith(".py") or parent(path) != scripts
 
 
 def is_ours(filename: str) -> bool:
@@ -186,33 +181,25 @@ def short_name(filename: str) -> str:
         return cell.name
     if filename.startswith("<"):
         return filename
-    path = _absolute(filename)
+    path = absolute(filename)
     names = [below for root in _roots() if (below := _below(path, root)) is not None]
-    parts = path.split(os.sep)
-    names += [os.sep.join(parts[n + 1 :]) for n, part in enumerate(parts[:-1]) if part in _INSTALLED]
+    parts = path.split(SEPARATOR)
+    names += [SEPARATOR.join(parts[n + 1 :]) for n, part in enumerate(parts[:-1]) if part in _INSTALLED]
     return min(names, key=len, default=filename)
 
 
 def _roots() -> list[str]:
     """Return the directories that files are named below: `sys.path`, the standard library, the current one."""
-    entries = dict.get(module_dict(sys), "path")
-    listed = list.__iter__(entries) if is_a(entries, list) else ()  # type: ignore[arg-type]
-    return [_absolute(entry) for entry in listed if type(entry) is str] + [_STDLIB, _absolute("")]
+    entries = sys_path()
+    return [absolute(entry) for entry in entries] + [_STDLIB, absolute("")]
 
 
 def _below(path: str, root: str) -> str | None:
     """Return what of `path` comes after the directory `root`; None when it is not in it."""
-    if root == os.path.dirname(root):  # The root of the file system tells nothing.
+    if root == parent(root):  # The root of the file system tells nothing.
         return None
-    root += os.sep
-    return path[len(root) :] or None if os.path.normcase(path).startswith(os.path.normcase(root)) else None
-
-
-def _absolute(filename: str) -> str:
-    try:
-        return os.path.abspath(filename)
-    except (OSError, ValueError):  # The current directory is gone, or a null byte.
-        return filename
+    root += SEPARATOR
+    return path[len(root) :] or None if normal_case(path).startswith(normal_case(root)) else None
 
 
 def writer_of(frame: FrameType | None, code: CodeType, offset: int) -> str | None:
@@ -245,8 +232,6 @@ def _read(text: str, frame: FrameType) -> object:
 
 
 def _is_call(code: CodeType, offset: int) -> bool:
-    import opcode  # noqa: PLC0415 - for hits only
-
     units = code.co_code
     if not 0 <= offset < len(units):
         return False
@@ -344,8 +329,8 @@ def _function_name(function: Any) -> str | None:
     module, name = plain_str(function.__module__), function.__name__
     if module is None:
         return None
-    public = dict.get(sys.modules, module.lstrip("_"))
-    if public is not None and is_a(public, ModuleType) and dict.get(module_dict(public), name) is function:
+    public = loaded_module(module.lstrip("_"))
+    if public is not None and dict.get(module_dict(public), name) is function:
         module = module.lstrip("_")
     return f"{module}.{name}"
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
-import sys
-import types
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, overload
 
 from stopwhen import static
+from stopwhen.originals import errno, sys, types, use_original_builtins
+
+use_original_builtins(globals())
 
 _MOST_AT_ONCE = 1_000
 _MADV_POPULATE_READ = 22
@@ -275,7 +275,8 @@ def _fields_of(kind: type) -> Iterator[tuple[str, Any, Any]]:
 
 def is_ctypes_field(kind: Any) -> bool:
     """Tell whether `kind` is the type, not always exported, of the fields of structures made with ctypes."""
-    return not static.is_mutable(kind) and static.class_name(kind) == "CField" and "_ctypes" in sys.modules
+    is_named_so = not static.is_mutable(kind) and static.class_name(kind) == "CField"
+    return is_named_so and static.loaded_module("_ctypes") is not None
 
 
 def is_cut_short(mapped: Any) -> bool:

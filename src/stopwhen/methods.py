@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import os
-import types
 from collections import ChainMap, OrderedDict, UserDict, deque
 from collections.abc import Mapping
 from typing import Any, Final
@@ -14,10 +11,13 @@ from stopwhen.comparing import Judge, comparing_method, hashing_method, note_con
 from stopwhen.items import contains, item, plain_container, stored
 from stopwhen.memory import is_array
 from stopwhen.operations import check_fields
+from stopwhen.originals import io, os, types, use_original_builtins
 from stopwhen.record import MOST_STEPS, Absence, Record, attempt, is_plain_codec, text_of
 from stopwhen.static import TypeSet, class_name
 from stopwhen.types import ABSENT
 from stopwhen.values import ENVIRON, SCALARS
+
+use_original_builtins(globals())
 
 UNKNOWN: Final = object()
 """What `apply` returns for a function that it knows nothing of."""

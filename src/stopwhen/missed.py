@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stopwhen.location import is_ours
+from stopwhen.originals import use_original_builtins
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ast
-import operator
 import re
-import types
 from collections import UserString, deque
 from collections.abc import Callable
 from typing import Any
@@ -13,9 +10,12 @@ from typing import Any
 from stopwhen import arrays, static
 from stopwhen.comparing import comparing_method, hashing_method, note_content, obstacle, showing_method
 from stopwhen.items import Lazy, contains, wrapped
+from stopwhen.originals import ast, operator, types, use_original_builtins
 from stopwhen.record import MOST_STEPS, Record, attempt
 from stopwhen.static import TypeSet, class_name
 from stopwhen.values import SCALARS, VIEWS
+
+use_original_builtins(globals())
 
 BINARY: dict[type[ast.operator], tuple[Callable[[Any, Any], Any], str, str]] = {
     ast.Add: (operator.add, "+", "add"),

@@ -9,7 +9,10 @@ from stopwhen.cells import Cell, Content, DictItem, Layout, ListItem, Opaque, Sl
 from stopwhen.errors import Refused
 from stopwhen.mechanisms import Holdable
 from stopwhen.mechanisms.native import PartToken, kind_of
+from stopwhen.originals import use_original_builtins
 from stopwhen.plan import PlannedCell, choose
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -25,7 +24,10 @@ from stopwhen.cells import (
     Slot,
 )
 from stopwhen.errors import Refused
+from stopwhen.originals import sys, use_original_builtins
 from stopwhen.texts import short_class_name, text_of
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -6,6 +6,9 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 from stopwhen.handlers import protected
+from stopwhen.originals import use_original_builtins
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from types import CodeType

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, NoReturn
 
 from stopwhen import frames, memory, static
 from stopwhen.cells import Cell, Closure, Content, DictItem, Layout, ListItem, Local, Opaque, Slot
 from stopwhen.errors import Refused
+from stopwhen.originals import use_original_builtins, weakref
 from stopwhen.static import TypeSet, class_name, slot_value
 from stopwhen.types import ABSENT
 from stopwhen.values import SCALARS, is_simple
+
+use_original_builtins(globals())
 
 MOST_STEPS = 1_000_000
 

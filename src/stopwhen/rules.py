@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 from stopwhen import conditions
 from stopwhen import location as locations
 from stopwhen.errors import BadExpression, UsageError
+from stopwhen.originals import use_original_builtins
 from stopwhen.static import class_name
 from stopwhen.texts import plain_str, text_of
 from stopwhen.types import Action
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

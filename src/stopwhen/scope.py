@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import functools
-import os
-import sys
 from collections.abc import Callable
 from types import CodeType, FrameType, ModuleType
 from typing import Any, Protocol, TypeAlias
@@ -13,8 +10,12 @@ from typing import Any, Protocol, TypeAlias
 from stopwhen import frames, static
 from stopwhen.cells import Cell, Closure, DictItem, FrameRef, Local
 from stopwhen.errors import Refused
+from stopwhen.originals import functools, sys, use_original_builtins
+from stopwhen.paths import base_name
 from stopwhen.texts import plain_str
 from stopwhen.types import ABSENT
+
+use_original_builtins(globals())
 
 _OPTIMIZED = 1
 """inspect.CO_OPTIMIZED: the code has fast locals, as every function has."""
@@ -159,7 +160,7 @@ def _title_of(code: CodeType, lineno: int, namespace: dict[str, Any]) -> str:
     name = dict.get(namespace, "__name__")
     if code.co_name == "<module>" and type(name) is str:
         return name if name == "__main__" else f"module {name}"
-    return f"the caller's frame at {os.path.basename(code.co_filename)}:{lineno}"
+    return f"the caller's frame at {base_name(code.co_filename)}:{lineno}"
 
 
 def _namespace_of(frame: FrameType) -> dict[str, Any] | None:

@@ -8,8 +8,6 @@ event on one of its cells reads the expression again and plans anew, in the same
 from __future__ import annotations
 
 import atexit
-import dataclasses
-import os
 from _thread import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -30,10 +28,12 @@ from stopwhen.mechanisms import all_mechanisms, chosen
 from stopwhen.mechanisms.native import cell_of, events_of
 from stopwhen.mechanisms.recheck import Recheck
 from stopwhen.missed import Missed, is_own_failure
+from stopwhen.originals import os, use_original_builtins
 from stopwhen.pinned import pinned
 from stopwhen.plan import Plan, cells_of, plan_for
 from stopwhen.rules import depth_of, rules_of
 from stopwhen.scope import FrameScope, NoScope, Scope
+from stopwhen.static import replaced
 from stopwhen.stopping import Step
 from stopwhen.terms import Terms
 from stopwhen.texts import text_of
@@ -41,6 +41,9 @@ from stopwhen.types import ABSENT, AccessType, Action
 from stopwhen.waiting import Waiting
 from stopwhen.watchpoint import Watchpoint
 from stopwhen.wide import WideScope, resolve
+from stopwhen.writing_threads import task_name, thread_name
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -627,8 +630,8 @@ class Session:
     def _is_allowed(watchpoint: Watchpoint, event: Event) -> bool:
         """Return whether the filters let who has written pass."""
         writer = location.locate(*event.stack[0]) if event.stack else None
-        thread = hits.thread_name(event.thread_id)
-        return watchpoint.rules.allow_writer(thread, lambda: hits.task_name(event.thread_id), writer, event.stack)
+        thread = thread_name(event.thread_id)
+        return watchpoint.rules.allow_writer(thread, lambda: task_name(event.thread_id), writer, event.stack)
 
     def _step(self, watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event) -> Transition:
         """Return the step that `event` is, as conditions see it."""
@@ -763,4 +766,4 @@ atexit.register(_close_at_exit)
 
 
 def _as_own(event: Event) -> Event:
-    return dataclasses.replace(event, own=True)
+    return replaced(event, own=True)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import gc
-import sys
-import types
+from _thread import _local
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
+from stopwhen.originals import gc, sys, types, use_original_builtins, weakref
 from stopwhen.types import ABSENT
+
+use_original_builtins(globals())
+
+T = TypeVar("T")
 
 _slots_of_type = type.__dict__
 _mro_of = _slots_of_type["__mro__"].__get__
@@ -22,6 +25,9 @@ _qualified_name_of = _slots_of_type["__qualname__"].__get__
 
 _name_of_member = types.MemberDescriptorType.__dict__["__name__"].__get__
 _namespace_of = _slots_of_type["__dict__"].__get__(types.ModuleType)["__dict__"].__get__
+
+_seen_modules: dict[str, weakref.ref[types.ModuleType]] = {}
+"""The modules that were asked for by name, as they were found last; the program decides how long they live."""
 
 _IMMUTABLE_TYPE = 1 << 8
 """Py_TPFLAGS_IMMUTABLETYPE: nobody can store an attribute of the type, unlike those of a class statement."""
@@ -130,14 +136,34 @@ def each(kind: Any, container: Any) -> Iterator[Any]:
 
 def loaded_class(module: str, name: str) -> Any:
     """Return what the module has under `name` if the program has imported it; None if not."""
-    loaded = sys.modules.get(module)
-    return module_dict(loaded).get(name) if type(loaded) is types.ModuleType else None
+    loaded = loaded_module(module)
+    return None if loaded is None else module_dict(loaded).get(name)
+
+
+def loaded_module(name: str) -> types.ModuleType | None:
+    """Return the module of this name, None when the program has not imported it.
+
+    One that was found before is found as long as it lives: tests take all modules out of `sys.modules` for a while.
+    """
+    module = dict.get(sys.modules, name)
+    known = _seen_modules.get(name)
+    seen = None if known is None else known()
+    if module is seen or type(module) is not types.ModuleType:
+        return seen
+    _seen_modules[name] = weakref.ref(module)
+    return module
 
 
 def module_dict(module: types.ModuleType) -> dict[str, Any]:
     """Return the namespace of `module`, whatever its class overrides."""
     namespace: dict[str, Any] = _namespace_of(module)
     return namespace
+
+
+def replaced(record: T, **changes: Any) -> T:
+    """Return a copy of one of our dataclasses with other values for some of its fields."""
+    kind: Any = type(record)
+    return kind(**{name: getattr(record, name) for name in kind.__match_args__} | changes)  # type: ignore[no-any-return]
 
 
 def member_name(descriptor: Any) -> str:
@@ -153,8 +179,7 @@ def instance_dict(owner: Any) -> dict[str, Any] | None:
     """
     kind = type(owner)
     # A thread-local object has another dict in each thread, and makes it by running `__init__`.
-    local = loaded_class("_thread", "_local")
-    if has_base(kind, type) or (local is not None and has_base(kind, local)):
+    if has_base(kind, type) or has_base(kind, _local):
         return None
     for base in _mro_of(kind):
         getter = _proxy_of(base).get("__dict__")

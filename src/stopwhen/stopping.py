@@ -26,7 +26,10 @@ from stopwhen.debuggers import (
     running_debugger,
 )
 from stopwhen.errors import UsageError
+from stopwhen.originals import use_original_builtins
 from stopwhen.texts import clean
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType, TracebackType

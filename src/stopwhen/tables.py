@@ -6,14 +6,15 @@ of classes in C; pandas itself is neither imported nor asked.
 
 from __future__ import annotations
 
-import operator
-import types
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 from stopwhen import memory, static
+from stopwhen.originals import operator, types, use_original_builtins
 from stopwhen.static import TypeSet
 from stopwhen.types import ABSENT
+
+use_original_builtins(globals())
 
 _STORED_IN_C = TypeSet(types.GetSetDescriptorType, types.MemberDescriptorType)
 _MOST_LABELS = 1_000

@@ -5,6 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from stopwhen.originals import use_original_builtins
+
+use_original_builtins(globals())
+
 
 def is_there() -> bool:
     """Tell whether a prompt can be shown and answered."""

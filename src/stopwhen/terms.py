@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from stopwhen.originals import use_original_builtins
 from stopwhen.types import Action
+
+use_original_builtins(globals())
 
 
 @dataclass(frozen=True, slots=True)

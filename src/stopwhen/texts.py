@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
-import os
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,8 +20,12 @@ from types import (
 from typing import Any, Final
 
 from stopwhen import library_texts
+from stopwhen.originals import enum, use_original_builtins
+from stopwhen.paths import SEPARATOR, join
 from stopwhen.static import each, find, instance_dict, is_a, module_dict, mro, slot_value, slots
 from stopwhen.types import ABSENT
+
+use_original_builtins(globals())
 
 _ATTRIBUTES: Final = 1000  # Attributes of an object, of which a few are shown.
 _ITEMS: Final = 10  # Items of one container that are shown.
@@ -382,13 +384,13 @@ def _path_text(value: object) -> str | None:
         return made
     raw = _stored(value, "_raw_paths")  # 3.12 and later.
     if type(raw) is list and all(type(part) is str for part in raw):
-        return os.path.join(*raw) if raw else "."
+        return join(*raw) if raw else "."
     anchor = [plain_str(_stored(value, name)) for name in ("_drv", "_root")]
     parts = _stored(value, "_parts")  # 3.11: the anchor is the first of them.
     if type(parts) is not list or None in anchor or not all(type(part) is str for part in parts):
         return None
     start = "".join(part for part in anchor if part)
-    return start + os.sep.join(parts[1:] if start else parts) or "."
+    return start + SEPARATOR.join(parts[1:] if start else parts) or "."
 
 
 _Content = Callable[[_Writer, Any, Any, int, int], str]

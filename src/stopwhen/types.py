@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import enum
 from typing import Final
+
+from stopwhen.originals import enum, use_original_builtins
+
+use_original_builtins(globals())
 
 
 class Absent(enum.Enum):
     """The type of `ABSENT`, the value of an expression that cannot be read now."""
+
+    __hash__ = object.__hash__
 
     ABSENT = "absent"
 
@@ -23,6 +28,8 @@ ABSENT: Final = Absent.ABSENT
 class AccessType(enum.Enum):
     """What of the data makes an event a candidate for a hit."""
 
+    __hash__ = object.__hash__  # that of Enum is in Python, and calls `hash`, which may be patched
+
     CHANGE = "changes"
     TRUE = "true"
     WRITE = "writes"
@@ -31,6 +38,8 @@ class AccessType(enum.Enum):
 
 class Action(enum.Enum):
     """What a hit does, where it is not a callable of the user's."""
+
+    __hash__ = object.__hash__
 
     STOP = "stop"
     LOG = "log"

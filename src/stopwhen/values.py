@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import struct
-import sys
-import types
 from collections import ChainMap, OrderedDict, UserDict, UserList, UserString, defaultdict, deque
 from collections.abc import Iterator
 from typing import Any
@@ -14,8 +10,11 @@ from stopwhen import content, memory, static, tables
 from stopwhen.cells import Attributes, Blocks, Cell, Closure, Content, DictItem, Layout, Slot
 from stopwhen.errors import Refused
 from stopwhen.memory import is_array
+from stopwhen.originals import os, struct, sys, types, use_original_builtins
 from stopwhen.static import TypeSet
 from stopwhen.types import ABSENT
+
+use_original_builtins(globals())
 
 SCALARS = TypeSet(int, float, complex, bool, str, bytes, type(None), range, type(Ellipsis))
 """The exact builtin types whose values never change and hold nothing else."""

@@ -6,6 +6,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from stopwhen.event import Event, Rebound, Relaid
+from stopwhen.originals import use_original_builtins
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from collections.abc import Collection

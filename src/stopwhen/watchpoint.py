@@ -6,7 +6,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
+from stopwhen.originals import use_original_builtins
 from stopwhen.types import AccessType
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

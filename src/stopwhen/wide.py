@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import builtins
-import functools
-import sys
-import types
 from types import FunctionType, MethodType, ModuleType
 from typing import Any, NoReturn, TypeAlias
 
 from stopwhen import static
 from stopwhen.cells import Closure, DictItem, Local
 from stopwhen.errors import Refused, UsageError
+from stopwhen.originals import functools, sys, types, use_original_builtins
 from stopwhen.scope import Imported, Look, MainScope, ModuleScope, NamespaceScope, Scope, find_in
 from stopwhen.texts import plain_str, text_of
 from stopwhen.types import ABSENT, Absent
+
+use_original_builtins(globals())
 
 _IN_C = static.TypeSet(
     *(types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType, types.MethodWrapperType),

@@ -13,10 +13,13 @@ C_MODULE = "stopwhen._core"
 # Each may import what stands before it. A name stands for a module, or for a package with all its modules.
 ORDER = (
     C_MODULE,
+    "stopwhen.originals",
+    "stopwhen.paths",
     "stopwhen.errors",
     "stopwhen.types",
     "stopwhen.env",
     "stopwhen.static",
+    "stopwhen.source_lines",
     "stopwhen.memory",
     "stopwhen.tables",
     "stopwhen.library_texts",
@@ -45,6 +48,7 @@ ORDER = (
     "stopwhen.positions",
     "stopwhen.location",
     "stopwhen.change",
+    "stopwhen.writing_threads",
     "stopwhen.hit",
     "stopwhen.mechanisms",
     "stopwhen.plan",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from stopwhen.errors import UsageError
@@ -12,6 +11,9 @@ from stopwhen.mechanisms.monitoring import Monitoring
 from stopwhen.mechanisms.recheck import Recheck
 from stopwhen.mechanisms.tools import SharedTool
 from stopwhen.mechanisms.tracing import Tracing
+from stopwhen.originals import os, use_original_builtins
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from collections.abc import Callable

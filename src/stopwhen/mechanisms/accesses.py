@@ -10,6 +10,9 @@ from stopwhen import frames, static
 from stopwhen.mechanisms import operands, sites
 from stopwhen.mechanisms.armed import READ, WRITE, Armed
 from stopwhen.mechanisms.callees import touches
+from stopwhen.originals import use_original_builtins
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

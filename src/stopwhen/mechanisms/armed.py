@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from types import (
     CellType,
     FrameType,
@@ -19,7 +18,10 @@ from stopwhen.comparing import is_plain
 from stopwhen.mechanisms import callees
 from stopwhen.mechanisms.comprehensions import is_borrowed
 from stopwhen.mechanisms.sites import IN_PLACE_METHODS
+from stopwhen.originals import gc, use_original_builtins
 from stopwhen.types import ABSENT, AccessType
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from collections.abc import Callable

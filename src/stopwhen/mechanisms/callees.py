@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from types import (
     BuiltinFunctionType,
@@ -15,7 +14,10 @@ from types import (
 from typing import Any, NamedTuple
 
 from stopwhen import static
+from stopwhen.originals import operator, use_original_builtins
 from stopwhen.types import AccessType
+
+use_original_builtins(globals())
 
 WRITE, READ = AccessType.WRITE, AccessType.READ
 
@@ -94,8 +96,7 @@ def touches(callee: Any, arguments: Sequence[Any], keywords: Mapping[str, Any] |
 
 def is_getter(kind: type) -> bool:
     """Tell whether instances of `kind` are what `operator.itemgetter` or `operator.attrgetter` return."""
-    operator = sys.modules.get("_operator")
-    return operator is not None and (kind is operator.itemgetter or kind is operator.attrgetter)
+    return kind is operator.itemgetter or kind is operator.attrgetter
 
 
 def _of_function(name: str, arguments: Sequence[Any]) -> Iterator[Touch]:

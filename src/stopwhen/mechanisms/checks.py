@@ -9,6 +9,9 @@ from stopwhen import env
 from stopwhen.cells import Calls, Cell, Closure, Content, DictItem, Frame, Layout, ListItem, Local, Slot
 from stopwhen.mechanisms import opcodes
 from stopwhen.mechanisms.native import Token, check_of, kind_of
+from stopwhen.originals import use_original_builtins
+
+use_original_builtins(globals())
 
 
 class Checks:

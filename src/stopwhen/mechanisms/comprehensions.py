@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import opcode
 from typing import TYPE_CHECKING
 
 from stopwhen.frames import names_of_variables
@@ -11,6 +9,9 @@ from stopwhen.handlers import protected
 from stopwhen.mechanisms.opcodes import stored_locals
 from stopwhen.mechanisms.operands import depths, leads_to
 from stopwhen.mechanisms.sites import instruction_at
+from stopwhen.originals import functools, opcode, use_original_builtins
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from types import CodeType

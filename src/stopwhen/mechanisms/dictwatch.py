@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +10,9 @@ from stopwhen.cells import Cell, Content, DictItem, Instances, Layout
 from stopwhen.errors import Unavailable
 from stopwhen.mechanisms.native import Token
 from stopwhen.mechanisms.native_instances import NativeInstances, arm_class, disarm_class
+from stopwhen.originals import sys, use_original_builtins
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from stopwhen.mechanisms.instructions import InstructionWatch
@@ -109,9 +110,11 @@ class DictWatch:
 
         Without a tool id, a change is still noted with its place, and handled a little later.
         """
-        with contextlib.suppress(Unavailable):
-            events = sys.monitoring.events
+        events = sys.monitoring.events
+        try:
             self._tool.want(self.name, events.RAISE | events.PY_UNWIND)
+        except Unavailable:
+            return
 
     def _drop_events(self) -> None:
         if not self._armed:

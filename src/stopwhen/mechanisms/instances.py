@@ -6,12 +6,6 @@ instruction has taken are compared, and while there are few all of them; of many
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import gc
-import opcode
-import types
-import weakref
 from _thread import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,8 +15,11 @@ from stopwhen.event import Born, Delta, Rebound, Unknown
 from stopwhen.mechanisms import opcodes, operands, sites
 from stopwhen.mechanisms.native import PartToken
 from stopwhen.mechanisms.snapshots import difference, has_changed, snapshot
+from stopwhen.originals import functools, gc, opcode, types, use_original_builtins, weakref
 from stopwhen.types import ABSENT
 from stopwhen.values import is_simple
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -107,6 +104,23 @@ class _Record:
         self.toucher = 0
 
 
+class _AtWork:
+    """A context in which a thread is one of the busy ones."""
+
+    def __init__(self, busy: set[int]) -> None:
+        self._busy = busy
+        self._is_new = False
+
+    def __enter__(self) -> None:
+        me = get_ident()
+        self._is_new = me not in self._busy
+        self._busy.add(me)
+
+    def __exit__(self, *_error: object) -> None:
+        if self._is_new:
+            self._busy.discard(get_ident())
+
+
 class InstanceChecks:
     """The instances of one class, and of those under it."""
 
@@ -122,17 +136,9 @@ class InstanceChecks:
         self._order: list[int] = []  # of those that come in turn; some may be gone
         self._turn = 0
 
-    @contextlib.contextmanager
-    def at_work(self) -> Iterator[None]:
+    def at_work(self) -> _AtWork:
         """Return a context for work of our own, much of which runs code of the standard library."""
-        me = get_ident()
-        is_new = me not in self._busy
-        self._busy.add(me)
-        try:
-            yield
-        finally:
-            if is_new:
-                self._busy.discard(me)
+        return _AtWork(self._busy)
 
     def find(self) -> list[Any]:
         """Return all instances that exist, which are watched from now on."""

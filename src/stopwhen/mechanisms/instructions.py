@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import sys
 from collections import Counter, deque
 from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -14,6 +12,9 @@ from stopwhen.mechanisms import callees, opcodes, sites
 from stopwhen.mechanisms.armed import READ, Armed
 from stopwhen.mechanisms.comprehensions import borrowed_ranges
 from stopwhen.mechanisms.native import Token, bring_back_starts
+from stopwhen.originals import functools, sys, use_original_builtins
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from stopwhen.mechanisms.tools import SharedTool

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from stopwhen import env
 from stopwhen.mechanisms import opcodes
 from stopwhen.mechanisms.checks import Checks, can_check, effects_on
 from stopwhen.mechanisms.native import bring_back_starts
+from stopwhen.originals import sys, use_original_builtins
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from stopwhen.cells import Cell

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,9 @@ from stopwhen.cells import (
 from stopwhen.content import Kind, source_of
 from stopwhen.event import Born, Called, Delta, Ended, Event, Items, Read, Rebound, Spliced, Unknown, Written
 from stopwhen.mechanisms.comprehensions import borrowed_ranges
+from stopwhen.originals import sys, use_original_builtins
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from collections.abc import Callable

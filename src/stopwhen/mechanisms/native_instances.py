@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 from stopwhen import env
 from stopwhen.cells import Attributes, DictItem
 from stopwhen.mechanisms.native import PartToken, Token
+from stopwhen.originals import use_original_builtins
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from stopwhen.cells import Instances
 
 
@@ -21,9 +25,9 @@ class NativeInstances:
     def __init__(self, handle: Instances) -> None:
         self._handle = handle
 
-    def at_work(self) -> contextlib.nullcontext[None]:
+    def at_work(self) -> AbstractContextManager[None]:
         """Return a context for work of our own, which causes no events here."""
-        return contextlib.nullcontext()
+        return _AT_WORK
 
     def find(self) -> list[Any]:
         """Return all that exist, which are watched from now on."""
@@ -46,6 +50,19 @@ class NativeInstances:
     def set_quiet(self, kind: type | None, *, is_quiet: bool) -> None:
         """Say whether new instances of the very class `kind`, None for all, need not be told of."""
         env.core.set_quiet(self._handle, kind, is_quiet)
+
+
+class _Nothing:
+    """A context that does nothing."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+
+_AT_WORK = _Nothing()
 
 
 def arm_class(cell: Instances, mechanism: str) -> None:

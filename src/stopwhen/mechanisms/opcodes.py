@@ -8,10 +8,11 @@ are about (_core/hooks.c).
 
 from __future__ import annotations
 
-import functools
-import opcode
-import sys
 from typing import TYPE_CHECKING
+
+from stopwhen.originals import functools, opcode, sys, use_original_builtins
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from types import CodeType

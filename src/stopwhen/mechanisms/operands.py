@@ -5,13 +5,14 @@ How deep the stack is there, the code tells; it begins behind the variables.
 
 from __future__ import annotations
 
-import functools
-import opcode
 from typing import TYPE_CHECKING, Any
 
 from stopwhen import frames
 from stopwhen.handlers import handlers
 from stopwhen.mechanisms import sites
+from stopwhen.originals import functools, opcode, use_original_builtins
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType

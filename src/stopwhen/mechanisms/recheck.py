@@ -7,11 +7,6 @@ worked out from the code beforehand.
 from __future__ import annotations
 
 import _thread
-import contextlib
-import dataclasses
-import functools
-import opcode
-import sys
 from _thread import RLock, get_ident
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -38,9 +33,13 @@ from stopwhen.mechanisms.accesses import Accesses
 from stopwhen.mechanisms.instances import InstanceChecks, made_by_call, maker_of, taken_by
 from stopwhen.mechanisms.snapshots import difference, has_changed, snapshot
 from stopwhen.mechanisms.tools import SPARE, has_free_tool, other_tools_run, take_tool
+from stopwhen.originals import functools, opcode, sys, use_original_builtins
+from stopwhen.static import replaced
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from types import CodeType, FrameType
 
     from stopwhen.cells import FrameRef
@@ -295,19 +294,9 @@ class Recheck:
             writer = maker_of(frame, one.instance)
             self._report(_Writer(thread_id, writer, places_of(writer), None, own=False).events([one], self.name))
 
-    @contextlib.contextmanager
-    def _one_at_a_time(self) -> Iterator[None]:
-        """Return a context for one thread: nobody's instruction stores to an instance while another one compares it.
-
-        It is not waited for without end: what has the lock may run a finalizer of the program's that waits for us.
-        """
-        lock = self._lock
-        is_held = lock.acquire(timeout=PATIENCE)
-        try:
-            yield
-        finally:
-            if is_held:
-                lock.release()
+    def _one_at_a_time(self) -> _Patient:
+        """Return a context for one thread: nobody's instruction stores to an instance while another one compares it."""
+        return _Patient(self._lock)
 
     def move_to_caller(self, frame: FrameType) -> None:
         """Take note that this thread is back in the instruction that called `frame`."""
@@ -489,6 +478,24 @@ class Recheck:
         return events
 
 
+class _Patient:
+    """A context in which a lock is held.
+
+    It is not waited for without end: what has the lock may run a finalizer of the program's that waits for us.
+    """
+
+    def __init__(self, lock: RLock) -> None:
+        self._lock = lock
+        self._is_held = False
+
+    def __enter__(self) -> None:
+        self._is_held = self._lock.acquire(timeout=PATIENCE)
+
+    def __exit__(self, *_error: object) -> None:
+        if self._is_held:
+            self._lock.release()
+
+
 class _Writer(NamedTuple):
     """Who is held to have made a change; the fields of `Event` of these names."""
 
@@ -504,7 +511,7 @@ class _Writer(NamedTuple):
     def events(self, found: Iterable[Found], mechanism: str) -> list[Event]:
         """Return as events what has changed in instances of classes."""
         return [
-            dataclasses.replace(
+            replaced(
                 self.event(one.cell, one.delta, mechanism),
                 other=one.since,
                 instance=one.instance,

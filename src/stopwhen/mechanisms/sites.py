@@ -5,13 +5,13 @@ A site is an instruction that stores, reads or calls. Operands are told by how f
 
 from __future__ import annotations
 
-import functools
-import opcode
-import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from stopwhen import env
 from stopwhen.mechanisms import opcodes
+from stopwhen.originals import functools, opcode, sys, use_original_builtins
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

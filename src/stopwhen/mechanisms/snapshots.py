@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import collections
-import io
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,7 +12,10 @@ from stopwhen.comparing import is_plain
 from stopwhen.content import MOST_KEPT
 from stopwhen.event import Delta, Rebound, Unknown
 from stopwhen.mechanisms.comprehensions import is_borrowed
+from stopwhen.originals import collections, io, operator, use_original_builtins
 from stopwhen.types import ABSENT
+
+use_original_builtins(globals())
 
 
 def snapshot(cell: Cell) -> Any:

@@ -5,10 +5,12 @@ The C module asks the same, and can tell more (_core/evidence.c).
 
 from __future__ import annotations
 
-import opcode
 from typing import TYPE_CHECKING
 
 from stopwhen.mechanisms import opcodes, sites
+from stopwhen.originals import opcode, use_original_builtins
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from types import CodeType

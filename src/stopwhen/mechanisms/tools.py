@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-import sys
 from typing import TYPE_CHECKING
 
 from stopwhen import env
 from stopwhen.errors import Unavailable
 from stopwhen.mechanisms import opcodes
+from stopwhen.originals import functools, sys, use_original_builtins
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,6 +8,9 @@ from stopwhen import env
 from stopwhen.cells import Instances
 from stopwhen.mechanisms.checks import Checks, can_check
 from stopwhen.mechanisms.native_instances import NativeInstances, arm_class, disarm_class
+from stopwhen.originals import use_original_builtins
+
+use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from stopwhen.cells import Cell

@@ -8,8 +8,11 @@ from typing import Final
 from stopwhen.event import Place
 from stopwhen.hit import Hit
 from stopwhen.location import Location, locate, shown_line, source_line
+from stopwhen.originals import use_original_builtins
 from stopwhen.reports.text import callers, chain_words, head, places, spot, values, where, who
 from stopwhen.texts import clean
+
+use_original_builtins(globals())
 
 _MOST_CALLERS: Final = 12
 _MOST_SOURCE: Final = 200  # Characters of a source line.

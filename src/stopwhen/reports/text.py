@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Final, TextIO
 
 from stopwhen.event import Place
@@ -20,8 +19,11 @@ from stopwhen.location import (
     shown_line,
     source_line,
 )
+from stopwhen.originals import os, use_original_builtins
 from stopwhen.texts import clean
 from stopwhen.types import AccessType
+
+use_original_builtins(globals())
 
 _MOST: Final = 240  # Characters of the watch expression, or of a name, that are shown.
 
