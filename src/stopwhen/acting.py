@@ -78,12 +78,12 @@ class Acting:
             return True
         return self._ask(watchpoint, lambda: conditions.holds(condition, step, frame))
 
-    def callable_holds(self, watchpoint: Watchpoint, hit: Hit) -> bool:
+    def callable_holds(self, watchpoint: Watchpoint, hit: Hit, frame: FrameType | None) -> bool:
         """Return whether a condition that is a callable returns true for `hit`; so is none, or one of another kind."""
         condition = watchpoint.rules.condition
         if not callable(condition):
             return True
-        return self._ask(watchpoint, lambda: bool(condition(hit)))
+        return self._ask(watchpoint, lambda: bool(hit.call(condition, frame)))
 
     def add(self, thread_id: int, due: DueHit) -> None:
         """Let an action wait for a thread; for any, where there was no Python frame: that one may have ended."""
@@ -131,6 +131,7 @@ class Acting:
         for one in due:
             hit, frame = one
             try:
+                self.output.record(hit)
                 if _action_of(hit) is Action.STOP:
                     stops.append(one)
                 else:
@@ -217,16 +218,16 @@ class Acting:
             if action is Action.LOG or action is Action.RAISE:
                 actions.log(hit, self.output)
             else:
-                self._call(action, hit)
+                self._call(action, hit, frame)
             if action is Action.RAISE:
                 self.output.say_once(
                     f"a change of {hit.watchpoint.expression.text!r} raises nothing: what made it has no Python frame "
                     "to raise in [no-frame]"
                 )
 
-    def _call(self, action: Callable[[Hit], object], hit: Hit) -> None:
+    def _call(self, action: Callable[[Hit], object], hit: Hit, frame: FrameType | None) -> None:
         try:
-            action(hit)
+            hit.call(action, frame)
         except Exception as error:
             self.output.say_once(
                 f"the action of {hit.watchpoint.expression.text!r} raised {_error_text(error)}; "

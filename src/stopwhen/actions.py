@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
+from stopwhen.channel import STDERR, Channel
 from stopwhen.errors import DataChanged
-from stopwhen.originals import sys, use_original_builtins
-from stopwhen.reports.text import error_text, format_hit, wants_color
+from stopwhen.originals import use_original_builtins
+from stopwhen.reports.text import columns_asked_for, error_text, format_hit, report_width, wants_color
 
 use_original_builtins(globals())
 
@@ -15,31 +15,53 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
+    from stopwhen.errors import StopwhenError
     from stopwhen.hit import Hit
+    from stopwhen.watchpoint import Watchpoint
 
 
 class Output:
-    """Where our own text goes: the stderr that the process began with, so that nothing the program captures changes."""
+    """Where our own text goes: the stderr that the process has when the latest watchpoint is armed.
+
+    It is a duplicate of that descriptor, so what the program does with its own afterwards makes no difference.
+    """
 
     def __init__(self) -> None:
         self._said: set[str] = set()
+        self._channel: Channel | None = None
+        self._columns: int | None = None
+        self.color = False
+
+    def arm(self) -> None:
+        """Get ready to write: from now on the program may do with its stderr, and its environment, what it likes."""
+        if self._channel is None or not self._channel.is_file_of(STDERR):
+            self._use(Channel.of_stderr())
+
+    def close(self) -> None:
+        """Close what `arm` has opened."""
+        if self._channel is not None:
+            self._channel.close()
+        self._channel = None
+
+    def _use(self, channel: Channel | None) -> None:
+        if self._channel is not None:
+            self._channel.close()
+        self._channel = channel
+        self._columns = columns_asked_for()
+        self.color = wants_color(channel)
 
     @property
-    def stream(self) -> TextIO | None:
-        """The stream, None where the process has none."""
-        return sys.__stderr__
+    def width(self) -> int:
+        """How wide a report may be."""
+        columns = None if self._channel is None else self._channel.columns()
+        return report_width(self._columns or columns)
 
     def write(self, text: str) -> None:
-        """Write `text`, a whole number of lines; a stream that cannot take it is no reason to disturb the program."""
-        stream = self.stream
-        if stream is None:
-            return
-        encoding = getattr(stream, "encoding", None) or "utf-8"
-        try:
-            stream.write(text.encode(encoding, "backslashreplace").decode(encoding, "replace"))
-            stream.flush()
-        except (OSError, ValueError, LookupError):
-            return
+        """Write `text`, a whole number of lines."""
+        if self._channel is None:
+            self.arm()
+        if self._channel is not None:
+            self._channel.write(text)
 
     def say(self, text: str) -> None:
         """Write one message under our name."""
@@ -59,13 +81,16 @@ class Output:
         """Return what opens the debugger of a front end in a frame; True for the user's own one, False for none."""
         return True
 
+    def record(self, hit: Hit) -> None:
+        """Take note of a hit that acts, whatever its action is."""
+
     def show(self, hit: Hit) -> None:
         """Write the report of a hit."""
-        stream = self.stream
-        if stream is None:
-            return
-        width = shutil.get_terminal_size((82, 24)).columns
-        self.write(format_hit(hit, color=wants_color(stream), width=min(width, 120)))
+        self.write(format_hit(hit, color=self.color, width=self.width))
+
+    def refused(self, watchpoint: Watchpoint, error: StopwhenError) -> None:
+        """Say that what was watched cannot be any more."""
+        self.say(f"no longer watching {watchpoint.expression.text!r}: {error}")
 
 
 def log(hit: Hit, output: Output) -> None:

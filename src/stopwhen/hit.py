@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import FrameType
 from typing import Any, Protocol
 
 from stopwhen.change import Change
 from stopwhen.event import Place
-from stopwhen.location import Location, locate
-from stopwhen.originals import use_original_builtins
+from stopwhen.location import Location, filename_of, is_front_end, is_ours, locate
+from stopwhen.originals import functools, sys, use_original_builtins
+from stopwhen.reports.text import format_hit
 from stopwhen.static import replaced
 from stopwhen.texts import Text
 from stopwhen.types import ABSENT, AccessType
@@ -71,7 +74,10 @@ class Hit:
         already: True when the expression was true at arming; `location` is the arming call then.
         between: two locations between which an inexact hit's write happened; None when exact.
         in_child: True when `pid` is another process than the one that armed the watchpoint.
+        instance: a short text of the instance whose hit it is, where the scope is a class; else None.
+        test: the test that pytest ran, as it names tests; None where none ran.
         places: code and offset of each frame of the writing thread, innermost first: what `stack` is made of.
+        frame: the frame that wrote, while a condition or action is called with the hit; else None.
     """
 
     watchpoint: WatchpointOfHit
@@ -94,17 +100,61 @@ class Hit:
     already: bool = False
     between: tuple[Location, Location] | None = None
     in_child: bool = False
+    instance: str | None = None
+    test: str | None = None
     places: tuple[Place, ...] = field(default=())
+    frame: FrameType | None = None
 
     @cached_property
     def stack(self) -> tuple[Location, ...]:
-        """Locations of the frames of the writing thread, innermost first."""
+        """Locations of the frames of the writing thread, innermost first, down to those that run the program."""
         # Made when asked for: a deep stack takes longer than all else of a hit that is only counted.
-        return tuple(locate(code, offset) for code, offset in self.places)
+        named = [(filename_of(code), code, offset) for code, offset in self.places]
+        front_end = next((n for n, (filename, _, _) in enumerate(named) if is_front_end(filename)), None)
+        return tuple(locate(code, offset) for filename, code, offset in named[:front_end] if not is_ours(filename))
 
     def kept(self) -> Hit:
         """Return this hit without a hold on the program's objects: of what is not simple, only the text."""
-        return replaced(self, old=_kept(self.old, self.old_text), new=_kept(self.new, self.new_text))
+        return replaced(self, old=_kept(self.old, self.old_text), new=_kept(self.new, self.new_text), frame=None)
+
+    def call(self, function: Callable[[Hit], object], frame: FrameType | None) -> object:
+        """Return what a condition or action says to this hit; meanwhile `frame` is the one that wrote."""
+        object.__setattr__(self, "frame", frame)
+        try:
+            return function(self)
+        finally:
+            object.__setattr__(self, "frame", None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what there is to tell, as JSON can have it: the object that `stopwhen run --json` writes."""
+        change = self.change
+        return {
+            "event": "hit",
+            "watchpoint": self.watchpoint.number,
+            "expression": self.watchpoint.expression.text,
+            "old_text": self.old_text,
+            "new_text": self.new_text,
+            "change": None if change is None else {"kind": change.kind, "name": change.name, "text": change.text},
+            "location": _place(self.location),
+            "own_location": _place(self.own_location),
+            "between": None if self.between is None else [_place(location) for location in self.between],
+            "stack": [_place(location) for location in self.stack],
+            "by": self.by,
+            "thread": self.thread,
+            "thread_id": self.thread_id,
+            "task": self.task,
+            "pid": self.pid,
+            "command": command(),
+            "time_ns": self.time_ns,
+            "count": self.count,
+            "mechanism": self.mechanism,
+            "exact": self.exact,
+            "already": self.already,
+            "test": self.test,
+        }
+
+    def __str__(self) -> str:
+        return format_hit(self).rstrip("\n")
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Hit):
@@ -117,6 +167,19 @@ class Hit:
     def __repr__(self) -> str:
         where = "in C code" if self.location is None else f"at {self.location.filename}:{self.location.lineno}"
         return f"<Hit {self.count} of watchpoint {self.watchpoint.number}: {self.change or self.new_text} {where}>"
+
+
+@functools.cache
+def command() -> str:
+    """Return the command line of this process, as it is when this is first asked for."""
+    return " ".join(sys.orig_argv)
+
+
+def _place(location: Location | None) -> dict[str, Any] | None:
+    if location is None:
+        return None
+    names = ("filename", "lineno", "end_lineno", "col_offset", "function")
+    return {name: getattr(location, name) for name in names}
 
 
 def _kept(value: Any, text: str) -> Any:

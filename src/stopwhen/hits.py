@@ -11,6 +11,7 @@ from stopwhen.event import Event, Read, Rebound, Relaid, Spliced, Unknown, Writt
 from stopwhen.hit import Hit
 from stopwhen.originals import os, sys, time, use_original_builtins
 from stopwhen.record import present
+from stopwhen.texts import short_class_name
 from stopwhen.types import ABSENT, AccessType
 from stopwhen.writing_threads import task_name, thread_name
 
@@ -53,8 +54,14 @@ def hit_of(watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event, *, in_ch
         exact=event.other is None,
         between=between,
         in_child=in_child,
+        instance=None if event.instance is None else _text_of_instance(event.instance),
+        test=current_test(),
         places=event.stack,
     )
+
+
+def _text_of_instance(instance: Any) -> str:
+    return f"<{short_class_name(type(instance))} at {id(instance):#x}>"
 
 
 def values_of(access: AccessType, seen: Seen, new: Seen) -> tuple[Any, Any]:
@@ -88,9 +95,25 @@ def already(watchpoint: Watchpoint, armed_by: FrameType | None) -> tuple[Hit, Fr
         count=watchpoint.count + 1,
         mechanism="arming",
         already=True,
+        test=current_test(),
         places=() if frame is None else ((frame.f_code, frame.f_lasti),),
     )
     return hit, frame
+
+
+_environment: Any = getattr(os.environ, "_data", {})
+"""What `os.environ` keeps its items in, whatever the program puts in its place."""
+
+_TEST_KEY: Any = os.environ.encodekey("PYTEST_CURRENT_TEST")
+
+
+def current_test() -> str | None:
+    """Return the test that pytest runs, as it names tests; None for none."""
+    value = _environment.get(_TEST_KEY)
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else value.decode("utf-8", "surrogateescape")
+    return str(text.rpartition(" (")[0]) or text
 
 
 def _writer_of(event: Event) -> str | None:

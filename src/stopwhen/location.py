@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from stopwhen.event import Place
 from stopwhen.originals import ast, opcode, os, sys, use_original_builtins
-from stopwhen.paths import SEPARATOR, absolute, is_file, join, normal_case, parent
+from stopwhen.paths import SEPARATOR, absolute, is_absolute, is_file, join, normal_case, parent
 from stopwhen.positions import position_of
 from stopwhen.source_lines import lines_of, sys_path
 from stopwhen.static import has_base, is_a, loaded_module, module_dict, mro
@@ -27,8 +27,8 @@ use_original_builtins(globals())
 
 FOLDER: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _FRONT_ENDS: Final = os.path.join(FOLDER, "frontends", "")
-_STDLIB: Final = os.path.dirname(os.path.abspath(os.__file__))
-_INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
+STDLIB: Final = os.path.dirname(os.path.abspath(os.__file__))
+INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
 _FROZEN: Final = "<frozen "
 
 _cell_namers: Final[list[Callable[[str], Cell | None]]] = []
@@ -73,11 +73,20 @@ def locate(code: CodeType, offset: int) -> Location:
 
 
 def own_location(places: Iterable[Place]) -> Location | None:
-    """Return the location of the innermost of `places` in the program's own code; None when there is none."""
+    """Return the location of the innermost of `places` in the program's own code; None when there is none.
+
+    Text without a file may be anybody's, such as the `__init__` that `dataclasses` writes; it is the program's own
+    where nothing else is.
+    """
+    text: Place | None = None
     for code, offset in places:
-        if is_own_code(filename_of(code)):
+        filename = filename_of(code)
+        if not is_own_code(filename):
+            continue
+        if not filename.startswith("<"):
             return locate(code, offset)
-    return None
+        text = text or (code, offset)
+    return None if text is None else locate(*text)
 
 
 def source_line(location: Location) -> str | None:
@@ -101,7 +110,7 @@ def real_filename(filename: str) -> str:
         return filename
     found = _real_names.get(filename)
     if found is None:
-        stem = join(_STDLIB, *filename[len(_FROZEN) : -1].split("."))
+        stem = join(STDLIB, *filename[len(_FROZEN) : -1].split("."))
         files = (f"{stem}.py", join(stem, "__init__.py"))
         found = _real_names[filename] = next((file for file in files if is_file(file)), filename)
     return found
@@ -124,9 +133,9 @@ def _is_own(filename: str) -> bool:
     if filename.startswith("<"):
         return not filename.startswith(_FROZEN)
     path = normal_case(absolute(filename))
-    if is_ours(filename) or _below(path, normal_case(_STDLIB)) is not None:
+    if is_ours(filename) or _below(path, normal_case(STDLIB)) is not None:
         return False
-    if _INSTALLED.intersection(path.split(SEPARATOR)):
+    if INSTALLED.intersection(path.split(SEPARATOR)):
         return False
     # A console script, such as the `pytest` beside an environment's `python`, was made by an installer.
     scripts = normal_case(parent(absolute(sys.executable or "")))
@@ -171,11 +180,19 @@ def shown_line(filename: str, lineno: int) -> int:
 def place_name(filename: str, lineno: int) -> str:
     """Return a line as users know it: `shop/cart.py:12`, `cell [3], line 2`."""
     cell = cell_of(filename)
-    return f"{short_name(filename)}:{lineno}" if cell is None else f"{cell.name}, line {lineno + cell.lines_before}"
+    return f"{path_name(filename)}:{lineno}" if cell is None else f"{cell.name}, line {lineno + cell.lines_before}"
+
+
+def path_name(filename: str) -> str:
+    """Return a path that a terminal can open: from where the process began, for a file below that, else absolute."""
+    if filename.startswith("<") or not is_absolute(filename):
+        return filename
+    path = absolute(filename)
+    return _below(path, _START) or path
 
 
 def short_name(filename: str) -> str:
-    """Return a file's name as users know it: below the import root, installation or working directory it is in."""
+    """Return a file's name as code imports it: below the import root, installation or working directory it is in."""
     cell = cell_of(filename)
     if cell is not None:
         return cell.name
@@ -184,14 +201,14 @@ def short_name(filename: str) -> str:
     path = absolute(filename)
     names = [below for root in _roots() if (below := _below(path, root)) is not None]
     parts = path.split(SEPARATOR)
-    names += [SEPARATOR.join(parts[n + 1 :]) for n, part in enumerate(parts[:-1]) if part in _INSTALLED]
+    names += [SEPARATOR.join(parts[n + 1 :]) for n, part in enumerate(parts[:-1]) if part in INSTALLED]
     return min(names, key=len, default=filename)
 
 
 def _roots() -> list[str]:
     """Return the directories that files are named below: `sys.path`, the standard library, the current one."""
     entries = sys_path()
-    return [absolute(entry) for entry in entries] + [_STDLIB, absolute("")]
+    return [absolute(entry) for entry in entries] + [STDLIB, absolute("")]
 
 
 def _below(path: str, root: str) -> str | None:
@@ -336,3 +353,6 @@ def _function_name(function: Any) -> str | None:
 
 
 _C_METHODS: Final = (MethodDescriptorType, type(dict.__dict__["fromkeys"]), staticmethod)
+
+_START: Final = absolute("")
+"""The working directory at the start."""

@@ -226,6 +226,54 @@ class Imported:
         return module
 
 
+class Main:
+    """Where the program's `__main__` is just now.
+
+    Tools that run a program as `__main__` put a module of their own there, or run it in a dict that is no module's.
+    """
+
+    def __init__(self) -> None:
+        self._given: tuple[dict[str, Any], object] | None = None
+        self._latest: Any = None
+
+    @property
+    def namespace(self) -> dict[str, Any] | None:
+        """The names of `__main__`; None where there is none."""
+        module = dict.get(sys.modules, "__main__")
+        if self._given is not None and (module is None or module is self._given[1]):
+            return self._given[0]
+        self._given = None
+        if module is None:  # taken out for a moment
+            module = self._latest
+        self._latest = module
+        return static.module_dict(module) if module is not None and static.is_a(module, ModuleType) else None
+
+    @property
+    def is_given(self) -> bool:
+        """Whether it is a dict that is no module's."""
+        return self.namespace is not None and self._given is not None
+
+    def give(self, namespace: dict[str, Any]) -> None:
+        """Have a dict that is no module's be the namespace, until another module is `__main__`."""
+        self._given = (namespace, dict.get(sys.modules, "__main__"))
+
+    def forget_given(self) -> None:
+        """Have the module that is `__main__` be that again."""
+        self._given = None
+
+    def find(self, name: str, look: Look) -> Any:
+        """Return the value of `name` there, or `ABSENT`."""
+        namespace = self.namespace
+        return ABSENT if namespace is None else look(DictItem(name, namespace, name))
+
+
+main = Main()
+"""The one of this process."""
+
+MAIN_ENTRY = DictItem("__main__", sys.modules, "__main__")
+"""The cell that tells of another module in the place of `__main__`."""
+
+
 class MainScope:
     """The program's `__main__`; a root name that it lacks is the imported module of that name."""
 
@@ -236,11 +284,9 @@ class MainScope:
 
     def find(self, name: str, look: Look) -> Any:
         """Return the value of `name` in the module that is `__main__` now, in builtins, or among imported modules."""
-        namespaces: list[dict[str, Any]] = []
-        main = sys.modules.get("__main__")
-        if main is not None and static.is_a(main, ModuleType):
-            namespaces.append(static.module_dict(main))
-        value = find_in((*namespaces, static.module_dict(builtins)), name, look)
+        value = main.find(name, look)
+        if value is ABSENT:
+            value = find_in((static.module_dict(builtins),), name, look)
         return self._imported.find(name, look) if value is ABSENT else value
 
 

@@ -17,13 +17,14 @@ from stopwhen.acting import Acting, DueHit, Own, Raise
 from stopwhen.activation import Activation, Family, Seen, seen_of
 from stopwhen.arming import ArmedCells
 from stopwhen.before import ChangedInPlace, Replaced
-from stopwhen.cells import Frame, Layout
+from stopwhen.cells import DictItem, Frame, Layout
 from stopwhen.dependencies import Reading, read
 from stopwhen.errors import Ending, Refused, StopwhenError
 from stopwhen.event import Ended, Event, Rebound, Relaid
 from stopwhen.expression import parse
 from stopwhen.families import Families, Host, plan_for_many
 from stopwhen.hit import Hit
+from stopwhen.launchers import is_launcher
 from stopwhen.mechanisms import all_mechanisms, chosen
 from stopwhen.mechanisms.native import cell_of, events_of
 from stopwhen.mechanisms.recheck import Recheck
@@ -32,7 +33,7 @@ from stopwhen.originals import os, use_original_builtins
 from stopwhen.pinned import pinned
 from stopwhen.plan import Plan, cells_of, plan_for
 from stopwhen.rules import depth_of, rules_of
-from stopwhen.scope import FrameScope, NoScope, Scope
+from stopwhen.scope import MAIN_ENTRY, FrameScope, MainScope, NoScope, Scope, main
 from stopwhen.static import replaced
 from stopwhen.stopping import Step
 from stopwhen.terms import Terms
@@ -127,6 +128,7 @@ class Session:
             UsageError: another argument is wrong.
         """
         expression, rules = parse(text), rules_of(terms)
+        self.output.arm()
         read_in = where or (resolve(terms.scope) if frame is None else FrameScope(frame))
         if terms.pin:
             read_in = pinned(expression, read_in)
@@ -172,7 +174,7 @@ class Session:
 
     def close(self) -> None:
         """Remove all watchpoints and let go of the interpreter. May be called twice."""
-        for step in (self.catch_up, self._look_last, self._steady, self.clear, self._acting.close):
+        for step in (self.catch_up, self._look_last, self._steady, self.clear, self._acting.close, self.output.close):
             try:
                 step()
             except MemoryError:
@@ -217,7 +219,7 @@ class Session:
             plan = Plan(
                 text,
                 seen.value_text if because is None else f"absent ({because})",
-                self._armed.planned(activation.cells),
+                self._armed.planned([cell for cell in activation.cells if cell is not MAIN_ENTRY]),
             )
             return accessing.with_accesses(plan, watchpoint.access, seen.reading, watchpoint.depth)
 
@@ -290,6 +292,8 @@ class Session:
                 span = (Frame(watchpoint.expression.text, scope.running),)
             elif isinstance(scope, FrameScope):
                 scope.let_go()
+            elif isinstance(scope, MainScope):
+                span = (MAIN_ENTRY,)
             return int(self._begin(watchpoint, scope, scope, span).seen.truth)
         watchpoint.family = Family(watchpoint, scope)
         try:
@@ -396,8 +400,8 @@ class Session:
             self._give_up(watchpoint, error)
 
     def _give_up(self, watchpoint: Watchpoint, error: StopwhenError) -> None:
-        self.output.say(f"no longer watching {watchpoint.expression.text!r}: {error}")
         self.remove(watchpoint)
+        self.output.refused(watchpoint, error)
 
     def _fail(self, watchpoint: Watchpoint, error: BaseException) -> None:
         """Take note that for an error of ours nothing came of a hit."""
@@ -526,8 +530,25 @@ class Session:
             raise
         activation.seen = new
         watchpoint.was_present |= new.reading.value is not ABSENT
-        if changed and not event.own:
+        if changed and not event.own and not self._is_of_launcher(activation, event):
             self._consider(watchpoint, seen, new, event)
+
+    @staticmethod
+    def _is_of_launcher(activation: Activation, event: Event) -> bool:
+        """Tell whether a change is none of the program's: a tool that runs it has prepared or cleared `__main__`."""
+        if event.cell is MAIN_ENTRY or event.cell == MAIN_ENTRY:
+            return MAIN_ENTRY in activation.span
+        is_name = isinstance(event.cell, DictItem) and event.cell.owner is main.namespace
+        return is_name and bool(event.stack) and is_launcher(location.filename_of(event.stack[0][0]))
+
+    def follow_main(self, namespace: dict[str, Any]) -> None:
+        """Take a dict that is no module's for `__main__`; what is there now counts as the last one seen, in silence."""
+        main.give(namespace)
+        with self._lock, self._calls:
+            for watchpoint in list(self._watchpoints.values()):
+                if watchpoint.enabled and isinstance(watchpoint.scope, MainScope | WideScope):
+                    self._disarm(watchpoint)
+                    self._arm_again(watchpoint)
 
     def _consider_last(self, activation: Activation, event: Event) -> None:
         """Consider the change by which a value has come to reach more than can be watched, the last one seen."""
@@ -544,6 +565,7 @@ class Session:
         is_flat = watchpoint.depth == 1 and not values.is_wrapper(seen.reading.value)
         is_flat = is_flat and not isinstance(event.cell, Layout)
         counts_content = access in (AccessType.CHANGE, AccessType.WRITE)
+        is_flat = is_flat and event.cell not in activation.span
         if event.cell not in seen.reading.cells and is_flat and counts_content:
             # Content of the value alone: neither the value nor what it depends on is another.
             if access is AccessType.CHANGE and not deltas.is_change_of(seen.reading.value, event.cell, event.delta):
@@ -619,7 +641,7 @@ class Session:
         if not self._acting.expression_holds(watchpoint, self._step(watchpoint, seen, new, event), event.frame):
             return
         hit = hits.hit_of(watchpoint, seen, new, event, in_child=os.getpid() != self._pid)
-        if not self._acting.callable_holds(watchpoint, hit):
+        if not self._acting.callable_holds(watchpoint, hit, event.frame):
             return
         watchpoint.count += 1
         due = self._keep(watchpoint, hit, event.frame)
@@ -657,7 +679,7 @@ class Session:
         hit, frame = hits.already(watchpoint, armed_by)
         if not self._acting.expression_holds(watchpoint, Replaced(hit.old, hit.new), frame):
             return None
-        if not self._acting.callable_holds(watchpoint, hit):
+        if not self._acting.callable_holds(watchpoint, hit, frame):
             return None
         watchpoint.count += 1
         return self._keep(watchpoint, hit, frame)
@@ -665,6 +687,8 @@ class Session:
     def _keep(self, watchpoint: Watchpoint, hit: Hit, frame: FrameType | None) -> DueHit | None:
         """Keep a hit that has been counted, if it acts; return what is due then."""
         rules = watchpoint.rules
+        if watchpoint.tally is not None:
+            watchpoint.tally[0] = watchpoint.count
         if rules.hit_condition is not None and not rules.hit_condition.holds(watchpoint.count):
             return None
         watchpoint.kept.append(hit.kept())

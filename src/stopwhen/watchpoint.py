@@ -48,6 +48,7 @@ class Watchpoint:
         activations: its expression in each scope that it is read in now, by key; none while it is disarmed.
         family: what its scope stands for, when that is each of many; None while it is disarmed.
         tells_end: say so when it ends with the frame in which it is read, and had no hit.
+        tally: eight bytes in which its count is noted, for after the end of this process; None for nowhere.
         forbidden_at: of a guard (`stopwhen.forbid`), where it was made; else None.
     """
 
@@ -69,6 +70,7 @@ class Watchpoint:
     condition_failed: bool = False
     activations: dict[object, Activation] = field(default_factory=dict)
     family: Family | None = None
+    tally: memoryview | None = None
     forbidden_at: Location | None = None
     tells_end: bool = True
 

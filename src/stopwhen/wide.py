@@ -10,7 +10,7 @@ from stopwhen import static
 from stopwhen.cells import Closure, DictItem, Local
 from stopwhen.errors import Refused, UsageError
 from stopwhen.originals import functools, sys, types, use_original_builtins
-from stopwhen.scope import Imported, Look, MainScope, ModuleScope, NamespaceScope, Scope, find_in
+from stopwhen.scope import Imported, Look, MainScope, ModuleScope, NamespaceScope, Scope, find_in, main
 from stopwhen.texts import plain_str, text_of
 from stopwhen.types import ABSENT, Absent
 
@@ -66,7 +66,10 @@ class WideScope:
         if self._subject is not None:
             return self._subject
         value = self._imported.find(self._module, look)
-        for part in self._path:
+        path = self._path
+        if self._module == "__main__" and main.is_given:
+            value, path = main.find(path[0], look), path[1:]
+        for part in path:
             if value is ABSENT or value is None:
                 return ABSENT
             value = self._member(value, part, look)

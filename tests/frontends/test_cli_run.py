@@ -116,7 +116,11 @@ def test_counts_are_told_at_the_end():
         APP, stopwhen=["--action", "count", "--changes", "total", "--if", "old is not absent", "--true", "total > 2"]
     )
     assert (found.stdout, found.status) == ("total 6\n", 0)
-    assert found.stderr == "stopwhen: total changed 3 times\nstopwhen: total > 2 became true 1 time\n"
+    assert found.stderr.splitlines() == [
+        "stopwhen: total changed 3 times",
+        "stopwhen: total > 2 became true 1 time",
+        "stopwhen: 4 hits: total 3, total > 2 1",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -270,7 +274,7 @@ def test_the_end_is_told_after_the_programs_own_end():
         atexit.register(last)
     """
     found = run_program(source, stopwhen=["--action", "count", "--changes", "x", "--if", "old is not absent"])
-    assert found.stderr.splitlines() == ["last", "stopwhen: x changed 1 time"]
+    assert found.stderr.splitlines() == ["last", "stopwhen: x changed 1 time", "stopwhen: 1 hit: x 1"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")

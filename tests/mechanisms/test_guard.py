@@ -18,7 +18,7 @@ import helpers
 import stopwhen
 from contract import Module, choose, mechanism_sets
 from stopwhen import DataChanged, env
-from stopwhen.location import short_name
+from stopwhen.location import path_name
 
 MARKS = helpers.marked_lines(Path(__file__))
 
@@ -572,7 +572,7 @@ def test_the_message_tells_what_where_by_what_and_who_forbade_it():
         with pytest.raises(DataChanged) as caught:
             settings.update(debug=True)  # @update
     name = "test_the_message_tells_what_where_by_what_and_who_forbade_it"
-    file = short_name(__file__)
+    file = path_name(__file__)
     assert str(caught.value) == (
         "settings may not change: changed 'debug': False -> True, "
         f"at {file}:{MARKS['update']} in {name}, by dict.update (forbidden at {file}:{MARKS['forbids']} in {name})"

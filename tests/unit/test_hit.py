@@ -23,7 +23,7 @@ def make_hit(old, new, *, number=1, count=1, **fields):
     watchpoint = types.SimpleNamespace(
         number=number, expression=types.SimpleNamespace(text="total"), access=AccessType.CHANGE
     )
-    places = ((make_hit.__code__, 0), (text_of.__code__, 0))
+    places = ((make_hit.__code__, 0), (hostile.__code__, 0))
     known = {
         "watchpoint": watchpoint,
         "old": old,
@@ -67,7 +67,7 @@ def test_the_stack_is_made_when_asked_for():
     hit = make_hit(1, 2)
     assert hit.stack == tuple(locate(code, offset) for code, offset in hit.places)
     assert hit.stack is hit.stack
-    assert [place.function for place in hit.stack] == ["make_hit", "text_of"]
+    assert [place.function for place in hit.stack] == ["make_hit", "hostile"]
     assert make_hit(1, 2, places=()).stack == ()
 
 

@@ -25,6 +25,7 @@ from stopwhen.location import (
     is_own_code,
     locate,
     own_location,
+    path_name,
     real_filename,
     short_name,
     source_line,
@@ -250,6 +251,31 @@ def test_the_nearest_own_frame_is_found(run):
     assert own_location([(theirs, 0), (code, 0), (theirs, 0)]) == locate(code, 0)
     assert own_location([(theirs, 0)]) is None
     assert own_location([]) is None
+
+
+def test_text_is_the_programs_own_where_nothing_else_is(run):
+    """What `dataclasses`, attrs or namedtuple generate passes for text that somebody typed in."""
+    program = run("keep()\n")
+    code = program.frames["<module>"].f_code
+    theirs = textwrap.dedent.__code__
+    for name in ("<string>", "<attrs generated init app.Order>"):
+        generated = compile("x = 1", name, "exec")
+        assert own_location([(generated, 0), (code, 0)]) == locate(code, 0)
+        assert own_location([(theirs, 0), (generated, 0), (theirs, 0)]) == locate(generated, 0)
+
+
+def test_paths_are_such_as_a_terminal_can_open(tmp_path, monkeypatch):
+    """From where the process began, for a file below that, whatever the current directory is by now; else absolute."""
+    project = tmp_path / "project"
+    project.mkdir()
+    monkeypatch.setattr(location_module, "_START", str(project))
+    monkeypatch.chdir(tmp_path)
+    assert path_name(str(project / "lib" / "shop.py")) == str(pathlib.Path("lib", "shop.py"))
+    assert path_name(str(project / "." / "lib" / ".." / "shop.py")) == "shop.py"
+    assert path_name(str(tmp_path / "project2" / "shop.py")) == str(tmp_path / "project2" / "shop.py")
+    assert path_name(os.__file__) == os.__file__
+    assert path_name("<string>") == "<string>"
+    assert path_name("shop.py") == "shop.py"
 
 
 def test_files_are_named_as_users_know_them(tmp_path, monkeypatch):

@@ -317,6 +317,16 @@ class _Relay(Output):
             session.current().output = self._before
             self._before = None
 
+    def arm(self) -> None:
+        """Have what is not for a terminal get ready."""
+        if self._before is not None:
+            self._before.arm()
+
+    def record(self, hit: Hit) -> None:
+        """Have what was there before take note."""
+        if self._before is not None:
+            self._before.record(hit)
+
     def write(self, text: str) -> None:
         """Write a message to all: whose it is cannot be told."""
         asked_by_terminals = {watchpoint for attachment in self.attachments for watchpoint in attachment.watchpoints}

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import functools
 import html
+import shutil
 import sys
 import threading
 from collections import Counter
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from stopwhen.actions import Output
 from stopwhen.reports.html import html_of
-from stopwhen.reports.text import format_hit
+from stopwhen.reports.text import USUAL_WIDTH, format_hit, report_width, wants_color
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +27,6 @@ _MOST_SHOWN: Final = 10
 
 _GRACE: Final = 0.3
 """Seconds that what happens between two cells waits for the next one: a run of all cells shows nothing in between."""
-
-_WIDTH: Final = 82
 
 
 class CellOutput(Output):
@@ -49,15 +48,19 @@ class CellOutput(Output):
 
     # What is told.
 
+    def arm(self) -> None:
+        """Colour what is shown in a terminal; there, what is written goes to stderr as it is then."""
+        self.color = wants_color(sys.stderr)
+
     @property
-    def stream(self) -> TextIO | None:
-        """In a terminal, stderr as it is now: while IPython waits for input, that keeps its prompt whole."""
-        return sys.stderr
+    def width(self) -> int:
+        """How wide the terminal is."""
+        return report_width(shutil.get_terminal_size((USUAL_WIDTH, 24)).columns)
 
     def write(self, text: str) -> None:
         """Write `text`. In a notebook at the end of the cell: whoever says something may hold a lock of ours."""
         if not self.is_kernel:
-            super().write(text)
+            _write_to(sys.stderr, text)
             return
         with self._lock:
             self._waiting.append(_as_text(text))
@@ -79,7 +82,7 @@ class CellOutput(Output):
             idle = not self._in_cell
         if hit.task == self._task:  # the kernel's own, which runs the cell
             hit = dataclasses.replace(hit, task=None)
-        data = {"text/html": html_of(hit), "text/plain": format_hit(hit, color=False, width=_WIDTH).rstrip()}
+        data = {"text/html": html_of(hit), "text/plain": format_hit(hit, color=False, width=USUAL_WIDTH).rstrip()}
         if idle:
             with self._lock:
                 self._waiting.append(data)
@@ -155,7 +158,7 @@ class CellOutput(Output):
             finally:
                 publisher.reset_thread_parent(token)
         except Exception:  # a kernel that is going down, or a hook of somebody's: no reason to disturb the program
-            super().write(data["text/plain"] + "\n")
+            _write_to(sys.__stderr__, data["text/plain"] + "\n")
 
     # The debugger.
 
@@ -185,6 +188,18 @@ def _task_name() -> str | None:
     except RuntimeError:
         return None
     return None if task is None else task.get_name()
+
+
+def _write_to(stream: TextIO | None, text: str) -> None:
+    """Write `text`; in a terminal IPython keeps its prompt whole. What cannot take it is no reason to disturb."""
+    if stream is None:
+        return
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    try:
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding, "replace"))
+        stream.flush()
+    except (OSError, ValueError, LookupError):
+        return
 
 
 def _as_text(text: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from types import CodeType
 from typing import Any
 
 import stopwhen
@@ -19,6 +20,7 @@ from stopwhen import session as sessions
 from stopwhen.actions import Output
 from stopwhen.errors import StopwhenError, UsageError
 from stopwhen.expression import parse
+from stopwhen.frontends.last_words import stand_by
 from stopwhen.frontends.options import (
     AskLine,
     HelpAsked,
@@ -30,8 +32,13 @@ from stopwhen.frontends.options import (
     unknown_command,
 )
 from stopwhen.frontends.program import Program, prepare
+from stopwhen.frontends.run_output import RunOutput
+from stopwhen.launchers import GIVES_A_DICT, main_given_by
+from stopwhen.originals import os as original_os
+from stopwhen.originals import sys as original_sys
 from stopwhen.reports.text import counted
 from stopwhen.session import Session
+from stopwhen.tally import Tally
 from stopwhen.types import Action
 from stopwhen.watchpoint import Watchpoint
 
@@ -81,6 +88,14 @@ what a hit does:
                    log   report it on stderr and go on
                    raise raise stopwhen.DataChanged in the line that wrote
                    count count, and tell the number at the end
+
+where hits are told (for the whole run):
+  --output FILE    write texts there instead of stderr
+  --json FILE      add one JSON object for each hit there, a line each; -: on stderr, which then gets no texts
+  --stack N        show N callers, or all, a line each; default: a few in one line
+  --max-hits N     show so many texts for one line of the program, and count the rest (default 10)
+  --quiet          show no texts of hits; the line at the end that counts them stays
+  --strict         end the run with exit status 2 when something cannot be watched any more
 
 which hits:
   --if EXPR        only if EXPR is true; it reads `old`, `new`, `added`, `removed` and the names of the frame that wrote
@@ -221,12 +236,78 @@ def _run(words: Sequence[str]) -> Callable[[], None]:
     start = prepare(line.program)
     with _mechanism_chosen(line.mechanism):
         session = sessions.current()
-        watchpoints: list[tuple[Request, Watchpoint]] = []
+        output = session.output = RunOutput(line.reporting)
+        run = _Run(session, output, line.requests)
         # First in, last out: the program's own functions at exit are watched like all of it.
-        atexit.register(_finish, session, watchpoints, os.getpid())
-        # All or none: at the end nothing is said of the first where the second is refused.
-        watchpoints.extend([(request, _arm(session, request)) for request in line.requests])
+        atexit.register(run.finish)
+        run.arm()
+        if line.program.kind == "module" and line.program.name in GIVES_A_DICT:
+            _follow_main(session)
     return start
+
+
+def _follow_main(session: Session) -> None:
+    """Watch in the dict that a tool, which is the program, will have another program run in as `__main__`."""
+    following = True
+
+    def hear(event: str, arguments: tuple[Any, ...]) -> None:  # cannot be taken away again
+        nonlocal following
+        if following and event == "exec" and type(arguments[0]) is CodeType:
+            namespace = main_given_by(original_sys._getframe(1))  # noqa: SLF001 - there is no other way to it
+            if namespace is not None:
+                following = False
+                session.follow_main(namespace)
+
+    sys.addaudithook(hear)
+
+
+class _Run:
+    """One run: its watchpoints, from before the program begins until the process ends."""
+
+    def __init__(self, session: Session, output: RunOutput, requests: Sequence[Request]) -> None:
+        self._session = session
+        self._output = output
+        self._requests = requests
+        self._watchpoints: list[Watchpoint] = []
+        self._tally = Tally(len(requests))
+        self._pid = original_os.getpid()
+
+    def arm(self) -> None:
+        """Arm the watchpoints, all or none: at the end nothing is said of the first where the second is refused."""
+        stand_by(self._tell_hits, self._output.descriptors)
+        watchpoints = [_arm(self._session, request) for request in self._requests]
+        for index, watchpoint in enumerate(watchpoints):
+            watchpoint.tally = self._tally.cell(index)
+            watchpoint.tally[0] = watchpoint.count
+        self._watchpoints = watchpoints
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._begin_in_child)
+
+    def finish(self) -> None:
+        """Disarm all, and say at the end of the run what would otherwise go unnoticed."""
+        # Up to 3.13, exec() or eval() of a text here, as in a module that is imported here, would make a program that
+        # was interrupted exit with 1 and not die by SIGINT.
+        self._session.close()
+        if original_os.getpid() != self._pid:  # a forked child: the parent speaks
+            self._output.tell_folded()
+            return
+        counts = self._tally.counts() if self._watchpoints else []
+        for request, watchpoint, count in zip(self._requests, self._watchpoints, counts, strict=False):
+            if not watchpoint.was_present and not count.children:
+                self._output.say(str(_never_there(watchpoint, request.settings.scope)))
+            elif request.settings.action is Action.COUNT:
+                self._output.say(counted(request.access, watchpoint.expression.text, count.total))
+        self._tell_hits()
+
+    def _tell_hits(self) -> None:
+        self._output.finish([request.text for request in self._requests], self._tally)
+
+    def _begin_in_child(self) -> None:
+        """Have a forked child keep its counts apart."""
+        self._tally.begin_in_child([watchpoint.count for watchpoint in self._watchpoints])
+        for index, watchpoint in enumerate(self._watchpoints):
+            watchpoint.tally = self._tally.cell(index)
+        self._output.begin_in_child()
 
 
 @contextlib.contextmanager
@@ -246,20 +327,6 @@ def _mechanism_chosen(name: str | None) -> Iterator[None]:
 
 def _arm(session: Session, request: Request) -> Watchpoint:
     return session.watch(request.access, request.text, request.settings)
-
-
-def _finish(session: Session, watchpoints: Sequence[tuple[Request, Watchpoint]], pid: int) -> None:
-    """Disarm all, and say at the end of the run what would otherwise go unnoticed."""
-    # Up to 3.13, exec() or eval() of a text here, as in a module that is imported here, would make a program that
-    # was interrupted exit with 1 and not die by SIGINT.
-    session.close()
-    if os.getpid() != pid:  # a forked child: the parent speaks
-        return
-    for request, watchpoint in watchpoints:
-        if not watchpoint.was_present:
-            _say(str(_never_there(watchpoint, request.settings.scope)))
-        elif request.settings.action is Action.COUNT:
-            _say(counted(request.access, watchpoint.expression.text, watchpoint.count))
 
 
 def _never_there(watchpoint: Watchpoint, scope: str | None) -> StopwhenError:

@@ -29,6 +29,31 @@ class Request:
     settings: Terms
 
 
+STDERR_WORD = "-"
+"""Stands for the stderr that the process began with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reporting:
+    """How a run tells of its hits.
+
+    Attributes:
+        output: file that texts go to instead of stderr.
+        json: file that gets a JSON object for each hit; `-` for stderr, which then gets no texts.
+        stack: how many callers a text shows; None for a few in one line.
+        max_hits: how many texts are shown for one line.
+        quiet: no texts of hits are shown.
+        strict: data that cannot be watched any more ends the run.
+    """
+
+    output: str | None = None
+    json: str | None = None
+    stack: int | Literal["all"] | None = None
+    max_hits: int = 10
+    quiet: bool = False
+    strict: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class RunLine:
     """All that stands after `stopwhen run`."""
@@ -36,6 +61,7 @@ class RunLine:
     requests: tuple[Request, ...]
     mechanism: str | None
     program: Program
+    reporting: Reporting = Reporting()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +93,11 @@ SETTINGS_WITH_VALUE = (
     *("--function", "--caller"),
 )
 FLAGS = ("--allow-calls", "--pin")
-_RUN_OPTIONS = (*_WATCHPOINTS, *SETTINGS_WITH_VALUE, *FLAGS, "--mechanism", "--help", "-m", "-c")
+_REPORTING_OPTIONS = ("--output", "--json", "--stack", "--max-hits", "--quiet", "--strict")
+_RUN_OPTIONS = (
+    *(*_WATCHPOINTS, *SETTINGS_WITH_VALUE, *FLAGS, "--mechanism"),
+    *(*_REPORTING_OPTIONS, "--help", "-m", "-c"),
+)
 _ATTACH_OPTIONS = (*_WATCHPOINTS, *SETTINGS_WITH_VALUE, *FLAGS, "--timeout", "--tcp", "--help")
 _DETACH_OPTIONS = ("--timeout", "--help")
 _EXPLAIN_OPTIONS = (*_WATCHPOINTS, "--scope", "--depth", "--allow-calls", "--json", "--help")
@@ -114,6 +144,7 @@ def read_run(words: Sequence[str]) -> RunLine:
     left = _Words(words)
     watched = _Watched()
     mechanism: str | None = None
+    reporting = Reporting()
     while True:
         program = _program(left)
         if program is not None:
@@ -121,11 +152,41 @@ def read_run(words: Sequence[str]) -> RunLine:
         option, given = _split(left.take())
         if option == "--mechanism":
             mechanism = left.value_of(option, given, "NAME")
+        elif option in _REPORTING_OPTIONS:
+            reporting = _with_reporting(reporting, option, given, left)
+        elif option == "--children":
+            hint = "what this process forks is watched; of other Python processes it is said how many there were"
+            raise UsageError("--children is not there yet", slug="no-children", hint=hint)
         else:
             watched.take(option, given, left, _RUN_OPTIONS)
     if not watched.requests:
         _no_watchpoint(program)
-    return RunLine(tuple(watched.requests), mechanism, program)
+    return RunLine(tuple(watched.requests), mechanism, program, reporting)
+
+
+def _with_reporting(reporting: Reporting, option: str, given: str | None, left: _Words) -> Reporting:
+    """Return `reporting` with one option more."""
+    if option in ("--quiet", "--strict"):
+        _without_value(option, given)
+        return replace(reporting, quiet=True) if option == "--quiet" else replace(reporting, strict=True)
+    value = left.value_of(option, given, "FILE" if option in ("--output", "--json") else "N")
+    match option:
+        case "--output":
+            return replace(reporting, output=value)
+        case "--json":
+            return replace(reporting, json=value)
+        case "--stack" if value == "all":
+            return replace(reporting, stack="all")
+        case "--stack":
+            return replace(reporting, stack=_number(option, value, "or 'all'"))
+        case _:
+            return replace(reporting, max_hits=_number(option, value, "such as 3"))
+
+
+def _number(option: str, value: str, other: str) -> int:
+    if not (value.isascii() and value.isdigit()):
+        raise UsageError(f"{option} {value!r} is no number", slug="bad-number", hint=f"give a number, {other}")
+    return int(value)
 
 
 class _Watched:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import html
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from stopwhen.event import Place
-from stopwhen.hit import Hit
 from stopwhen.location import Location, locate, shown_line, source_line
 from stopwhen.originals import use_original_builtins
 from stopwhen.reports.text import callers, chain_words, head, places, spot, values, where, who
 from stopwhen.texts import clean
 
 use_original_builtins(globals())
+if TYPE_CHECKING:
+    from stopwhen.hit import Hit
 
 _MOST_CALLERS: Final = 12
 _MOST_SOURCE: Final = 200  # Characters of a source line.

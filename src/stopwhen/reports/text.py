@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from stopwhen.event import Place
-from stopwhen.hit import Hit
 from stopwhen.location import (
     Location,
     cell_of,
@@ -25,6 +24,12 @@ from stopwhen.types import AccessType
 
 use_original_builtins(globals())
 
+if TYPE_CHECKING:
+    from stopwhen.hit import Hit
+    from stopwhen.tally import Count
+
+USUAL_WIDTH: Final = 82
+_WIDEST: Final = 120
 _MOST: Final = 240  # Characters of the watch expression, or of a name, that are shown.
 
 _VERBS: Final = {
@@ -39,7 +44,14 @@ _COLOURS: Final = {"what": "1", "count": "2", "where": "36", "line": "1", "chang
 _STARTERS: Final = ("runpy.py", os.path.join("importlib", "_bootstrap.py"))
 
 
-def wants_color(stream: TextIO | None) -> bool:
+class HasIsatty(Protocol):
+    """A stream, as far as colour is concerned."""
+
+    def isatty(self) -> bool:
+        """Tell whether it is a terminal."""
+
+
+def wants_color(stream: HasIsatty | None) -> bool:
     """Tell that colour is wanted on `stream`: by NO_COLOR, FORCE_COLOR and TERM, else when it is a terminal."""
     if os.environ.get("NO_COLOR"):
         return False
@@ -53,17 +65,51 @@ def wants_color(stream: TextIO | None) -> bool:
         return False
 
 
-def format_hit(hit: Hit, *, color: bool, width: int, reporter: str = "stopwhen") -> str:
+def columns_asked_for() -> int | None:
+    """Return the width that the environment asks for by COLUMNS; None for none."""
+    asked = os.environ.get("COLUMNS", "")
+    return int(asked) or None if asked.isascii() and asked.isdigit() else None
+
+
+def report_width(columns: int | None) -> int:
+    """Return how wide reports are where there are so many columns; None for what is no terminal."""
+    return min(columns or USUAL_WIDTH, _WIDEST)
+
+
+def format_hit(
+    hit: Hit,
+    *,
+    color: bool = False,
+    width: int = USUAL_WIDTH,
+    reporter: str = "stopwhen",
+    stack: int | Literal["all"] | None = None,
+) -> str:
     """Return the lines that tell of `hit`, each ended by a line end; the first begins with the name of the reporter.
 
     Nothing of the program's text reaches the terminal but as printable characters; source lines are cut to `width`.
+    `stack` is how many callers are shown, each on a line of its own; None for a few in one line.
     """
     writer = _Writer(color, width, reporter)
-    lines = [writer.head(hit), *writer.place(hit), *writer.values(hit)]
-    chain = callers(hit)
-    if chain:
-        lines.append(writer.paint("from", f"  from {chain_words(chain)}"))
+    lines = [writer.head(hit), *writer.place(hit), *writer.values(hit), *writer.callers(hit, stack)]
     return "".join(f"{line}\n" for line in lines)
+
+
+def folded_text(hit: Hit, more: int) -> str:
+    """Return the line that tells of `more` hits like `hit`, at the same line, that were not shown."""
+    place = f"at {where(hit)}" if hit.exact and places(hit) else where(hit)
+    return f"{head(hit)[0]} {place} ... and {more} more at this line"
+
+
+def summary(counts: list[tuple[str, Count]], told: int) -> str:
+    """Return the line that counts the hits of a run, by watch expression; `told` of them have been told of before."""
+    total, children = sum(count.total for _, count in counts), sum(count.children for _, count in counts)
+    by_text: dict[str, int] = {}
+    for text, count in counts:
+        by_text[text] = by_text.get(text, 0) + count.total
+    each = ", ".join(f"{_name(text)} {number}" for text, number in by_text.items() if number)
+    first = "1 hit" if total == 1 else f"{total} hits"
+    later = f", {total - told} of them after the end was told" if told else ""
+    return f"{first}: {each}{f' ({children} in children)' if children else ''}{later}"
 
 
 def error_text(hit: Hit) -> str:
@@ -89,7 +135,8 @@ def counted(access: AccessType, text: str, count: int) -> str:
 def head(hit: Hit) -> tuple[str, str]:
     """Return what was hit, and which hit it is."""
     verb = "is already true" if hit.already else _VERBS[hit.watchpoint.access]
-    return f"{_name(hit.watchpoint.expression.text)} {verb}", f"hit {hit.count}"
+    of = "" if hit.instance is None else f" of {clean(hit.instance)}"
+    return f"{_name(hit.watchpoint.expression.text)}{of} {verb}", f"hit {hit.count}"
 
 
 def places(hit: Hit) -> list[Location]:
@@ -141,8 +188,11 @@ def values(hit: Hit) -> list[tuple[str, str | None, str]]:
     return told
 
 
-def callers(hit: Hit) -> list[Place]:
-    """Return the places that led to the writer, innermost first, without those of whoever started the program."""
+def callers(hit: Hit, *, whole: bool = False) -> list[Place]:
+    """Return the places that led to the writer, innermost first, without those of whoever started the program.
+
+    They end with the outermost one in the program's own code; with `whole`, those of libraries that called that follow.
+    """
     chain = list(hit.places)
     cells = [n for n, (code, _) in enumerate(chain) if cell_of(filename_of(code)) is not None]
     if cells:
@@ -155,7 +205,7 @@ def callers(hit: Hit) -> list[Place]:
         del chain[bdb - (bdb > 0 and filename_of(chain[bdb - 1][0]) == "<string>") :]
     chain = [place for place in chain if not is_ours(filename_of(place[0]))]  # of a guarded function
     own = [n for n, (code, _) in enumerate(chain) if is_own_code(filename_of(code))]
-    if own:
+    if own and not whole:
         del chain[own[-1] + 1 :]
     while chain and short_name(filename_of(chain[-1][0])) in _STARTERS:
         del chain[-1]
@@ -198,6 +248,17 @@ class _Writer:
         """Return a source line with its number."""
         start = f"    {shown_line(location.filename, location.lineno):>{numbers}} | "
         return start + self.paint("line", _cut(clean(text.expandtabs(4).rstrip()), max(self._width - len(start), 20)))
+
+    def callers(self, hit: Hit, stack: int | Literal["all"] | None) -> list[str]:
+        """Return the callers: a few in one line, or as many as `stack` says, a line each."""
+        chain = callers(hit, whole=stack == "all")
+        if stack is None:
+            return [self.paint("from", f"  from {chain_words(chain)}")] if chain else []
+        shown = chain if stack == "all" else chain[:stack]
+        lines = [f"  from {spot(locate(code, offset))}" for code, offset in shown]
+        if shown and len(chain) > len(shown):
+            lines.append(f"  ... {len(chain) - len(shown)} more")
+        return [self.paint("from", line) for line in lines]
 
     def values(self, hit: Hit) -> list[str]:
         """Return a line for each part that changed."""
