@@ -111,7 +111,7 @@ class RunOutput(Output):
                 stream.flush()
             except Exception:  # noqa: S112 - a stream of the program's, or a closed one
                 continue
-        os._exit(status)
+        os._exit(status)  # noqa: SLF001 - there is no other way
 
 
 def _opened(path: str | None, option: str) -> Channel:
