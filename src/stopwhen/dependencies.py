@@ -372,7 +372,7 @@ class _Reader:
             case ast.Tuple(elts=targets) | ast.List(elts=targets):
                 self.unpack(targets, list(elements(self.record, value, name)), bound)
             case _:
-                reason = f"its comprehension stores in {ast.unparse(target)!r}"
+                reason = f"its comprehension stores in {self.expression.parts[target]!r}"
                 self.record.mutates(reason)
 
     def unpack(self, targets: list[ast.expr], values: list[tuple[Any, str]], bound: dict[str, tuple[Any, str]]) -> None:
@@ -384,7 +384,7 @@ class _Reader:
             if isinstance(target, ast.Starred):
                 count = len(values) - least
                 taken = [value for value, _ in values[index : index + count]]
-                self.assign(target.value, taken, ast.unparse(target.value), bound)
+                self.assign(target.value, taken, self.expression.parts[target.value], bound)
                 values = [*values[:index], (None, ""), *values[index + count :]]
             else:
                 self.assign(target, *values[index], bound)

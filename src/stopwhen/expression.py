@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from stopwhen.errors import BadExpression, UsageError
-from stopwhen.originals import ast, use_original_builtins
+from stopwhen.originals import ast, collections, use_original_builtins
 from stopwhen.static import class_name
 from stopwhen.texts import plain_str, text_of
 
@@ -30,17 +32,17 @@ class WatchExpression:
 
     def attributes_of(self, name: str) -> tuple[tuple[str, ...], bool]:
         """Return the attributes of the variable `name` that it reads, and whether it reads the variable otherwise."""
-        of_it = [node for node in ast.walk(self.tree) if isinstance(node, ast.Attribute) and _is_name(node.value, name)]
-        uses = sum(_is_name(node, name) for node in ast.walk(self.tree))
+        of_it = [node for node in walk(self.tree) if isinstance(node, ast.Attribute) and _is_name(node.value, name)]
+        uses = sum(_is_name(node, name) for node in walk(self.tree))
         return tuple(dict.fromkeys(node.attr for node in of_it)), uses > len(of_it)
 
     def names(self) -> frozenset[str]:
         """Return all names in it, those that it binds itself too."""
-        return frozenset(node.id for node in ast.walk(self.tree) if isinstance(node, ast.Name))
+        return frozenset(node.id for node in walk(self.tree) if isinstance(node, ast.Name))
 
     def root_names(self) -> list[str]:
         """Return the names that it reads and does not bind itself, each once, in order."""
-        names = [node for node in ast.walk(self.tree) if isinstance(node, ast.Name)]
+        names = [node for node in walk(self.tree) if isinstance(node, ast.Name)]
         names.sort(key=lambda name: (name.lineno, name.col_offset))
         bound = {name.id for name in names if not isinstance(name.ctx, ast.Load)}
         return list(dict.fromkeys(name.id for name in names if name.id not in bound))
@@ -51,6 +53,12 @@ def _is_name(node: ast.AST, name: str) -> bool:
 
 
 _FILE = "<watch expression>"
+
+_PARSER_MAY_WARN = re.compile(r"\\|\b\d[\w.]*(?:and|else|for|if|in|is|not|or)\b")
+"""An odd escape, or a number with a word right behind it."""
+
+_COMPILER_MAY_WARN = re.compile(r"""\bis\b|[\])}'"\d]\s*[\[(]""")
+"""What the compiler has opinions on where a literal is compared by identity, called or subscribed."""
 
 _STATEMENTS: dict[type[ast.stmt], str] = {
     ast.Assign: "an assignment",
@@ -98,17 +106,61 @@ def parse(given: str) -> WatchExpression:
     stripped = text.strip()
     if not stripped:
         raise _nothing_there(text)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what Python thinks of the style of an expression is of no use here
+    if not (_PARSER_MAY_WARN.search(stripped) or _COMPILER_MAY_WARN.search(stripped)):
         tree = _parsed(stripped)
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Python thinks of the style of an expression is of no use here
+            tree = _parsed(stripped)
     return WatchExpression(stripped, tree, _parts(stripped, tree))
+
+
+def parse_silently(text: str) -> WatchExpression | None:
+    """Return a piece of a program's source as an expression, None when the parser might warn of it.
+
+    This calls nothing that a program can patch.
+
+    Raises:
+        SyntaxError, ValueError, RecursionError, MemoryError: it is none.
+    """
+    if _PARSER_MAY_WARN.search(text):
+        return None
+    tree = tree_of(text)
+    return WatchExpression(text, tree, {node: _cut(text, node) for node in walk(tree) if isinstance(node, ast.expr)})
+
+
+def tree_of(text: str | bytes) -> ast.expr:
+    """Return the tree of an expression, as `ast.parse` does."""
+    module: Any = compile(text, _FILE, "eval", ast.PyCF_ONLY_AST, dont_inherit=True)
+    return module.body  # type: ignore[no-any-return] # of an Expression
+
+
+def walk(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield `tree` and all nodes below it, outer ones first, as `ast.walk` does."""
+    waiting = collections.deque([tree])
+    while waiting:
+        node = waiting.popleft()
+        for name in node._fields:
+            value = getattr(node, name, None)
+            waiting.extend(one for one in (value if type(value) is list else [value]) if isinstance(one, ast.AST))
+        yield node
+
+
+def _cut(text: str, node: ast.expr) -> str:
+    """Return the text of `node`: what it spans, with a line end for a space."""
+    lines = text.encode().split(b"\n")
+    lines = lines[node.lineno - 1 : node.end_lineno]
+    if lines:
+        lines[-1] = lines[-1][: node.end_col_offset]
+        lines[0] = lines[0][node.col_offset :]
+    return b" ".join(lines).decode("utf-8", "replace")
 
 
 def _parsed(text: str) -> ast.expr:
     """Return the tree of `text`, of which the compiler, which knows more than the parser, approves too."""
     try:
-        tree = ast.parse(text, _FILE, "eval")
-        for node in ast.walk(tree):
+        tree = ast.Expression(tree_of(text))
+        for node in walk(tree):
             _check(text, node)
         compile(tree, _FILE, "eval", dont_inherit=True)
     except BadExpression:
@@ -200,9 +252,9 @@ def _parts(text: str, tree: ast.expr) -> dict[ast.expr, str]:
     """Return the text of each expression in `tree`, as the user wrote it where that is one plain piece of a line."""
     # Offsets count bytes, and inside f-strings older interpreters count wrong.
     plain = text.isascii() and "\n" not in text
-    formatted = {inner for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for inner in ast.walk(node)}
+    formatted = {inner for node in walk(tree) if isinstance(node, ast.JoinedStr) for inner in walk(node)}
     parts: dict[ast.expr, str] = {}
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.expr):
             cut = plain and node not in formatted
             parts[node] = text[node.col_offset : node.end_col_offset] if cut else ast.unparse(node)

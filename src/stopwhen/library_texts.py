@@ -174,10 +174,37 @@ def ctypes_array(writer: Writer, value: Any, _kind: Any, room: int, depth: int) 
     return writer.nested(value, "[", items, length, "]", show=writer.text, room=room, depth=depth)
 
 
+_KINDS: Final = {
+    "b": "bool",
+    "i": "int",
+    "u": "uint",
+    "f": "float",
+    "c": "complex",
+    "O": "object",
+    "S": "bytes",
+    "U": "str",
+    "V": "void",
+    "M": "datetime",
+    "m": "timedelta",
+}
+
+
+def _name_of_dtype(dtype: Any) -> str:
+    """Return the name of a dtype; numpy's own is made by functions in Python."""
+    if dtype.names:
+        return str(dtype.str)
+    name = _KINDS.get(dtype.kind)
+    if name is None:
+        return static.class_name(type(dtype))
+    has_size = dtype.kind not in "bO" and dtype.itemsize
+    unit = f"[{dtype.str.partition('[')[2]}" if "[" in dtype.str else ""
+    return f"{name}{dtype.itemsize * 8 if has_size else ''}{unit}"
+
+
 def array(writer: Writer, value: Any, kind: Any, room: int, depth: int) -> str:
     """Return the text of an array of numpy: its first items, and its shape where it has not one dimension."""
     dtype, shape = memory.dtype_of(value), kind.shape.__get__(value)
-    about = f", dtype={writer.text(dtype.str if dtype.names else dtype.name, 40, depth).strip(chr(39))}"
+    about = f", dtype={writer.text(_name_of_dtype(dtype), 40, depth).strip(chr(39))}"
     if len(shape) > 1:
         about = f", shape={shape!r}{about}"
     head = _corner(kind, value, len(shape))

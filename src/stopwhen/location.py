@@ -15,10 +15,13 @@ from types import (
 )
 from typing import Any, Final, NamedTuple
 
+from stopwhen.dependencies import read
 from stopwhen.event import Place
+from stopwhen.expression import parse_silently, tree_of
 from stopwhen.originals import ast, opcode, os, sys, use_original_builtins
 from stopwhen.paths import SEPARATOR, absolute, is_absolute, is_file, join, normal_case, parent
 from stopwhen.positions import position_of
+from stopwhen.scope import FrameScope
 from stopwhen.source_lines import lines_of, sys_path
 from stopwhen.static import has_base, is_a, loaded_module, module_dict, mro
 from stopwhen.texts import own_entry, plain_str, short_class_name
@@ -241,11 +244,8 @@ def writer_of(frame: FrameType | None, code: CodeType, offset: int) -> str | Non
 
 def _read(text: str, frame: FrameType) -> object:
     """Return the value of an expression in `frame` without running user code."""
-    from stopwhen.dependencies import read  # noqa: PLC0415 - for hits only
-    from stopwhen.expression import parse  # noqa: PLC0415
-    from stopwhen.scope import FrameScope  # noqa: PLC0415
-
-    return read(parse(text), FrameScope(frame)).value
+    expression = parse_silently(text)
+    return None if expression is None else read(expression, FrameScope(frame)).value
 
 
 def _is_call(code: CodeType, offset: int) -> bool:
@@ -279,7 +279,7 @@ def _called_text(code: CodeType, offset: int) -> tuple[str, ast.expr] | None:
     plain = call
     for escape, instead in ((b"\\\\", b"__"), (b"\\'", b"__"), (b'\\"', b"__"), (b"\\\n", b" \n"), (b"\\", b"_")):
         plain = plain.replace(escape, instead)
-    tree = ast.parse(b"(" + plain + b")", mode="eval").body
+    tree = tree_of(b"(" + plain + b")")
     if not isinstance(tree, ast.Call) or not _is_named_in(code, tree.func):
         return None
     end = _byte_offset(plain, tree.func.end_lineno, tree.func.end_col_offset)

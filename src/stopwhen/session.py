@@ -34,7 +34,7 @@ from stopwhen.pinned import pinned
 from stopwhen.plan import Plan, cells_of, plan_for
 from stopwhen.rules import depth_of, rules_of
 from stopwhen.scope import MAIN_ENTRY, FrameScope, MainScope, NoScope, Scope, main
-from stopwhen.static import replaced
+from stopwhen.static import replaced, see_modules
 from stopwhen.stopping import Step
 from stopwhen.terms import Terms
 from stopwhen.texts import text_of
@@ -132,6 +132,7 @@ class Session:
         read_in = where or (resolve(terms.scope) if frame is None else FrameScope(frame))
         if terms.pin:
             read_in = pinned(expression, read_in)
+        see_modules()
         self._steady()
         with self._lock, self._calls:
             watchpoint = Watchpoint(

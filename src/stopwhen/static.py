@@ -26,8 +26,14 @@ _qualified_name_of = _slots_of_type["__qualname__"].__get__
 _name_of_member = types.MemberDescriptorType.__dict__["__name__"].__get__
 _namespace_of = _slots_of_type["__dict__"].__get__(types.ModuleType)["__dict__"].__get__
 
-_seen_modules: dict[str, weakref.ref[types.ModuleType]] = {}
-"""The modules that were asked for by name, as they were found last; the program decides how long they live."""
+_seen_modules: dict[str, tuple[weakref.ref[types.ModuleType], dict[str, Any]]] = {}
+"""By name, the modules that were asked for, and what they had when they were found; the program ends their lives."""
+
+_MODULES_WITH_TYPES = (
+    *("_asyncio", "_collections", "_ctypes", "_datetime", "_decimal", "_random", "array", "asyncio.tasks", "enum"),
+    *("functools", "mmap", "numpy", "pandas", "pandas.core.generic", "pandas.core.indexes.base"),
+    *("pandas.core.internals.managers", "threading"),
+)
 
 _IMMUTABLE_TYPE = 1 << 8
 """Py_TPFLAGS_IMMUTABLETYPE: nobody can store an attribute of the type, unlike those of a class statement."""
@@ -137,7 +143,11 @@ def each(kind: Any, container: Any) -> Iterator[Any]:
 def loaded_class(module: str, name: str) -> Any:
     """Return what the module has under `name` if the program has imported it; None if not."""
     loaded = loaded_module(module)
-    return None if loaded is None else module_dict(loaded).get(name)
+    if loaded is None:
+        return None
+    # What it had at first: a program may have put something else in its place since.
+    found = _seen_modules[module][1].get(name)
+    return module_dict(loaded).get(name) if found is None else found
 
 
 def loaded_module(name: str) -> types.ModuleType | None:
@@ -147,11 +157,17 @@ def loaded_module(name: str) -> types.ModuleType | None:
     """
     module = dict.get(sys.modules, name)
     known = _seen_modules.get(name)
-    seen = None if known is None else known()
+    seen = None if known is None else known[0]()
     if module is seen or type(module) is not types.ModuleType:
         return seen
-    _seen_modules[name] = weakref.ref(module)
+    _seen_modules[name] = weakref.ref(module), module_dict(module).copy()
     return module
+
+
+def see_modules() -> None:
+    """Look at those modules whose types and functions are needed later, before the program can patch them."""
+    for name in _MODULES_WITH_TYPES:
+        loaded_module(name)
 
 
 def module_dict(module: types.ModuleType) -> dict[str, Any]:
