@@ -176,18 +176,25 @@ class Acting:
         self._depths = {thread: depth for thread, depth in self._depths.items() if thread == me}
         self._stops.forget_threads()
 
-    def enter(self) -> None:
-        """Begin with code of the user's: what this thread changes now is its work, and no hit. May be nested."""
+    def enter(self, *, is_ours: bool = False) -> None:
+        """Begin with code of the user's: what this thread changes now is its work, and no hit. May be nested.
+
+        `is_ours`: it is not the user's, and no signal is handled nor garbage collected meanwhile.
+        """
         if env.core is not None:
             env.core.resync()  # what other threads have changed meanwhile is not its work
             env.core.own(True)
+            if not is_ours:
+                env.core.let_run(True)
         me = get_ident()
         self._depths[me] = self._depths.get(me, 0) + 1
 
-    def leave(self) -> None:
-        """End code of the user's."""
+    def leave(self, *, is_ours: bool = False) -> None:
+        """End what `enter` has begun."""
         me = get_ident()
         try:
+            if env.core is not None and not is_ours:
+                env.core.let_run(False)
             self._absorb()
         finally:
             self._depths[me] -= 1
@@ -198,7 +205,7 @@ class Acting:
 
     def _ask(self, watchpoint: Watchpoint, condition: Callable[[], bool]) -> bool:
         """Return what a condition says; one that raises counts as true, which is said once."""
-        with Own(self):
+        with Own(self, is_ours=not callable(watchpoint.rules.condition)):
             try:
                 return condition()
             except Exception as error:
@@ -214,7 +221,7 @@ class Acting:
         action = _action_of(hit)
         if action is Action.RAISE and frame is not None:
             actions.raise_changed(hit)
-        with Own(self):
+        with Own(self, is_ours=isinstance(action, Action)):
             if action is Action.LOG or action is Action.RAISE:
                 actions.log(hit, self.output)
             else:
@@ -238,14 +245,15 @@ class Acting:
 class Own:
     """While it is entered, what this thread changes is the work of a condition or action, and no hit."""
 
-    def __init__(self, acting: Acting) -> None:
+    def __init__(self, acting: Acting, *, is_ours: bool = False) -> None:
         self._acting = acting
+        self._is_ours = is_ours
 
     def __enter__(self) -> None:
-        self._acting.enter()
+        self._acting.enter(is_ours=self._is_ours)
 
     def __exit__(self, *_error: object) -> None:
-        self._acting.leave()
+        self._acting.leave(is_ours=self._is_ours)
 
 
 def _action_of(hit: Hit) -> Any:

@@ -20,7 +20,7 @@ from stopwhen.before import ChangedInPlace, Replaced
 from stopwhen.cells import DictItem, Frame, Layout
 from stopwhen.dependencies import Reading, read
 from stopwhen.errors import Ending, Refused, StopwhenError
-from stopwhen.event import Ended, Event, Rebound, Relaid
+from stopwhen.event import Ended, Event, Rebound, Relaid, Unknown
 from stopwhen.expression import parse
 from stopwhen.families import Families, Host, plan_for_many
 from stopwhen.hit import Hit
@@ -335,7 +335,14 @@ class Session:
         del activation.watchpoint.activations[activation.key]
         self._let_go(activation)
 
+    @staticmethod
+    def _drop_later(seen: Seen, thread_id: int = 0) -> None:
+        """Let what only `seen` still holds end in that thread, by rule this one, with events, and below none of our frames."""
+        if env.core is not None:
+            env.core.hold(seen, thread_id)
+
     def _let_go(self, activation: Activation) -> None:
+        self._drop_later(activation.seen)
         self._accesses.drop(activation)
         self._armed.drop(activation, activation.cells)
 
@@ -529,6 +536,8 @@ class Session:
             if refused.slug == "too-deep":
                 self._consider_last(activation, event)
             raise
+        if isinstance(event.delta, Unknown) or seen.reading.fresh:  # else what the event replaced holds what we drop
+            self._drop_later(seen, event.thread_id)
         activation.seen = new
         watchpoint.was_present |= new.reading.value is not ABSENT
         if changed and not event.own and not self._is_of_launcher(activation, event):

@@ -9,6 +9,7 @@
 #if PY_VERSION_HEX >= 0x030E0000
 #include <internal/pycore_interpframe.h>
 #endif
+#include <internal/pycore_ceval.h>
 #include <internal/pycore_code.h>
 #include <internal/pycore_dict.h>
 #include <internal/pycore_frame.h>
@@ -282,6 +283,217 @@ compat_frame_trace(PyFrameObject *frame)
 }
 #endif
 
+/* Which thread the main one is, while the interpreter is not to know; 0 while it does. */
+static unsigned long main_thread_kept;
+
+#if PY_VERSION_HEX >= 0x030D0000
+static int
+put_off_garbage(void)
+{
+    PyThreadState *me = PyThreadState_Get();
+    int is_due = _Py_eval_breaker_bit_is_set(me, _PY_GC_SCHEDULED_BIT);
+    _Py_unset_eval_breaker_bit(me, _PY_GC_SCHEDULED_BIT);
+    return is_due;
+}
+
+static void
+collect_garbage_soon(void)
+{
+    _Py_set_eval_breaker_bit(PyThreadState_Get(), _PY_GC_SCHEDULED_BIT);
+}
+
+static void
+handle_signals_soon(void)
+{
+    _Py_set_eval_breaker_bit(PyThreadState_Get(), _PY_SIGNALS_PENDING_BIT | _PY_CALLS_TO_DO_BIT);
+}
+#else
+static int
+put_off_garbage(void)
+{
+#if HAS_MONITORING
+    struct _ceval_state *evaluation = &PyInterpreterState_Get()->ceval;
+    int is_due = _Py_atomic_load_relaxed(&evaluation->gc_scheduled);
+    _Py_atomic_store_relaxed(&evaluation->gc_scheduled, 0);
+    return is_due;
+#else
+    return 0; /* It runs in allocations only. */
+#endif
+}
+
+static void
+collect_garbage_soon(void)
+{
+#if HAS_MONITORING
+    struct _ceval_state *evaluation = &PyInterpreterState_Get()->ceval;
+    _Py_atomic_store_relaxed(&evaluation->gc_scheduled, 1);
+    _Py_atomic_store_relaxed(&evaluation->eval_breaker, 1);
+#endif
+}
+
+static void
+handle_signals_soon(void)
+{
+    struct _ceval_state *evaluation = &PyInterpreterState_Get()->ceval;
+    _Py_atomic_store_relaxed(&_PyRuntime.ceval.signals_pending, 1);
+    _Py_atomic_store_relaxed(&evaluation->pending.calls_to_do, 1);
+    _Py_atomic_store_relaxed(&evaluation->eval_breaker, 1);
+}
+#endif
+
+/* True when `local`, which `frame` was called with, is the frame `interrupted`, or a tuple or a shared variable that has it. */
+static int
+leads_to_frame(PyObject *local, PyFrameObject *interrupted)
+{
+    if (local != NULL && PyCell_Check(local)) {
+        local = PyCell_GET(local);
+    }
+    for (Py_ssize_t i = 0; local != NULL && PyTuple_CheckExact(local) && i < PyTuple_GET_SIZE(local); i++) {
+        if (PyTuple_GET_ITEM(local, i) == (PyObject *)interrupted) {
+            return 1;
+        }
+    }
+    return local == (PyObject *)interrupted;
+}
+
+static int
+is_called_by_c_code(const _PyInterpreterFrame *frame)
+{
+#if HAS_MONITORING
+    return frame->previous != NULL && !runs_code(frame->previous);
+#else
+    return frame->is_entry;
+#endif
+}
+
+/* The interpreter calls the handler of a signal with the frame that it interrupts. */
+static PyFrameObject *
+interrupted_frame(void)
+{
+    _PyInterpreterFrame *frame = current_frame();
+    while (frame != NULL) {
+        _PyInterpreterFrame *caller = frame->previous;
+        while (caller != NULL && !runs_code(caller)) {
+            caller = caller->previous;
+        }
+        if (caller != NULL && caller->frame_obj != NULL && runs_code(frame) && is_called_by_c_code(frame)) {
+            PyCodeObject *code = code_of(frame);
+            int count = code->co_argcount + code->co_kwonlyargcount + ((code->co_flags & CO_VARARGS) != 0);
+            for (int i = 0; i < count; i++) {
+                if (leads_to_frame(compat_variable(frame, i), caller->frame_obj)) {
+                    return caller->frame_obj;
+                }
+            }
+        }
+        frame = caller;
+    }
+    return NULL;
+}
+
+int
+compat_is_main_thread(void)
+{
+    return _PyRuntime.main_thread == PyThread_get_thread_ident();
+}
+
+PyFrameObject *
+compat_handle_signals_soon(void)
+{
+    PyFrameObject *interrupted = interrupted_frame();
+    if (interrupted == NULL) {
+        handle_signals_soon();
+    }
+    return interrupted;
+}
+
+Waiting
+compat_begin_wait(void)
+{
+    unsigned long me = PyThread_get_thread_ident();
+    Waiting waiting = {.is_main = _PyRuntime.main_thread == me, .has_garbage = put_off_garbage()};
+    if (waiting.is_main) {
+        /* Signals are noted in any thread, but handled in the main one alone. No other thread takes itself for that. */
+        main_thread_kept = me;
+        _PyRuntime.main_thread = 0;
+    }
+    return waiting;
+}
+
+void
+compat_end_wait(const Waiting *waiting)
+{
+    if (waiting->is_main) {
+        _PyRuntime.main_thread = PyThread_get_thread_ident();
+        main_thread_kept = 0;
+    }
+    if (waiting->has_garbage) {
+        collect_garbage_soon();
+    }
+}
+
+void
+compat_forget_waits(void)
+{
+    main_thread_kept = 0; /* The interpreter has named a new main thread. */
+}
+
+Quiet
+compat_end_quiet(int is_event)
+{
+    PyThreadState *me = PyThreadState_Get();
+    Quiet quiet = {.is_quiet = is_event && me->tracing == 1};
+    if (quiet.is_quiet) {
+        PyThreadState_LeaveTracing(me);
+#if HAS_MONITORING
+        quiet.what_event = me->what_event;
+        me->what_event = -1;
+#endif
+    }
+    return quiet;
+}
+
+void
+compat_begin_quiet(Quiet quiet)
+{
+    if (quiet.is_quiet) {
+        PyThreadState *me = PyThreadState_Get();
+#if HAS_MONITORING
+        me->what_event = quiet.what_event;
+#endif
+        PyThreadState_EnterTracing(me);
+    }
+}
+
+Standing
+compat_stand_at(PyFrameObject *frame, int offset)
+{
+    _PyInterpreterFrame *data = frame->f_frame;
+    Standing standing = {.frame = data, .line = frame->f_lineno};
+    int distance = offset / (int)sizeof(_Py_CODEUNIT) - (int)_PyInterpreterFrame_LASTI(data);
+    frame->f_lineno = 0;
+#if PY_VERSION_HEX >= 0x030D0000
+    standing.instruction = data->instr_ptr;
+    data->instr_ptr += distance;
+#else
+    standing.instruction = data->prev_instr;
+    data->prev_instr += distance;
+#endif
+    return standing;
+}
+
+void
+compat_stand_again(Standing standing)
+{
+    if (standing.frame != NULL) {
+        standing.frame->frame_obj->f_lineno = standing.line;
+#if PY_VERSION_HEX >= 0x030D0000
+        standing.frame->instr_ptr = standing.instruction;
+#else
+        standing.frame->prev_instr = standing.instruction;
+#endif
+    }
+}
+
 PyThreadState *
 compat_living_thread(const PyThreadState *thread)
 {
@@ -312,10 +524,11 @@ int
 compat_some_run_c_only(void)
 {
     PyInterpreterState *interpreter = PyInterpreterState_Get();
+    unsigned long main = main_thread_kept != 0 ? main_thread_kept : _PyRuntime.main_thread;
     Py_ssize_t with_frames = 0;
     PyThreadState *thread = PyInterpreterState_ThreadHead(interpreter);
     for (; thread != NULL; thread = PyThreadState_Next(thread)) {
-        with_frames += thread->thread_id != _PyRuntime.main_thread && compat_runs_python(thread);
+        with_frames += thread->thread_id != main && compat_runs_python(thread);
     }
     return (Py_ssize_t)interpreter->threads.count > with_frames;
 }

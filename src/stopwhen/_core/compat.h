@@ -317,6 +317,52 @@ InterpreterFrame *compat_frame_of(PyFrameObject *frame);
  * it; NULL when there is none. */
 PyCodeObject *compat_next_place(InterpreterFrame **frame, int *offset);
 
+/* What the interpreter does between instructions of this thread beside running them, put off. */
+typedef struct {
+    int is_main;     /* This is the thread in which signals are handled. */
+    int has_garbage; /* The garbage collector was about to run. */
+} Waiting;
+
+/* Put it off: handlers of signals, pending calls, a collection that is due. It may not be begun twice. */
+Waiting compat_begin_wait(void);
+
+/* Let it be done at the next opportunity; but signals that have come meanwhile are found only once there is another one, or
+ * compat_handle_signals_soon() is called. */
+void compat_end_wait(const Waiting *waiting);
+
+/* Have the signals handled that have come, in the main thread. Amid a handler of one they are not, and the frame is returned,
+ * borrowed, that this one has interrupted: a handler that takes longer than the time between two signals would run again and
+ * again, ever deeper. */
+PyFrameObject *compat_handle_signals_soon(void);
+
+/* True in the thread in which signals are handled. */
+int compat_is_main_thread(void);
+
+/* In a forked child: the thread that had begun to wait is gone. */
+void compat_forget_waits(void);
+
+/* The time in which there are no events, as the interpreter handles one. */
+typedef struct {
+    int is_quiet;
+    int what_event;
+} Quiet;
+
+/* Let this thread have events, if it has none since a callback of ours runs (`is_event`), and then none again. */
+Quiet compat_end_quiet(int is_event);
+void compat_begin_quiet(Quiet quiet);
+
+/* Where a frame stands. */
+typedef struct {
+    InterpreterFrame *frame; /* NULL for nothing. */
+    void *instruction;
+    int line;
+} Standing;
+
+/* Let `frame`, which runs and whose event we handle, stand at the instruction at `offset` in bytes, until
+ * compat_stand_again(): whoever asks for its line is told that one. */
+Standing compat_stand_at(PyFrameObject *frame, int offset);
+void compat_stand_again(Standing standing);
+
 /* Return what lies `below` entries below the top of the stack, borrowed; NULL for an empty entry, or when it is not known.
  *
  * Only while an event before the frame's next instruction is handled. `depth` is how deep the stack is there, which only

@@ -7,13 +7,18 @@
  *     the next event, as for an action that is due, and tells the user.
  * I4. `draining` is set in a thread exactly while that thread runs the handler: events of the handler's own Python
  *     code never call it again; what they note is taken by the handler's loop.
+ * I5. While the handler runs, no code of the program's does, as it would have no events: the garbage collector and the
+ *     signal handlers wait until it is done, and so do the finalisers of what it drops (releasing.c). Only where the
+ *     session runs an action or a condition of the user's may they run, and count as its work (events_let_run()).
  */
 #include "places.h"
 #include "tools.h"
 
 static _Thread_local int draining; /* I4 */
 static _Thread_local int own;      /* Depth of the user's actions and conditions that this thread runs. */
+static _Thread_local int users;    /* Depth of those among them that are the user's own code. */
 static _Thread_local int collecting; /* The garbage collector was on when this thread began to drain. */
+static _Thread_local Waiting waiting; /* What the interpreter puts off meanwhile (I5). */
 static int failures; /* Runs of the handler, one after the other, that failed for want of memory or stack. */
 static int paused; /* Number of threads that have turned the garbage collector off and will turn it on again. */
 
@@ -24,12 +29,19 @@ static int paused; /* Number of threads that have turned the garbage collector o
  * make no difference. */
 #define EXTRA_STACK 200
 
+/* Let code of the program's run between instructions of this thread, or not (I5). */
 static void
-set_collecting(int on)
+let_run(int on)
 {
     if (collecting) {
         (void)(on ? PyGC_Enable() : PyGC_Disable());
         paused += on ? -1 : 1;
+    }
+    if (on) {
+        compat_end_wait(&waiting);
+    }
+    else {
+        waiting = compat_begin_wait();
     }
 }
 
@@ -37,7 +49,7 @@ static int
 pending_call(void *Py_UNUSED(unused))
 {
     CoreState *state = state_for_callback();
-    return state == NULL ? 0 : events_drain(state);
+    return state == NULL ? 0 : events_drain(state, ANYWHERE);
 }
 
 /* Have the handler called at the next opportunity, if not too much waits for that. */
@@ -149,7 +161,8 @@ events_note(CoreState *state, PyObject *token, DeltaKind kind, PyObject *data, c
         Py_XDECREF(tuple);
         goto done;
     }
-    state->queue[state->queued++] = (Record){tuple, blame->thread->thread_id, frame};
+    int offset = blame->offset >= 0 || blame->frame == NULL ? blame->offset : PyFrame_GetLasti(blame->frame);
+    state->queue[state->queued++] = (Record){tuple, blame->thread->thread_id, frame, offset};
     if (state->begun_count > 0 && kind != DELTA_WRITTEN && kind != DELTA_READ) {
         access_saw_change(state, token, blame->thread);
     }
@@ -167,20 +180,24 @@ done:
     return result;
 }
 
-/* True when something waits for `thread`: a change that it made, or an action that is to run in it. What was done without
- * a Python frame waits for any thread: the one that did it may never have an event. */
-int
-events_wait_for(CoreState *state, PyThreadState *thread)
+/* True when a change waits that `thread` has made. What was done without a Python frame waits for any thread: the one that
+ * did it may never have an event. */
+static int
+changes_wait_for(const CoreState *state, const PyThreadState *thread)
 {
-    if (state->due > 0) {
-        return 1;
-    }
     for (Py_ssize_t i = 0; i < state->queued; i++) {
         if (state->queue[i].thread_id == thread->thread_id || state->queue[i].frame == Py_None) {
             return 1;
         }
     }
     return 0;
+}
+
+/* True when something waits for `thread`: a change that it made, an action that is to run in it, or what it is to drop. */
+int
+events_wait_for(CoreState *state, PyThreadState *thread)
+{
+    return state->due > 0 || changes_wait_for(state, thread) || releasing_waits_for(state, thread);
 }
 
 /* Have the handler called again: it has failed. */
@@ -238,17 +255,13 @@ let_through(CoreState *state)
     return 0;
 }
 
-/* Let the handler take the queue. -1 with an exception that is meant for the program. */
-int
-events_drain(CoreState *state)
+/* Call the handler; what it returns is for obey(), NULL for let_through(). */
+static PyObject *
+call_handler(CoreState *state)
 {
-    if (draining || state->handler == NULL || Py_IsFinalizing()) {
-        return 0;
-    }
     draining = 1; /* I4 */
-    /* Finalisers of the user's must not run inside the handler, where no event shows what they write. */
     collecting = PyGC_IsEnabled();
-    set_collecting(0);
+    let_run(0); /* I5 */
     PyObject *handler = Py_NewRef(state->handler);
     /* This thread has compared what it did; until it goes on, whatever changes is another thread's work. */
     state->last_thread = NULL;
@@ -268,17 +281,66 @@ events_drain(CoreState *state)
     PendingError error = take_pending_error();
     recheck_catch_up(state);
     put_back_pending_error(error);
-    set_collecting(1);
+    let_run(1);
     draining = 0;
-    if (result == NULL) {
-        return let_through(state);
-    }
-    int outcome = obey(state, result);
-    Py_DECREF(result);
-    return outcome;
+    return result;
 }
 
-/* own(flag): begin (True) or end (False) code of the user's that stopwhen itself runs. */
+/* Have the signals handled that have come while the handler ran (I5): now, or once this thread is done with the one that it
+ * handles. */
+static void
+see_signals(CoreState *state)
+{
+    if (!waiting.is_main) {
+        return;
+    }
+    PyFrameObject *interrupted = compat_handle_signals_soon();
+    state->signals_wait = interrupted != NULL;
+#if HAS_MONITORING
+    if (interrupted != NULL) {
+        instrument_stop_in(state, interrupted);
+    }
+#endif
+}
+
+/* At an event: the same for what waits since an earlier one. */
+void
+events_see_signals(CoreState *state)
+{
+    if (state->signals_wait && compat_is_main_thread()) {
+        state->signals_wait = compat_handle_signals_soon() != NULL;
+    }
+}
+
+/* So often the handler is called at one event for what has changed while its changes were handled. */
+#define MOST_ROUNDS 100
+
+/* Let the handler take the queue, and drop what was replaced. -1 with an exception that is meant for the program. */
+int
+events_drain(CoreState *state, Caller caller)
+{
+    if (draining || state->handler == NULL || Py_IsFinalizing()) {
+        return 0;
+    }
+    PyThreadState *me = PyThreadState_Get();
+    for (int round = 0; round < MOST_ROUNDS; round++) {
+        PyObject *result = call_handler(state);
+        int is_to_be_tried_again = result == NULL || result == Py_True;
+        releasing_release(state, caller);
+        int outcome = result == NULL ? let_through(state) : obey(state, result);
+        Py_XDECREF(result);
+        see_signals(state);
+        if (outcome < 0) {
+            return -1;
+        }
+        if (is_to_be_tried_again || state->handler == NULL || !changes_wait_for(state, me)) {
+            break;
+        }
+    }
+    return 0;
+}
+
+/* own(flag): begin (True) or end (False) what is no work of the program's: its changes are no hits. */
 PyObject *
 events_own(PyObject *Py_UNUSED(module), PyObject *flag)
 {
@@ -288,10 +350,24 @@ events_own(PyObject *Py_UNUSED(module), PyObject *flag)
     }
     assert(begins || own > 0);
     own += begins ? 1 : -1;
-    if (draining && own == begins) { /* The outermost begins, or has ended. */
+    Py_RETURN_NONE;
+}
+
+/* let_run(flag): begin (True) or end (False) code of the user's, amid which signals are handled and garbage is collected
+ * (I5). */
+PyObject *
+events_let_run(PyObject *Py_UNUSED(module), PyObject *flag)
+{
+    int begins = PyObject_IsTrue(flag);
+    if (begins < 0) {
+        return NULL;
+    }
+    assert(begins || users > 0);
+    users += begins ? 1 : -1;
+    if (draining && users == begins) { /* The outermost begins, or has ended. */
         collecting =
             begins ? collecting : PyGC_IsEnabled(); /* The user's code may have turned it on or off for good. */
-        set_collecting(begins);
+        let_run(begins);
     }
     Py_RETURN_NONE;
 }
@@ -304,7 +380,8 @@ events_take(PyObject *module, PyObject *Py_UNUSED(unused))
     int was_on = pause_collector(); /* Nothing may be noted or taken between counting and taking. */
     PyObject *records = PyList_New(state->queued);
     resume_collector(was_on);
-    if (records == NULL) {
+    if (records == NULL || releasing_hold_records(state) < 0) {
+        Py_XDECREF(records);
         return NULL;
     }
     for (Py_ssize_t i = 0; i < state->queued; i++) {
@@ -340,7 +417,9 @@ events_forget_threads(PyObject *module, PyObject *Py_UNUSED(unused))
     }
     state->queued = kept;
     state->due = 0;
-    int mine = draining && collecting && own == 0;
+    compat_forget_waits();
+    releasing_forget_threads(state);
+    int mine = draining && collecting && users == 0;
     if (paused > mine && !mine) {
         PyGC_Enable();
     }
@@ -386,6 +465,7 @@ events_set_due(PyObject *module, PyObject *number)
         return NULL;
     }
     state->due = due == 0 && (state->missed_count > 0 || state->missed_more) ? 1 : due; /* I3 */
+    releasing_make_ready(state);
     Py_RETURN_NONE;
 }
 
@@ -395,6 +475,7 @@ events_clear(CoreState *state)
     while (state->queued > 0) {
         Py_DECREF(state->queue[--state->queued].tuple);
     }
+    releasing_clear(state);
     forget_missed(state);
     PyMem_Free(state->queue);
     state->queue = NULL;

@@ -361,7 +361,7 @@ int
 instances_born(CoreState *state, HookedClass *hooked, PyObject *object, int is_new, PyTypeObject *known)
 {
     int is_noted = instances_note_born(state, hooked, object, is_new, known, NULL);
-    return !is_noted || events_is_draining() ? 0 : events_drain(state);
+    return !is_noted || events_is_draining() ? 0 : events_drain(state, ANYWHERE);
 }
 
 /* ---- for Python ---- */

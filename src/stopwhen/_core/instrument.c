@@ -269,7 +269,8 @@ code_is_awaited(CoreState *state, CodeInfo *info)
             }
         }
     }
-    return state->due > 0 || state->raising.code == code || access_awaits(state, info);
+    return state->due > 0 || state->held_count > 0 || state->signals_wait || state->raising.code == code ||
+           access_awaits(state, info);
 }
 
 /* If nothing waits for a frame of this code any more, let its events be as without the stop (I2). */

@@ -196,6 +196,8 @@ static PyMethodDef methods[] = {
     {"take", events_take, METH_NOARGS, NULL},
     {"take_missed", events_take_missed, METH_NOARGS, NULL},
     {"own", events_own, METH_O, NULL},
+    {"let_run", events_let_run, METH_O, NULL},
+    {"hold", releasing_hold, METH_VARARGS, NULL},
     {"set_due", events_set_due, METH_O, NULL},
     {"forget_threads", events_forget_threads, METH_NOARGS, NULL},
     {"take_steps", calling_take_steps_here, METH_O, NULL},
@@ -266,6 +268,9 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     }
     for (int i = 0; i < state->missed_count; i++) {
         Py_VISIT(state->missed[i]);
+    }
+    for (Py_ssize_t i = 0; i < state->held_count; i++) {
+        Py_VISIT(state->held[i].object);
     }
     int result = access_traverse(state, visit, arg);
     if (result != 0) {

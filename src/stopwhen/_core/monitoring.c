@@ -217,12 +217,13 @@ monitoring_settle(CoreState *state, ToolMoment moment)
 static inline Py_ALWAYS_INLINE int
 drain_own(CoreState *state)
 {
-    if (state->queued == 0 && state->due == 0) {
+    events_see_signals(state);
+    if (state->queued == 0 && state->due == 0 && state->held_count == 0) {
         return 0;
     }
-    int result = events_wait_for(state, PyThreadState_Get()) ? events_drain(state) : 0;
+    int result = events_wait_for(state, PyThreadState_Get()) ? events_drain(state, AMID_EVENT) : 0;
     if (result == 0 && state->shared_count > 0 && shared_catch_up(state)) {
-        result = events_drain(state);
+        result = events_drain(state, AMID_EVENT);
     }
     return result;
 }

@@ -24,7 +24,17 @@ typedef struct {
     PyObject *tuple;         /* Owned. (token, kind, data, thread id, frame, stack, other, one of several, own). */
     unsigned long thread_id; /* Of the thread that wrote. */
     PyObject *frame;         /* Borrowed from tuple; Py_None when there was no Python frame. */
+    int offset;              /* In bytes, of the instruction of that frame that made the change. */
 } Record;
+
+/* What somebody of ours is about to drop (releasing.c). */
+typedef struct {
+    PyObject *object;        /* Owned. */
+    unsigned long thread_id; /* Of the thread in which it is to be dropped. */
+    PyObject *frame;         /* Borrowed from a record's tuple; NULL when it is none, Py_None as in the record. */
+    int offset;              /* As in the record. */
+    int is_ready;            /* Nobody else of ours holds it any more. */
+} Held;
 
 /* Who is held to have made a change. */
 typedef struct {
@@ -104,6 +114,10 @@ typedef struct {
     PyObject *missed[MOST_MISSED]; /* Owned: tokens of cells whose changes could not be noted for want of memory. */
     int missed_count;
     int missed_more; /* So did others, whose tokens have no place in `missed`. */
+    int signals_wait; /* Signals that have come are to be handled once the handler of one is done. */
+    Held *held; /* What is still to be dropped (releasing.c), in the order in which it was replaced. */
+    Py_ssize_t held_count;
+    Py_ssize_t held_capacity;
 
     PyTypeObject *check_type;    /* Owned. */
     PyTypeObject *callback_type; /* Owned. */
@@ -344,12 +358,19 @@ CoreState *state_for_callback(void);
 /* events.c */
 int events_note(CoreState *state, PyObject *token, DeltaKind kind, PyObject *data, const Blame *blame);
 void events_miss(CoreState *state, PyObject *token);
-int events_drain(CoreState *state);
+/* Where the handler is called from. */
+typedef enum {
+    AMID_EVENT, /* A callback of ours for an event of the interpreter's, in which it gives no other ones. */
+    ANYWHERE,
+} Caller;
+int events_drain(CoreState *state, Caller caller);
 void events_drain_later(void);
 int events_wait_for(CoreState *state, PyThreadState *thread);
 int events_is_own(void);
+void events_see_signals(CoreState *state);
 int events_is_draining(void);
 PyObject *events_own(PyObject *module, PyObject *flag);
+PyObject *events_let_run(PyObject *module, PyObject *flag);
 PyObject *events_take(PyObject *module, PyObject *unused);
 PyObject *events_take_missed(PyObject *module, PyObject *unused);
 PyObject *events_set_due(PyObject *module, PyObject *number);
@@ -358,6 +379,15 @@ void events_clear(CoreState *state);
 void blame_release(Blame *blame);
 void blame_current(Blame *blame);
 void blame_caller(Blame *blame);
+
+/* releasing.c */
+int releasing_hold_records(CoreState *state);
+void releasing_make_ready(CoreState *state);
+int releasing_waits_for(const CoreState *state, const PyThreadState *thread);
+void releasing_release(CoreState *state, Caller caller);
+void releasing_forget_threads(CoreState *state);
+void releasing_clear(CoreState *state);
+PyObject *releasing_hold(PyObject *module, PyObject *args);
 
 /* calling.c */
 PyObject *calling_take_steps(CoreState *state, PyObject *result);

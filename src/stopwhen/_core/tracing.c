@@ -619,8 +619,9 @@ look_back(CoreState *state, PyFrameObject *frame, int what)
 static int
 drain_own(CoreState *state, const Traced *traced)
 {
-    if ((state->queued > 0 || state->due > 0) && events_wait_for(state, traced->thread)) {
-        return events_drain(state);
+    events_see_signals(state);
+    if ((state->queued > 0 || state->due > 0 || state->held_count > 0) && events_wait_for(state, traced->thread)) {
+        return events_drain(state, AMID_EVENT);
     }
     return 0;
 }
