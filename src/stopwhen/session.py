@@ -337,7 +337,7 @@ class Session:
 
     @staticmethod
     def _drop_later(seen: Seen, thread_id: int = 0) -> None:
-        """Let what only `seen` still holds end in that thread, by rule this one, with events, below none of our frames."""
+        """Let what only `seen` still holds end in that thread, by rule this one, and below none of our frames."""
         if env.core is not None:
             env.core.hold(seen, thread_id)
 
