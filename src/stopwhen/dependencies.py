@@ -18,12 +18,13 @@ from stopwhen.expression import WatchExpression
 from stopwhen.functions import check_members
 from stopwhen.items import Lazy, elements, is_true, item, plain_container
 from stopwhen.operations import as_list, binary, compare, shown, unary
-from stopwhen.originals import ast, types, use_original_builtins, weakref
+from stopwhen.originals import ast, types, use_original_builtins
 from stopwhen.record import Absence, Record, attempt
 from stopwhen.scope import Scope
 from stopwhen.static import TypeSet, class_name
 from stopwhen.types import ABSENT
 from stopwhen.values import content_cells
+from stopwhen.weak_values import WeakValues
 
 use_original_builtins(globals())
 
@@ -122,7 +123,7 @@ class _Again:
         return read(self.expression, self.scope, depth=0, allow_calls=self.allow_calls).value
 
 
-_in_use: weakref.WeakValueDictionary[tuple[int, int, bool], _Again] = weakref.WeakValueDictionary()
+_in_use: WeakValues[tuple[int, int, bool], _Again] = WeakValues()
 
 
 def _again(expression: WatchExpression, scope: Scope, allow_calls: bool) -> _Again:

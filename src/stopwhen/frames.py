@@ -6,8 +6,9 @@ from types import AsyncGeneratorType, CellType, CodeType, CoroutineType, FrameTy
 from typing import TYPE_CHECKING, Any
 
 from stopwhen import env
-from stopwhen.originals import functools, gc, opcode, sys, use_original_builtins, weakref
+from stopwhen.originals import functools, gc, opcode, sys, use_original_builtins
 from stopwhen.types import ABSENT
+from stopwhen.weak_values import WeakValues
 
 use_original_builtins(globals())
 
@@ -27,7 +28,7 @@ class _HeldFrame:
         self.code = frame.f_code
 
 
-_held: weakref.WeakValueDictionary[int, _HeldFrame] = weakref.WeakValueDictionary()
+_held: WeakValues[int, _HeldFrame] = WeakValues()
 
 
 @functools.cache

@@ -8,10 +8,11 @@ from typing import Any, NoReturn
 from stopwhen import frames, memory, static
 from stopwhen.cells import Cell, Closure, Content, DictItem, Layout, ListItem, Local, Opaque, Slot
 from stopwhen.errors import Refused
-from stopwhen.originals import use_original_builtins, weakref
+from stopwhen.originals import use_original_builtins
 from stopwhen.static import TypeSet, class_name, slot_value
 from stopwhen.types import ABSENT
 from stopwhen.values import SCALARS, is_simple
+from stopwhen.weak_values import WeakValues
 
 use_original_builtins(globals())
 
@@ -26,7 +27,7 @@ _WITH_PLAIN_TEXT = TypeSet(
 )
 
 
-_views: weakref.WeakValueDictionary[tuple[int, Hashable], Any] = weakref.WeakValueDictionary()
+_views: WeakValues[tuple[int, Hashable], Any] = WeakValues()
 
 
 class Absence(Exception):  # noqa: N818 - it says what was found

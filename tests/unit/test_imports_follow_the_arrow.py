@@ -22,6 +22,7 @@ ORDER = (
     "stopwhen.env",
     "stopwhen.static",
     "stopwhen.source_lines",
+    "stopwhen.weak_values",
     "stopwhen.memory",
     "stopwhen.tables",
     "stopwhen.library_texts",
