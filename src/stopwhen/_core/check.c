@@ -210,6 +210,9 @@ disarm(Check *check)
         return;
     }
     check->armed = 0;
+    if (check->state != state_for_callback()) {
+        return; /* The module is gone, while this was suspended: it stands in no list. */
+    }
     if (check_is_of_crowd(check)) {
         crowd_remove(check->state, check); /* I3 */
         return;
@@ -234,6 +237,27 @@ check_suspend(Check *check)
     take_from_list(check);
     check->suspended = 1;
     large_weigh(check->state, check);
+}
+
+/* Disarm all checks that are in some list, whoever holds them. */
+void
+checks_clear(CoreState *state)
+{
+    while (state->check_count > 0) {
+        disarm(state->checks[state->check_count - 1]);
+    }
+    while (state->crowd_count > 0) {
+        disarm(state->crowd[state->crowd_count - 1]);
+    }
+    while (state->shared_count > 0) {
+        disarm(state->shared[state->shared_count - 1]);
+    }
+    FrameRef *ref;
+    for (Py_ssize_t i = 0; (ref = table_next(&state->frame_refs, &i)) != NULL;) {
+        while (ref->check_count > 0) {
+            disarm(ref->checks[ref->check_count - 1]);
+        }
+    }
 }
 
 /* The frame of an armed check is gone, and has taken the check off its list. */

@@ -398,6 +398,16 @@ PyObject *compat_instance_dict(PyObject *object);
 /* Call `visit` with each object that the garbage collector knows, until it returns 0. It makes and drops no such object. */
 void compat_visit_objects(int (*visit)(PyObject *, void *), void *arg);
 
+/* Call `visit` with each object that `object` holds, until it returns something else than 0, as the garbage collector
+ * does; return what it has returned last. An object that the collector does not know has no parts: one that is still
+ * being made, or a class of static memory, whose metaclass would end the process ("type_traverse() called on non-heap
+ * type"). `visit` makes and drops no object: whatever runs meanwhile could change what is visited. */
+static inline int
+compat_visit_parts(PyObject *object, visitproc visit, void *arg)
+{
+    return PyObject_GC_IsTracked(object) ? Py_TYPE(object)->tp_traverse(object, visit, arg) : 0;
+}
+
 /* Return a type's dict, as a new reference. */
 static inline PyObject *
 compat_type_dict(PyTypeObject *type)

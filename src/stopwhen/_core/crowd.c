@@ -458,12 +458,14 @@ see_checks_of(CoreState *state, const PyObject *object)
         }
         if (check_changed(state, check) != 0) {
             /* That was there before. */
+            int was_on = pause_collector(); /* I2 of events.c */
             PendingError error = take_pending_error();
             Blame blame;
             blame_current(&blame);
             report(state, check, &blame, 0);
             blame_release(&blame);
             put_back_pending_error(error);
+            resume_collector(was_on);
         }
         if (check->in_crowd) {
             be_recent(state, check);
@@ -483,13 +485,28 @@ see_owner(CoreState *state, PyObject *object)
 #endif
 }
 
+/* What a walk through the parts of one operand has come across. */
 typedef struct {
     CoreState *state;
     int parts;
     int depth;
+    int count;
+    PyObject *owners[MOST_PARTS]; /* Owned. Those that have checks, or a dict that has: compared once the walk is over. */
 } Reach;
 
 static int see_part(PyObject *part, void *reach);
+
+static int
+has_checks(const CoreState *state, PyObject *object)
+{
+#if !HAS_DICT_WATCHERS
+    PyObject *dict = compat_instance_dict(object); /* Borrowed. */
+    if (dict != NULL && table_find(&state->crowd_owners, dict) != NULL) {
+        return 1;
+    }
+#endif
+    return table_find(&state->crowd_owners, object) != NULL;
+}
 
 /* True for what may call a function that it holds, or hand on what one of its parts yields: `map`, a partial, `chain`. */
 static int
@@ -506,21 +523,22 @@ passes_on(const CoreState *state, PyTypeObject *type)
 }
 
 static void
-see_parts(CoreState *state, PyObject *object, Reach *reach)
+see_parts(PyObject *object, Reach *reach)
 {
     PyTypeObject *type = Py_TYPE(object);
     if (type == &PyCFunction_Type || type == &PyCMethod_Type) { /* Nothing else can be a PyCFunction. */
         if (PyCFunction_GET_SELF(object) != NULL) {
-            see_owner(state, PyCFunction_GET_SELF(object));
+            (void)see_part(PyCFunction_GET_SELF(object), reach);
         }
     }
-    else if (reach->depth < MOST_DEPTH && (PyTuple_CheckExact(object) || passes_on(state, type))) {
+    else if (reach->depth < MOST_DEPTH && (PyTuple_CheckExact(object) || passes_on(reach->state, type))) {
         reach->depth++;
-        (void)type->tp_traverse(object, see_part, reach);
+        (void)compat_visit_parts(object, see_part, reach);
         reach->depth--;
     }
 }
 
+/* Part of a walk, during which nothing may be made or freed: the object that is walked could change under it. */
 static int
 see_part(PyObject *part, void *argument)
 {
@@ -528,8 +546,10 @@ see_part(PyObject *part, void *argument)
     if (reach->parts++ >= MOST_PARTS) {
         return 1;
     }
-    see_owner(reach->state, part);
-    see_parts(reach->state, part, reach);
+    if (has_checks(reach->state, part)) {
+        reach->owners[reach->count++] = Py_NewRef(part);
+    }
+    see_parts(part, reach);
     return 0;
 }
 
@@ -540,7 +560,11 @@ crowd_see_operand(CoreState *state, PyObject *object, int itself)
     if (itself) {
         see_owner(state, object);
     }
-    see_parts(state, object, &reach);
+    see_parts(object, &reach);
+    for (int i = 0; i < reach.count; i++) {
+        see_owner(state, reach.owners[i]);
+        Py_DECREF(reach.owners[i]);
+    }
 }
 
 void

@@ -131,8 +131,8 @@ note_function(Search *search, PyObject *object)
         }
     }
     else if (type == state->method_wrapper_type) {
-        if (type->tp_traverse(object, visit_wrapper_name, state)) {
-            (void)type->tp_traverse(object, visit_wrapper_part, search);
+        if (compat_visit_parts(object, visit_wrapper_name, state)) {
+            (void)compat_visit_parts(object, visit_wrapper_part, search);
         }
     }
     else if (type == &PyMethod_Type) {
@@ -144,13 +144,13 @@ note_function(Search *search, PyObject *object)
         search->hooked |= operators_change_operands(state, (PyTypeObject *)object);
     }
     else if (type == state->methodcaller_type) {
-        search->hooked |= type->tp_traverse(object, visit_changing_name, state) != 0; /* I5 */
+        search->hooked |= compat_visit_parts(object, visit_changing_name, state) != 0; /* I5 */
     }
     else if (type == &PyStaticMethod_Type) {
-        search->hooked |= type->tp_traverse(object, operators_visit_property, state) != 0;
+        search->hooked |= compat_visit_parts(object, operators_visit_property, state) != 0;
     }
-    else if (type == state->partial_type && !type->tp_traverse(object, is_python_function, NULL)) {
-        (void)type->tp_traverse(object, visit_partial_part, search);
+    else if (type == state->partial_type && !compat_visit_parts(object, is_python_function, NULL)) {
+        (void)compat_visit_parts(object, visit_partial_part, search);
     }
 }
 

@@ -126,6 +126,7 @@ disarm_all(CoreState *state)
     calls_clear(state);
     access_clear(state);
     instances_clear(state);
+    checks_clear(state);
 #if HAS_DICT_WATCHERS
     dictwatch_clear(state);
     layout_clear(state);

@@ -53,7 +53,7 @@ static int
 changes_instance(const CoreState *state, PyObject *key, PyObject *value)
 {
     if (Py_IS_TYPE(value, &PyProperty_Type)) {
-        return Py_TYPE(value)->tp_traverse(value, operators_visit_property, (void *)state);
+        return compat_visit_parts(value, operators_visit_property, (void *)state);
     }
     return is_descriptor(value) && PyUnicode_CheckExact(key) && PyUnicode_Compare(key, PyDescr_NAME(value)) != 0 &&
            operators_name_changes(state, PyDescr_NAME(value));

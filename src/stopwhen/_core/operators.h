@@ -10,7 +10,7 @@ int operators_name_changes(const CoreState *state, PyObject *name);
 /* The same for an object of the type of C functions. */
 int operators_function_changes(const CoreState *state, PyObject *function);
 
-/* For tp_traverse of a property or static method: 1 when it holds a function in C that changes what it is called with. */
+/* For compat_visit_parts() of a property or static method: 1 when it holds a function in C that changes what it is called with. */
 int operators_visit_property(PyObject *part, void *state);
 
 /* True when operators of a class written in Python change what they are given. The class is watched from now on. */

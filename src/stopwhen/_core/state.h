@@ -446,6 +446,7 @@ int check_note_end(CoreState *state, Check *check, const Blame *blame);
 /* check.c */
 extern PyType_Spec check_spec;
 void check_lose_frame(Check *check);
+void checks_clear(CoreState *state);
 void check_suspend(Check *check);
 void check_belong(PyObject *check, Part *part, PyObject *object);
 

@@ -38,6 +38,10 @@ _COMPILE_NAMES_MODULE = sys.version_info >= (3, 15)
 
 _STDIN = "-"
 
+_replaced: list[ModuleType] = []
+"""The `__main__` before the program's. The interpreter, which runs our command as a script, deletes names of it once it
+has shown the program's exception, and does not keep it alive until then."""
+
 
 @dataclass(frozen=True, slots=True)
 class Program:
@@ -109,6 +113,7 @@ def _enter(program: Program, argv0: str, first_path: str | None, *, in_safe_path
         sys.path.insert(0, first_path)
         _forget_shadowed(first_path, program)
     main = _new_main()
+    _replaced.append(sys.modules["__main__"])
     sys.modules["__main__"] = main
     return main
 
