@@ -491,7 +491,8 @@ typedef struct {
     int parts;
     int depth;
     int count;
-    PyObject *owners[MOST_PARTS]; /* Owned. Those that have checks, or a dict that has: compared once the walk is over. */
+    PyObject
+        *owners[MOST_PARTS]; /* Owned. Those that have checks, or a dict that has: compared once the walk is over. */
 } Reach;
 
 static int see_part(PyObject *part, void *reach);
