@@ -38,6 +38,10 @@ class ArmedCells:
         """Return how those of `cells` that are armed are watched."""
         return tuple(self._planned[cell] for cell in cells if cell in self._planned)
 
+    def titles(self) -> list[str]:
+        """Return the mechanisms that watch something now, each once."""
+        return list(dict.fromkeys(planned.mechanism.title for planned in self._planned.values()))
+
     def add(self, reader: Reader, cells: Collection[Cell]) -> None:
         """Let `reader` read all of `cells`, or, when one cannot be armed, none that it did not read before.
 

@@ -45,16 +45,21 @@ class Missed:
         """Say what may have been missed, and forget it. `all_texts` are those of all watchpoints."""
         texts = list(dict.fromkeys(all_texts)) if self.any_may else list(self._texts)
         if texts:
-            named = ", ".join(map(repr, texts[:MOST_NAMED]))
-            more = f" and {len(texts) - MOST_NAMED:,} more" if len(texts) > MOST_NAMED else ""
             reason = f"handling it was cut short by {self._reason}" if self._reason else "no memory to note it"
             output.say(
-                f"a change of {named}{more} may have been missed: {reason}; what is there now counts as seen "
+                f"a change of {enumerated(texts)} may have been missed: {reason}; what is there now counts as seen "
                 "[missed-change]"
             )
         self.any_may = False
         self._texts.clear()
         self._reason = ""
+
+
+def enumerated(texts: list[str]) -> str:
+    """Return the first of the watch expressions `texts`, and how many more there are."""
+    named = ", ".join(map(repr, texts[:MOST_NAMED]))
+    more = f" and {len(texts) - MOST_NAMED:,} more" if len(texts) > MOST_NAMED else ""
+    return named + more
 
 
 def is_own_failure(error: BaseException) -> bool:

@@ -28,8 +28,10 @@ from stopwhen.launchers import is_launcher
 from stopwhen.mechanisms import all_mechanisms, chosen
 from stopwhen.mechanisms.native import cell_of, events_of
 from stopwhen.mechanisms.recheck import Recheck
-from stopwhen.missed import Missed, is_own_failure
-from stopwhen.originals import os, use_original_builtins
+from stopwhen.mechanisms.takeovers import Taken, Takeovers
+from stopwhen.mechanisms.tools import SharedTool
+from stopwhen.missed import Missed, enumerated, is_own_failure
+from stopwhen.originals import os, sys, use_original_builtins
 from stopwhen.pinned import pinned
 from stopwhen.plan import Plan, cells_of, plan_for
 from stopwhen.rules import depth_of, rules_of
@@ -72,7 +74,10 @@ class Session:
         self._watchpoints: dict[int, Watchpoint] = {}
         self._armed = ArmedCells()
         self._accesses = ArmedAccesses(self._armed)
-        self._mechanisms = all_mechanisms(self._handle)
+        tool = SharedTool()
+        self._mechanisms = all_mechanisms(self._handle, tool)
+        self._takeovers = Takeovers(tool, self._mechanisms)
+        self._told_of_takeovers: set[Taken] = set()
         self._waiting = Waiting()
         self._processing = False
         self._missed = Missed()
@@ -175,14 +180,21 @@ class Session:
 
     def close(self) -> None:
         """Remove all watchpoints and let go of the interpreter. May be called twice."""
-        for step in (self.catch_up, self._look_last, self._steady, self.clear, self._acting.close, self.output.close):
+        failure: BaseException | None = None
+        disarming = (mechanism.disarm_all for mechanism in self._mechanisms)
+        ending = (self._acting.close, self.output.close)
+        for step in (self.catch_up, self._look_last, self._steady, self.clear, *disarming, *ending):
             try:
                 step()
             except MemoryError:
                 self._unsettled = True
+            except BaseException as error:  # none of the other steps is left out for it
+                failure = error
         if env.core is not None:
             env.core.close()
             env.core.open(self._drain, ABSENT, location.FOLDER)
+        if failure is not None:
+            raise failure
 
     def explain(
         self,
@@ -240,6 +252,8 @@ class Session:
 
     def remove(self, watchpoint: Watchpoint) -> None:
         """End `watchpoint`: nothing of it stays armed, and it holds none of the program's objects."""
+        with self._lock:
+            self._see_takeovers()
         with self._lock, self._calls:
             watchpoint.removed = True
             self._watchpoints.pop(watchpoint.number, None)
@@ -364,10 +378,26 @@ class Session:
     # After something was missed or left half done, for want of memory as a rule.
 
     def _steady(self) -> None:
-        """Have nothing half done, before something new is begun."""
-        if self._unsettled:
-            with self._lock:
+        """Have nothing half done, and nothing taken away, before something new is begun."""
+        with self._lock:
+            if self._unsettled:
                 self._settle()
+            self._see_takeovers()
+
+    def _see_takeovers(self) -> None:
+        """If somebody has taken away what a mechanism needs, arm everything anew, and say how it goes on."""
+        if self._processing or self._calls or not self._watchpoints:
+            return  # it is asked for again
+        reloaded = next((name for name, module, spec in _loaded if module.__spec__ is not spec), None)
+        if reloaded is not None:
+            self._end_all(f"the program has loaded {reloaded} anew")
+        for taken in self._takeovers.find():
+            names = enumerated([one.expression.text for one in self._watchpoints.values() if one.enabled])
+            with self._calls:
+                self._arm_anew()
+            if taken.may_miss or not (taken.is_asked_for or taken in self._told_of_takeovers):
+                self._told_of_takeovers.add(taken)
+                self.output.say(taken.message(names, self._armed.titles()))
 
     def _settle(self) -> None:
         """Arm everything anew, and say what may have been missed.
@@ -406,6 +436,12 @@ class Session:
             self._arm(watchpoint)
         except StopwhenError as error:
             self._give_up(watchpoint, error)
+        except Exception as error:
+            if isinstance(error, MemoryError | RecursionError) or not is_own_failure(error):
+                raise
+            # A mistake of ours, which would only be made again at each event.
+            told = StopwhenError(f"stopwhen fails at it with {type(error).__name__}: {error}", slug="own-mistake")
+            self._give_up(watchpoint, told)
 
     def _give_up(self, watchpoint: Watchpoint, error: StopwhenError) -> None:
         self.remove(watchpoint)
@@ -463,6 +499,26 @@ class Session:
                 self._missed.any_may = others
                 self._settle()
             self._missed.any_may = False
+            if self._takeovers.may_be():
+                self._see_takeovers()
+
+    def _end_all(self, reason: str) -> None:
+        """End all watchpoints at once, whatever works no more, and say why."""
+        texts = [one.expression.text for one in self._watchpoints.values()]
+        self.output.say(f"no longer watching {enumerated(texts)}: {reason} [taken-away]")
+        for watchpoint in self._watchpoints.values():
+            watchpoint.removed = True
+            watchpoint.enabled = False
+        self._watchpoints.clear()
+        self._armed.clear()
+        for mechanism in self._mechanisms:
+            try:
+                mechanism.disarm_all()
+            except Exception:  # noqa: S110 - the C module disarms all that it has, below
+                pass
+        if env.core is not None:
+            env.core.close()
+            env.core.open(self._drain, ABSENT, location.FOLDER)
 
     def _handle(self, events: list[Event]) -> None:
         """Take events of a mechanism in Python."""
@@ -777,7 +833,14 @@ class _Calls:
         self._running -= 1
 
 
-_current: Session | None = None
+_current: Session | None
+_loaded: list[tuple[str, Any, Any]]
+if (
+    "_loaded" not in globals()
+):  # importlib.reload() runs this again, and shall not leave the session behind that watches
+    _current = None
+    # Our modules, by what is another object once one is loaded anew: its classes are others then, too.
+    _loaded = [(name, one, one.__spec__) for name, one in list(sys.modules.items()) if name.startswith("stopwhen.")]
 
 
 def current() -> Session:

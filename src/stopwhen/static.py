@@ -15,8 +15,9 @@ use_original_builtins(globals())
 T = TypeVar("T")
 
 _slots_of_type = type.__dict__
-_mro_of = _slots_of_type["__mro__"].__get__
-_proxy_of = _slots_of_type["__dict__"].__get__
+_mro_slot = _slots_of_type["__mro__"].__get__
+_dict_slot = _slots_of_type["__dict__"].__get__
+_make_ready = _slots_of_type["__getattribute__"]
 _is_subclass = _slots_of_type["__subclasscheck__"]
 _flags_of = _slots_of_type["__flags__"].__get__
 _dictoffset_of = _slots_of_type["__dictoffset__"].__get__
@@ -59,9 +60,25 @@ DICT_GETTERS = TypeSet(types.GetSetDescriptorType, types.MemberDescriptorType)
 
 
 def mro(kind: type) -> tuple[type, ...]:
-    """Return the method resolution order of `kind`, whatever its metaclass says."""
-    found: tuple[type, ...] = _mro_of(kind)
+    """Return the method resolution order of `kind`, whatever its metaclass says.
+
+    A static class of a C module may have none until the interpreter first looks up an attribute of it, and no dict
+    either (on 3.11 `_socket.socket`): then that is done here.
+    """
+    found: tuple[type, ...] | None = _mro_slot(kind)
+    if found is None:
+        _make_ready(kind, "__mro__")
+        found = _mro_slot(kind) or ()
     return found
+
+
+def _proxy_of(kind: type) -> Any:
+    """Return a mapping proxy of the dict of `kind`, which is made ready as by `mro`."""
+    proxy = _dict_slot(kind)
+    if proxy is None:
+        _make_ready(kind, "__mro__")
+        proxy = _dict_slot(kind)
+    return proxy
 
 
 def type_dict(kind: type) -> dict[str, Any]:
@@ -100,7 +117,7 @@ def has_slots(kind: type) -> bool:
 
 def find(kind: type, name: str) -> tuple[type, Any] | None:
     """Return the class in the MRO of `kind` that defines `name`, and what it has there, not bound; None if none has."""
-    for base in _mro_of(kind):
+    for base in mro(kind):
         value = _proxy_of(base).get(name, ABSENT)
         if value is not ABSENT:
             return base, value
@@ -197,7 +214,7 @@ def instance_dict(owner: Any) -> dict[str, Any] | None:
     # A thread-local object has another dict in each thread, and makes it by running `__init__`.
     if has_base(kind, type) or has_base(kind, _local):
         return None
-    for base in _mro_of(kind):
+    for base in mro(kind):
         getter = _proxy_of(base).get("__dict__")
         if type(getter) in DICT_GETTERS:
             try:
@@ -222,7 +239,7 @@ def hides_dict(kind: type) -> bool:
     """Tell whether instances of `kind` have a dict out of reach, since the class has a `__dict__` of its own."""
     if not _dictoffset_of(kind):
         return False
-    return not any(type(_proxy_of(base).get("__dict__")) in DICT_GETTERS for base in _mro_of(kind))
+    return not any(type(_proxy_of(base).get("__dict__")) in DICT_GETTERS for base in mro(kind))
 
 
 def referent(view: Any) -> Any:

@@ -584,6 +584,37 @@ compat_visit_objects(int (*visit)(PyObject *, void *), void *arg)
 #endif
 }
 
+#if HAS_DICT_WATCHERS
+PyDict_WatchCallback
+compat_dict_watcher(int id)
+{
+    return PyInterpreterState_Get()->dict_state.watchers[id];
+}
+
+static uint64_t *
+watcher_tag(PyObject *dict)
+{
+    assert(PyDict_Check(dict));
+#if PY_VERSION_HEX >= 0x030E0000
+    return &((PyDictObject *)dict)->_ma_watcher_tag;
+#else
+    return &((PyDictObject *)dict)->ma_version_tag; /* Its low bits. */
+#endif
+}
+
+int
+compat_is_watched(PyObject *dict, int id)
+{
+    return (*watcher_tag(dict) >> id & 1) != 0;
+}
+
+void
+compat_unwatch(PyObject *dict, int id)
+{
+    *watcher_tag(dict) &= ~((uint64_t)1 << id);
+}
+#endif
+
 int
 compat_has_only_str_keys(PyObject *dict)
 {

@@ -408,6 +408,17 @@ compat_visit_parts(PyObject *object, visitproc visit, void *arg)
     return PyObject_GC_IsTracked(object) ? Py_TYPE(object)->tp_traverse(object, visit, arg) : 0;
 }
 
+#if HAS_DICT_WATCHERS
+/* Return the function that the interpreter calls for a dict watcher id, NULL for none. */
+PyDict_WatchCallback compat_dict_watcher(int id);
+
+/* True while changes of `dict` are told to the dict watcher id. */
+int compat_is_watched(PyObject *dict, int id);
+
+/* Let changes of `dict` be told to the dict watcher id no more, whoever has that now. */
+void compat_unwatch(PyObject *dict, int id);
+#endif
+
 /* Return a type's dict, as a new reference. */
 static inline PyObject *
 compat_type_dict(PyTypeObject *type)

@@ -9,6 +9,8 @@
  *     them only when it is too; any other key might be equal to each of them, which only the user's code could tell:
  *     then all become unknown.
  * I5. CLONED, which an empty dict gets that takes all of another, has that other dict for its key, and no value.
+ * I6. While another has taken our watcher id away, nobody tells of the end of dicts: only those that tokens hold are
+ *     looked at then.
  */
 #include "dictwatch.h"
 
@@ -269,14 +271,45 @@ take_watcher_id(CoreState *state)
     return state->watcher_id < 0 ? -1 : 0;
 }
 
+static int
+is_held(const WatchedDict *watched)
+{
+    return watched->items != NULL || watched->content != NULL; /* I2 */
+}
+
+int
+dictwatch_is_ours(const CoreState *state)
+{
+    return state->watcher_id < 0 || compat_dict_watcher(state->watcher_id) == on_dict_event;
+}
+
+int
+dictwatch_is_whole(const CoreState *state)
+{
+    int is_whole = dictwatch_is_ours(state);
+    const WatchedDict *watched;
+    for (Py_ssize_t i = 0; is_whole && (watched = table_next(&state->dicts, &i)) != NULL;) {
+        is_whole = !is_held(watched) || compat_is_watched(watched->dict, state->watcher_id); /* I6 */
+    }
+    return is_whole;
+}
+
+static void
+unwatch(const CoreState *state, const WatchedDict *watched)
+{
+    if (dictwatch_is_ours(state) || is_held(watched)) { /* I6 */
+        compat_unwatch(watched->dict, state->watcher_id);
+    }
+}
+
 /* Give the watcher id back when no dict is watched. May be called with an exception set, which stays. */
 static void
 give_back_watcher_id(CoreState *state)
 {
     if (state->dicts.count == 0 && state->watcher_id >= 0) {
         PendingError error = take_pending_error();
-        if (PyDict_ClearWatcher(state->watcher_id) < 0) {
-            PyErr_Clear(); /* Somebody else has given it back. */
+        if (dictwatch_is_ours(state)) { /* Or somebody else has taken it away. */
+            (void)PyDict_ClearWatcher(state->watcher_id);
         }
         state->watcher_id = -1;
         put_back_pending_error(error);
@@ -322,11 +355,11 @@ dictwatch_drop_if_unused(CoreState *state, WatchedDict *watched)
         watched->subclasses_of != NULL) {
         return 0;
     }
-    int result = PyDict_Unwatch(state->watcher_id, watched->dict);
+    unwatch(state, watched);
     (void)table_take(&state->dicts, watched->dict);
     free_watched(watched);
     give_back_watcher_id(state);
-    return result;
+    return 0;
 }
 
 static void
@@ -475,9 +508,8 @@ dictwatch_clear(CoreState *state)
     Table dicts = state->dicts;
     WatchedDict *watched;
     for (Py_ssize_t i = 0; (watched = table_next(&dicts, &i)) != NULL;) {
-        (void)PyDict_Unwatch(state->watcher_id, watched->dict);
+        unwatch(state, watched);
     }
-    PyErr_Clear();
     state->dicts = (Table){NULL, 0, 0};
     give_back_watcher_id(state);
     /* Dropping what was seen may run user code: only now, when nothing is armed any more. */

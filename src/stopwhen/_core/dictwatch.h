@@ -20,6 +20,10 @@ struct WatchedDict {
 /* Return what the dict holds under `key`, new or NULL for nothing; *known is 0 when only user code could tell. */
 PyObject *dictwatch_present(WatchedDict *watched, PyObject *key, int *known);
 
+/* True unless another has taken away our watcher id; or, for the second, has ended the watching of a dict that we hold. */
+int dictwatch_is_ours(const CoreState *state);
+int dictwatch_is_whole(const CoreState *state);
+
 /* Return keys and values of `dict` in turn as a new list. */
 PyObject *dictwatch_flat_items(PyObject *dict);
 

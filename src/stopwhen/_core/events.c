@@ -464,7 +464,8 @@ events_set_due(PyObject *module, PyObject *number)
     if (due == -1 && PyErr_Occurred()) {
         return NULL;
     }
-    state->due = due == 0 && (state->missed_count > 0 || state->missed_more) ? 1 : due; /* I3 */
+    int has_more = state->missed_count > 0 || state->missed_more || state->taken != 0; /* I3; takeovers.c */
+    state->due = due == 0 && has_more ? 1 : due;
     releasing_make_ready(state);
     Py_RETURN_NONE;
 }

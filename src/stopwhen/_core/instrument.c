@@ -13,6 +13,7 @@
 #include "codeinfo.h"
 #include "operators.h"
 #include "sites.h"
+#include "takeovers.h"
 #include "tools.h"
 
 #if HAS_MONITORING
@@ -52,7 +53,9 @@ static int
 call_set_local_events(CoreState *state, CodeInfo *info, PyObject *number)
 {
     PyObject *args[] = {state->tool, (PyObject *)info->code, number};
+    state->sets_events++; /* takeovers.c */
     PyObject *result = number == NULL ? NULL : PyObject_Vectorcall(state->set_local_events, args, 3, NULL);
+    state->sets_events--;
     Py_XDECREF(result);
     return result == NULL ? -1 : 0;
 }
@@ -303,6 +306,7 @@ instrument_use_tool(PyObject *module, PyObject *args)
         state->instruction_event = instruction;
         state->start_event = start;
         state->return_event = exit;
+        takeovers_begin(state);
     }
     Py_RETURN_NONE;
 }
@@ -383,6 +387,7 @@ void
 instrument_clear(CoreState *state)
 {
     tools_clear(state);
+    takeovers_end();
     CodeInfo *next;
     for (CodeInfo *info = state->instrumented; info != NULL; info = next) {
         next = info->next;

@@ -7,6 +7,7 @@
 #include "operators.h"
 #include "places.h"
 #include "standins.h"
+#include "takeovers.h"
 #include "tools.h"
 
 /* The one static: dict watchers, pending calls, trace functions and audit hooks get no pointer of ours. It names the
@@ -172,6 +173,13 @@ core_checks(PyObject *module, PyObject *Py_UNUSED(unused))
     return PyLong_FromSsize_t(state->check_count);
 }
 
+/* is_taken(): others may have taken something away of which nobody was told yet. Quick. */
+static PyObject *
+core_is_taken(PyObject *module, PyObject *Py_UNUSED(unused))
+{
+    return PyBool_FromLong(takeovers_wait(PyModule_GetState(module)));
+}
+
 /* forgive_stack(): frames that run in this thread now count for the recursion limit no more. */
 static PyObject *
 core_forgive_stack(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
@@ -199,6 +207,8 @@ static PyMethodDef methods[] = {
     {"own", events_own, METH_O, NULL},
     {"let_run", events_let_run, METH_O, NULL},
     {"hold", releasing_hold, METH_VARARGS, NULL},
+    {"taken", takeovers_taken, METH_NOARGS, NULL},
+    {"is_taken", core_is_taken, METH_NOARGS, NULL},
     {"set_due", events_set_due, METH_O, NULL},
     {"forget_threads", events_forget_threads, METH_NOARGS, NULL},
     {"take_steps", calling_take_steps_here, METH_O, NULL},
@@ -386,6 +396,7 @@ module_exec(PyObject *module)
     if (add_callbacks(module, state) < 0) {
         return -1;
     }
+    takeovers_open();
 #endif
     the_state = state;
     return 0;

@@ -125,19 +125,26 @@ watch(CoreState *state, PyObject *dict)
     put_back_pending_error(error);
 }
 
+int
+operators_are_told(const CoreState *state)
+{
+    return state->class_watcher_id < 0 || compat_dict_watcher(state->class_watcher_id) == on_class_event;
+}
+
 void
 operators_end(CoreState *state)
 {
     PendingError error = take_pending_error();
-    PyObject *dict;
-    for (Py_ssize_t i = 0; (dict = table_next(&state->class_dicts, &i)) != NULL;) {
-        (void)PyDict_Unwatch(state->class_watcher_id, dict);
-    }
-    table_free(&state->class_dicts);
-    if (state->class_watcher_id >= 0) {
+    /* Or another has taken the id away: nobody has told of the end of dicts since. */
+    if (state->class_watcher_id >= 0 && operators_are_told(state)) {
+        PyObject *dict;
+        for (Py_ssize_t i = 0; (dict = table_next(&state->class_dicts, &i)) != NULL;) {
+            compat_unwatch(dict, state->class_watcher_id);
+        }
         (void)PyDict_ClearWatcher(state->class_watcher_id);
-        state->class_watcher_id = -1;
     }
+    state->class_watcher_id = -1;
+    table_free(&state->class_dicts);
     PyErr_Clear();
     put_back_pending_error(error);
 }

@@ -19,6 +19,9 @@ int operators_change_operands(CoreState *state, PyTypeObject *type);
 /* True when operators or attributes of a class written in Python change its instances. */
 int operators_change_instances(const CoreState *state, PyTypeObject *type);
 
+/* True unless another has taken away the id of the dict watcher for classes. */
+int operators_are_told(const CoreState *state);
+
 /* Classes are of no interest any more. */
 void operators_end(CoreState *state);
 

@@ -198,6 +198,11 @@ typedef struct {
     PyObject *set_local_events; /* Owned; NULL when there is no tool id. */
     PyObject *tool; /* Owned. */
     PyObject *disable; /* Owned. sys.monitoring.DISABLE. */
+    int sets_events; /* We ourselves set events just now. */
+
+    /* What others have taken away and nobody was told of yet (takeovers.c). */
+    int taken;
+    const char *taker; /* Borrowed; static. The function of sys.monitoring that did it; NULL for none. */
     long instruction_event;
     long start_event;
     long return_event;

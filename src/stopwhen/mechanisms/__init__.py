@@ -132,9 +132,14 @@ class Holdable(Protocol):
         """End what `hold` began."""
 
 
-def all_mechanisms(report: Callable[[list[Event]], None]) -> tuple[Mechanism, ...]:
-    """Return every mechanism, best first. The C ones report through `_core`, the others to `report`."""
-    tool = SharedTool()
+def all_mechanisms(report: Callable[[list[Event]], None], tool: SharedTool | None = None) -> tuple[Mechanism, ...]:
+    """Return every mechanism, best first. The C ones report through `_core`, the others to `report`.
+
+    Args:
+        report: called with what the mechanism in Python sees.
+        tool: the tool id that those in C share.
+    """
+    tool = tool or SharedTool()
     accesses = InstructionWatch(tool)
     return (DictWatch(tool, accesses), Monitoring(tool, accesses), Tracing(accesses), Recheck(report))
 

@@ -32,7 +32,16 @@ from stopwhen.mechanisms import opcodes, operands, suspects
 from stopwhen.mechanisms.accesses import Accesses
 from stopwhen.mechanisms.instances import InstanceChecks, made_by_call, maker_of, taken_by
 from stopwhen.mechanisms.snapshots import difference, has_changed, snapshot
-from stopwhen.mechanisms.tools import SPARE, has_free_tool, other_tools_run, take_tool
+from stopwhen.mechanisms.tools import (
+    OURS,
+    SPARE,
+    TOOL_ID,
+    Tool,
+    has_free_tool,
+    other_tools_run,
+    others_first,
+    take_tool,
+)
 from stopwhen.originals import functools, opcode, sys, use_original_builtins
 from stopwhen.static import replaced
 
@@ -156,6 +165,10 @@ class Recheck:
             cells.clear()
         self._expected.clear()
         self._source.stop()
+
+    def taken(self) -> str | None:
+        """Return what somebody has taken from it, so that changes may have been missed; None for nothing."""
+        return self._source.taken()
 
     def _is_armed(self) -> bool:
         return bool(self._snapshots or self._instances or self._ends or self._calls)
@@ -537,6 +550,9 @@ def _take(armed: dict[Any, Any], owner: Any, cell: Cell) -> None:
         armed.pop(owner, None)
 
 
+_RARE = sys.monitoring.events.STOP_ITERATION if env.HAS_MONITORING else 0
+
+
 class MonitoringSource:
     """Calls `look` before each instruction, by events of sys.monitoring (3.12+)."""
 
@@ -544,8 +560,8 @@ class MonitoringSource:
 
     def __init__(self, recheck: Recheck) -> None:
         self._recheck = recheck
-        self._leave: Callable[[], None] | None = None
-        self._leave_second: Callable[[], None] | None = None
+        self._tools: list[Tool] = []
+        self._ids: tuple[int, ...] = OURS
 
     def reason(self) -> str | None:
         """Return why there is none here."""
@@ -557,12 +573,11 @@ class MonitoringSource:
 
     def start(self) -> None:
         """Begin to call."""
-        taken = take_tool()
-        assert taken is not None, "reason() was asked first"
-        tool, self._leave = taken
-        monitoring = sys.monitoring
+        tool = take_tool(self._ids)
+        assert tool is not None, "reason() was asked first"
+        self._tools.append(tool)
         self._enter_table(tool)
-        events = monitoring.events
+        events = sys.monitoring.events
         callbacks: dict[int, Callable[..., object]] = {
             events.INSTRUCTION: self._on_instruction,
             events.PY_START: self._on_start,
@@ -572,11 +587,10 @@ class MonitoringSource:
             events.PY_UNWIND: self._on_return,
             events.PY_YIELD: self._on_yield,
         }
-        for event, callback in callbacks.items():
-            monitoring.register_callback(tool, event, callback)
-        monitoring.set_events(tool, monitoring.get_events(tool) | sum(callbacks))
+        tool.register(callbacks)
+        tool.set_events((_RARE if len(self._tools) > 1 else 0) | sum(callbacks))
 
-    def _enter_table(self, tool: int) -> None:
+    def _enter_table(self, tool: Tool) -> None:
         """Have each code object, when its events are turned on, make a table of the tools that want them.
 
         It does where two tools share some event. A table that is made later, for another tool's sake, has not got ours
@@ -584,17 +598,24 @@ class MonitoringSource:
         """
         second = take_tool(SPARE)
         if second is not None:
-            rare = sys.monitoring.events.STOP_ITERATION
-            sys.monitoring.set_events(second[0], rare)
-            sys.monitoring.set_events(tool, rare)
-            self._leave_second = second[1]
+            second.set_events(_RARE)
+            tool.set_events(_RARE)
+            self._tools.append(second)
 
     def stop(self) -> None:
         """Call no more."""
-        for leave in (self._leave, self._leave_second):
-            if leave is not None:
-                leave()
-        self._leave = self._leave_second = None
+        tools = self._tools[:]
+        self._tools.clear()
+        for tool in tools:
+            tool.leave()
+
+    def taken(self) -> str | None:
+        """Return what somebody has taken away without which nothing is called; None for nothing."""
+        for tool in self._tools:
+            if not tool.is_whole():
+                self._ids = others_first(tool.number)
+                return TOOL_ID
+        return None
 
     def _on_instruction(self, code: CodeType, offset: int) -> object:
         if location.is_ours(code.co_filename):
@@ -657,6 +678,7 @@ class TraceSource:
     def __init__(self, recheck: Recheck) -> None:
         self._recheck = recheck
         self._threading: Any = None
+        self._thread = 0  # where it was begun
         self._failing: dict[int, FrameType] = {}
         self._others: dict[int, TraceFunction] = {}
 
@@ -673,9 +695,15 @@ class TraceSource:
         import threading  # noqa: PLC0415 - it is the only way to reach threads to come
 
         self._threading = threading
+        self._thread = get_ident()
         self._trace_frames(sys._getframe(1))  # noqa: SLF001
         threading.settrace(self._trace)
         sys.settrace(self._trace)
+
+    def taken(self) -> str | None:
+        """Return what somebody has taken away without which nothing is called; None for nothing."""
+        is_taken = self._threading is not None and get_ident() == self._thread and sys.gettrace() is None
+        return "the trace function" if is_taken else None
 
     def stop(self) -> None:
         """Call no more."""
