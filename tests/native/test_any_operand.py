@@ -126,4 +126,5 @@ def test_the_module_may_go_while_anything_is_armed():
         env={"PYTHONMALLOC": "debug"},
     )
     told = [line.rpartition(" ")[2] for line in run.stdout.splitlines()]
-    assert (told, run.stderr, run.status) == (["0"] * 8, "", 0)
+    assert (told, run.status) == (["0"] * 8, 0)
+    assert "Traceback" not in run.stderr
