@@ -57,7 +57,7 @@ take(CoreState *state, TakerName which, PyObject *result)
     if (events_is_draining()) {
         events_drain_later();
     }
-    else if (events_drain(state) < 0) {
+    else if (events_drain(state, ANYWHERE) < 0) {
         Py_CLEAR(result);
     }
     return result;
