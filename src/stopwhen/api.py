@@ -80,7 +80,7 @@ def changes(
         action=action,
         allow_calls=allow_calls,
     )
-    return session.current().watch(AccessType.CHANGE, expression, terms, frame=_caller(scope))
+    return _armed(AccessType.CHANGE, expression, terms, sys._getframe(1))  # noqa: SLF001 - there is no other way to it
 
 
 def true(
@@ -119,7 +119,7 @@ def true(
         action=action,
         allow_calls=allow_calls,
     )
-    return session.current().watch(AccessType.TRUE, expression, terms, frame=_caller(scope))
+    return _armed(AccessType.TRUE, expression, terms, sys._getframe(1))  # noqa: SLF001 - there is no other way to it
 
 
 def writes(
@@ -158,7 +158,7 @@ def writes(
         action=action,
         allow_calls=allow_calls,
     )
-    return session.current().watch(AccessType.WRITE, expression, terms, frame=_caller(scope))
+    return _armed(AccessType.WRITE, expression, terms, sys._getframe(1))  # noqa: SLF001 - there is no other way to it
 
 
 def reads(
@@ -197,7 +197,7 @@ def reads(
         action=action,
         allow_calls=allow_calls,
     )
-    return session.current().watch(AccessType.READ, expression, terms, frame=_caller(scope))
+    return _armed(AccessType.READ, expression, terms, sys._getframe(1))  # noqa: SLF001 - there is no other way to it
 
 
 def forbid(
@@ -257,6 +257,9 @@ def clear() -> None:
     session.current().clear()
 
 
-def _caller(scope: Any) -> FrameType | None:
-    """Return the frame that called the function that calls this, when the scope is its."""
-    return sys._getframe(2) if scope is None else None  # noqa: SLF001 - there is no other way to it
+def _armed(access: AccessType, expression: str, terms: Terms, frame: FrameType) -> Watchpoint:
+    """Return the watchpoint that `frame` asks for, having said which of its names are not there."""
+    current = session.current()
+    watchpoint = current.watch(access, expression, terms, frame=frame if terms.scope is None else None)
+    current.tell_absent(watchpoint, frame)
+    return watchpoint

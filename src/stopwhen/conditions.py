@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
-from stopwhen import frames
+from stopwhen import expression, frames
 from stopwhen.errors import BadExpression
 from stopwhen.originals import use_original_builtins
 from stopwhen.types import ABSENT
@@ -27,13 +28,29 @@ def compile_condition(text: str) -> CodeType:
     """
     try:
         return compile(text.strip(), FILENAME, "eval", dont_inherit=True)
-    except (SyntaxError, ValueError) as error:
-        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        reason = error.msg if isinstance(error, SyntaxError) else str(error) or "it is nested too deeply"
         raise BadExpression(
-            f"cannot read the condition {text!r}: {reason}",
-            slug="bad-condition",
-            hint="write an expression over old, new and the names of the line that writes: 'new < 0 and user is None'",
+            f"cannot read the condition {text!r}: {reason}", slug="bad-condition", hint=_hint_for(text.strip())
         ) from None
+
+
+def _hint_for(text: str) -> str:
+    """Return what to write in place of a condition that is no expression."""
+    word, _, rest = text.partition(" ")
+    apart = expression.split_at_if(text)
+    if word == "if" and expression.is_expression(rest):
+        return f"leave out the word: {rest.strip()!r}"
+    if apart is not None:
+        return f"a condition is one expression: {f'({apart[0]}) and ({apart[1]})'!r}"
+    as_python = _IN_OTHER_LANGUAGES.sub(lambda found: _IN_PYTHON[found[0].strip()], text)
+    if as_python != text and expression.is_expression(as_python):
+        return f"write {as_python!r}"
+    return "write an expression over old, new and the names of the line that writes: 'new < 0 and user is None'"
+
+
+_IN_PYTHON = {"&&": " and ", "||": " or ", "!": "not ", "=": " == ", "===": " == ", "null": "None"}
+_IN_OTHER_LANGUAGES = re.compile(r"\s*&&\s*|\s*\|\|\s*|!(?!=)|\s*===\s*|(?<![=!<>:])\s*=\s*(?!=)|\bnull\b")
 
 
 _OF_STEP = frozenset({"old", "new", "added", "removed"})

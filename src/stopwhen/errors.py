@@ -58,8 +58,8 @@ class UsageError(StopwhenError, ValueError):
     """An option or argument is wrong."""
 
 
-class Ending(StopwhenError):
-    """What is said of a watchpoint that ends by itself; never raised."""
+class Notice(StopwhenError):
+    """What is said of a watchpoint, with the words of an error; never raised."""
 
 
 class DataChanged(StopwhenError):

@@ -245,7 +245,30 @@ def _bad_syntax(text: str, error: Exception) -> BadExpression:
         reason = str(error)
     else:
         reason = "it is nested too deeply"
-    return BadExpression(f"cannot watch {text!r}: {reason}{where}", slug="bad-syntax")
+    apart = split_at_if(text)
+    hint = None if apart is None else f"watch {apart[0]!r}, and give {apart[1]!r} as its condition{_CONDITION}"
+    return BadExpression(f"cannot watch {text!r}: {reason}{where}", slug="bad-syntax", hint=hint)
+
+
+_CONDITION = " (--if on the command line, condition= in Python, behind a comma in pdb)"
+
+
+def split_at_if(text: str) -> tuple[str, str] | None:
+    """Return the two expressions of `EXPR if CONDITION`, as gdb writes it; None when it is none."""
+    for found in re.finditer(r"\sif\s", text):
+        left, right = text[: found.start()].strip(), text[found.end() :].strip()
+        if is_expression(left) and is_expression(right):
+            return left, right
+    return None
+
+
+def is_expression(text: str) -> bool:
+    """Return whether a text is an expression."""
+    try:
+        ast.parse(text.strip(), mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
 
 
 def _parts(text: str, tree: ast.expr) -> dict[ast.expr, str]:

@@ -49,6 +49,7 @@ class Guard:
         self._forbidden_at = location.locate(frame.f_code, frame.f_lasti)
         self._around = None if terms.scope is not None else Names.of(frame, _names_in(expression))
         self.watchpoint = self._arm(frame if terms.scope is None else None)
+        session.current().tell_absent(self.watchpoint, frame)
 
     @property
     def count(self) -> int:

@@ -62,6 +62,11 @@ class FrameScope:
         """The qualified name of the function that runs in it."""
         return plain_str(self._code.co_qualname) or "?"
 
+    def names(self) -> list[Any]:
+        """Return the names that are there now, or that its code binds."""
+        namespaces = (*self._modules, *(() if self._namespace is None else (self._namespace,)))
+        return [*self._own, *self._outer, *(name for namespace in namespaces for name in list(namespace))]
+
     def has_variable(self, names: frozenset[str]) -> bool:
         """Tell whether one of `names` is a variable that ends with the frame. A free variable and a global do not."""
         return not names.isdisjoint(self._own)
@@ -306,6 +311,18 @@ class ModuleScope:
         missing = "" if module in sys.modules else ", which is not imported yet"
         return f"module {module}{missing}"
 
+    @property
+    def pending_name(self) -> str | None:
+        """The name of the module while it is not imported; else None."""
+        module: Any = self._module
+        return module if static.is_a(module, str) and module not in sys.modules else None
+
+    def names(self) -> list[str]:
+        """Return the names that are there now."""
+        module: Any = self._module
+        module = sys.modules.get(module) if static.is_a(module, str) else module
+        return list(static.module_dict(module)) if static.is_a(module, ModuleType) else []
+
     def find(self, name: str, look: Look) -> Any:
         """Return the value of `name` in the module, once there is one, or in builtins."""
         module: Any = self._module
@@ -336,6 +353,10 @@ class NamespaceScope:
 
     def __init__(self, mapping: Any) -> None:
         self._storage = _storage_of(mapping, self.title)
+
+    def names(self) -> list[Any]:
+        """Return the names that are there now."""
+        return list(dict.keys(self._storage))
 
     def find(self, name: str, look: Look) -> Any:
         """Return the value of `name` in the mapping, never asking its `__missing__`, or in builtins."""

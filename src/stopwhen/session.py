@@ -11,7 +11,7 @@ import atexit
 from _thread import RLock
 from typing import TYPE_CHECKING, Any
 
-from stopwhen import accessing, actions, deltas, env, hits, location, values
+from stopwhen import absence, accessing, actions, deltas, env, hits, location, values
 from stopwhen.accessing import ArmedAccesses
 from stopwhen.acting import Acting, DueHit, Own, Raise
 from stopwhen.activation import Activation, Family, Seen, seen_of
@@ -19,7 +19,7 @@ from stopwhen.arming import ArmedCells
 from stopwhen.before import ChangedInPlace, Replaced
 from stopwhen.cells import DictItem, Frame, Layout
 from stopwhen.dependencies import Reading, read
-from stopwhen.errors import Ending, Refused, StopwhenError
+from stopwhen.errors import Notice, Refused, StopwhenError
 from stopwhen.event import Ended, Event, Rebound, Relaid, Unknown
 from stopwhen.expression import parse
 from stopwhen.families import Families, Host, plan_for_many
@@ -166,6 +166,11 @@ class Session:
         if raised is not None:
             raise raised.error
         return watchpoint
+
+    def tell_absent(self, watchpoint: Watchpoint, frame: FrameType | None) -> None:
+        """Say which names of an expression are not there, where code in `frame` has just asked for it."""
+        for notice in absence.notices(watchpoint.expression, watchpoint.scope, absence.modules_of(frame)):
+            self.output.say_once(str(notice))
 
     def watchpoints(self) -> list[Watchpoint]:
         """Return those that are not removed, by number."""
@@ -444,6 +449,7 @@ class Session:
             self._give_up(watchpoint, told)
 
     def _give_up(self, watchpoint: Watchpoint, error: StopwhenError) -> None:
+        watchpoint.given_up = True
         self.remove(watchpoint)
         self.output.refused(watchpoint, error)
 
@@ -803,11 +809,11 @@ class Session:
                 mechanism.forget_threads()
 
 
-def _end_of_frame(watchpoint: Watchpoint, scope: FrameScope) -> Ending:
+def _end_of_frame(watchpoint: Watchpoint, scope: FrameScope) -> Notice:
     """Return what is to be said of a watchpoint that had no hit before the frame ended in which it read a local."""
     text, names = watchpoint.expression.text, watchpoint.expression.root_names()
     stands = f"the object that {names[0]!r} stood for" if len(names) == 1 else "the objects that its names stood for"
-    return Ending(
+    return Notice(
         f"no longer watching {text!r}: the call of {scope.function} in which it was read has ended",
         slug="frame-ended",
         hint=f"with pin=True it watches on {stands}",

@@ -49,6 +49,7 @@ class Watchpoint:
         family: what its scope stands for, when that is each of many; None while it is disarmed.
         tells_end: say so when it ends with the frame in which it is read, and had no hit.
         tally: eight bytes in which its count is noted, for after the end of this process; None for nowhere.
+        given_up: it was removed because it cannot be watched any more, which has been said.
         forbidden_at: of a guard (`stopwhen.forbid`), where it was made; else None.
     """
 
@@ -73,6 +74,7 @@ class Watchpoint:
     tally: memoryview | None = None
     forbidden_at: Location | None = None
     tells_end: bool = True
+    given_up: bool = False
 
     @property
     def hits(self) -> list[Hit]:

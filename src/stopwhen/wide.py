@@ -103,6 +103,14 @@ class FutureCall:
         self._closure = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
         self._modules = (function.__globals__, static.module_dict(builtins))
 
+    def names(self) -> list[str]:
+        """Return the names that such a call reads, or may read."""
+        return [*self._own, *self._closure, *(name for namespace in self._modules for name in list(namespace))]
+
+    def has(self, name: str) -> bool:
+        """Return whether there is such a name."""
+        return name in self.names()
+
     def find(self, name: str, look: Look) -> Any:
         """Return the value of `name`; that of a local is `ABSENT`."""
         if name in self._own:

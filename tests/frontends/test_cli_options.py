@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from stopwhen.errors import UsageError
-from stopwhen.frontends.options import HelpAsked, nearest, read_doctor, read_explain, read_run
+from stopwhen.frontends.options import HelpAsked, read_doctor, read_explain, read_run
+from stopwhen.nearest import nearest
 from stopwhen.terms import Terms
 from stopwhen.types import AccessType, Action
 

@@ -131,11 +131,26 @@ def test_counts_are_told_at_the_end():
         (("total.missing",), "the whole of it could never be read"),
         (("x", "--scope", "no_such_module"), "the module 'no_such_module' was never imported"),
         (("pth", "--scope", "sys"), "did you mean 'path'?"),
+        (("local",), "'local' is a local of work(): --scope __main__:work"),
+        (("self.size",), "'self' is each instance of a class: --scope __main__:Shop"),
+        (("config[debug]",), """if 'debug' is a key, write 'config["debug"]'"""),
+        (("x", "--scope", "work"), "work is a function of __main__: --scope __main__:work"),
+        (("x", "--scope", "program:work"), "program.py runs as __main__: --scope __main__:work"),
     ],
 )
 def test_what_was_never_there_is_told_at_the_end(watch, hint):
     """A mistyped name does not pass for data that did not change; the exit status stays the program's."""
-    found = run_program(APP + "    import sys; sys.exit(7)\n", stopwhen=["--action", "log", "--changes", *watch])
+    more = """
+    config = {}
+    def work():
+        local = 1
+    class Shop:
+        def close(self):
+            self.size = 0
+    """
+    found = run_program(
+        more.rstrip() + APP + "    import sys; sys.exit(7)\n", stopwhen=["--action", "log", "--changes", *watch]
+    )
     assert (found.stdout, found.status) == ("total 6\n", 7)
     assert found.stderr.startswith(f"stopwhen: {watch[0]} was never there [never-there]\n  hint: ")
     assert hint in found.stderr

@@ -15,7 +15,7 @@ from types import CodeType
 from typing import Any
 
 import stopwhen
-from stopwhen import env, mechanisms, static
+from stopwhen import absence, env, mechanisms, static
 from stopwhen import session as sessions
 from stopwhen.actions import Output
 from stopwhen.errors import StopwhenError, UsageError
@@ -25,7 +25,6 @@ from stopwhen.frontends.options import (
     AskLine,
     HelpAsked,
     Request,
-    nearest,
     read_doctor,
     read_explain,
     read_run,
@@ -34,6 +33,7 @@ from stopwhen.frontends.options import (
 from stopwhen.frontends.program import Program, prepare
 from stopwhen.frontends.run_output import RunOutput
 from stopwhen.launchers import GIVES_A_DICT, main_given_by
+from stopwhen.nearest import nearest
 from stopwhen.originals import os as original_os
 from stopwhen.originals import sys as original_sys
 from stopwhen.reports.text import counted
@@ -293,6 +293,8 @@ class _Run:
             return
         counts = self._tally.counts() if self._watchpoints else []
         for request, watchpoint, count in zip(self._requests, self._watchpoints, counts, strict=False):
+            if watchpoint.given_up:
+                continue  # the reason has been said
             if not watchpoint.was_present and not count.children:
                 self._output.say(str(_never_there(watchpoint, request.settings.scope)))
             elif request.settings.action is Action.COUNT:
@@ -348,25 +350,33 @@ def _hint_for_many(watchpoint: Watchpoint, scope: str) -> str:
         none, each = f"there was no instance of {scope}", f"every instance of {scope}"
     else:
         none, each = f"{scope} was never called", f"every call of {scope}"
-    return f"it was read in {each}, and had a value in none" if watchpoint.began else none
+    if not watchpoint.began:
+        return none
+    meant = absence.hint_of_member(watchpoint.expression, owner)
+    return f"it was read in {each}, and had a value in none" + ("" if meant is None else f"; {meant}")
 
 
 def _absence_hint(watchpoint: Watchpoint, scope: str | None) -> str:
     """Return where an expression was looked for, and what may have been meant."""
+    modules, option = absence.own_modules(), absence.in_command_line
     if scope is None:
         known = {*vars(sys.modules["__main__"]), *sys.modules} if "__main__" in sys.modules else {*sys.modules}
         where = "__main__ or among the imported modules"
     elif scope.partition(":")[0] not in sys.modules:
-        return f"the module {scope.partition(':')[0]!r} was never imported"
+        meant = absence.hint_of_scope(scope, modules, option)
+        never = f"the module {scope.partition(':')[0]!r} was never imported"
+        return never if meant is None else f"{never}; {meant}"
     elif ":" in scope:
         return _hint_for_many(watchpoint, scope)
     else:
         known, where = {*vars(sys.modules[scope])}, scope
-    missing = [name for name in watchpoint.expression.root_names() if name not in known and name not in vars(builtins)]
+        modules = [(name, namespace) for name, namespace in modules if name == scope]
+    expression = watchpoint.expression
+    missing = [name for name in expression.root_names() if name not in known and name not in vars(builtins)]
     if not missing:
         return f"its names are there, but the whole of it could never be read; it was read in {where}"
-    near = nearest(missing[0], known)
-    return f"there is no {missing[0]!r} in {where}" + (f"; did you mean {near!r}?" if near else "")
+    meant = absence.hint_of_name(missing[0], expression, known, modules, option)
+    return f"there is no {missing[0]!r} in {where}" + ("" if meant is None else f"; {meant}")
 
 
 # explain

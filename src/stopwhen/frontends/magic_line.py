@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from stopwhen.errors import UsageError
-from stopwhen.frontends.options import FLAGS, SETTINGS_WITH_VALUE, nearest, with_setting
+from stopwhen.frontends.options import FLAGS, SETTINGS_WITH_VALUE, with_setting
+from stopwhen.nearest import nearest
 from stopwhen.terms import Terms
 from stopwhen.types import AccessType
 

@@ -5,13 +5,13 @@ Not argparse, for its habit of taking options from among the program's own argum
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NoReturn
 
 from stopwhen.errors import UsageError
 from stopwhen.frontends.program import Program
+from stopwhen.nearest import nearest
 from stopwhen.terms import Terms
 from stopwhen.types import AccessType, Action
 
@@ -492,21 +492,3 @@ def unknown_command(word: str, commands: Sequence[str]) -> UsageError:
     else:
         hint = f"the commands are {', '.join(commands)}; stopwhen --help tells more"
     return UsageError(f"unknown command {word!r}", slug="unknown-command", hint=hint)
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the one of `known` that `word` was most likely meant to be, None if none is near."""
-    most = max(1, len(word.lstrip("-")) // 3)
-    distances = [(_distance(word, other), other) for other in known if abs(len(other) - len(word)) <= most]
-    distance, best = min(distances, default=(sys.maxsize, ""))
-    return best if 0 < distance <= most else None
-
-
-def _distance(one: str, other: str) -> int:
-    """Return how many letters must be put in, taken out or changed to make one word the other."""
-    row = list(range(len(other) + 1))
-    for i, letter in enumerate(one, 1):
-        diagonal, row[0] = row[0], i
-        for j, counterpart in enumerate(other, 1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (letter != counterpart))
-    return row[-1]

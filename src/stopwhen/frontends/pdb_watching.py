@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import io
 import re
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from stopwhen import conditions
 from stopwhen import session as sessions
 from stopwhen.errors import StopwhenError
+from stopwhen.expression import is_expression
 from stopwhen.rules import HitCondition
 from stopwhen.terms import Terms
 from stopwhen.types import AccessType, Action
@@ -276,7 +276,7 @@ class WatchCommands:
             self.error("An expression to watch is needed")
             return
         word, _, rest = arg.partition(" ")
-        if word == "true" and accesses == (AccessType.CHANGE,) and _is_expression(rest.partition(",")[0]):
+        if word == "true" and accesses == (AccessType.CHANGE,) and is_expression(rest.partition(",")[0]):
             arg, accesses = rest, (AccessType.TRUE,)
         expression, condition = split_condition(arg)
         made: list[Watchpoint] = []
@@ -389,7 +389,7 @@ def split_condition(text: str) -> tuple[str, str | None]:
     """
     for comma in _outer_commas(text):
         left, right = text[:comma], text[comma + 1 :]
-        if _is_expression(left) and _is_expression(right):
+        if is_expression(left) and is_expression(right):
             return left.strip(), right.strip()
     return text.strip(), None
 
@@ -406,14 +406,6 @@ def _outer_commas(text: str) -> Iterator[int]:
                 yield token.start[1]
     except (tokenize.TokenError, SyntaxError):
         return
-
-
-def _is_expression(text: str) -> bool:
-    try:
-        ast.parse(text.strip(), mode="eval")
-    except (SyntaxError, ValueError):
-        return False
-    return True
 
 
 def _is_running(frame: FrameType) -> bool:
