@@ -241,7 +241,10 @@ class Oracle:
         store, delete = cls.__setattr__, cls.__delattr__
 
         def value(instance: Any) -> Any:
-            return looked(instance.__dict__.get(attribute, ABSENT), 0)
+            try:
+                return looked(object.__getattribute__(instance, attribute), 0)
+            except AttributeError:
+                return ABSENT
 
         def tell(operation: Any, instance: Any, name: str, *values: object) -> None:
             if name != attribute:

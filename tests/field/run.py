@@ -34,6 +34,7 @@ ROOT = HERE.parents[1]
 PROCESS = ("sys.path", "os.environ", "warnings.filters")
 VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
 TIMEOUT = 3600
+MOST_DIFFERENCES = 10
 BOUND, GRAPH_BOUND = (2, 4) if sys.version_info >= (3, 12) else (5, 5)
 
 Place = tuple[str, int, str]
@@ -261,6 +262,8 @@ def differences(plain: Run, again: Run, watched: Run) -> list[str]:
         if now not in (before, then):
             text = watched.texts.get(key, "")
             found.append(f"{key[0]} ({key[1]}): {before} plainly, {now} watched  {text}".rstrip())
+    if len(found) > MOST_DIFFERENCES:
+        found[MOST_DIFFERENCES:] = [f"... and {len(found) - MOST_DIFFERENCES} more"]
     return found
 
 
