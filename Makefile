@@ -3,6 +3,7 @@
 # make sanitize   the tests of the C module, with the module built to check memory and undefined behaviour
 # make cpython   CPython's own tests, as they go plainly and while data is watched; MODULES="test_dict test_list" for some
 # make random PROGRAMS=5000   random programs against the oracle, other ones each time; or STATEMENTS=1000000
+# make field   suites of real projects, as they go plainly and while data is watched; SUITES="click attrs" for some
 # Each sets up what it needs in a virtual environment, once. PYTHON=python3.13 chooses another interpreter.
 
 PYTHON ?= python3
@@ -22,7 +23,7 @@ CHECKED   := LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-f
   UBSAN_OPTIONS=print_stacktrace=1:log_path=$(abspath $(SANITIZED))/report \
   PYTHONMALLOC=malloc PYTHONPATH=$(abspath $(SANITIZED))/lib
 
-.PHONY: demo test random cpython sanitize bench lint format docs-check clean
+.PHONY: demo test random cpython field sanitize bench lint format docs-check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -47,6 +48,10 @@ sanitize: $(VENV)/.test
 MODULES ?=
 cpython: $(VENV)/.test
 	$(BIN)/python tests/cpython/compare.py $(MODULES)
+
+SUITES ?=
+field:
+	$(PYTHON) tests/field/run.py $(SUITES)
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/overhead.py

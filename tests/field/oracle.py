@@ -20,6 +20,7 @@ import runpy
 import sys
 import threading
 from collections import OrderedDict, defaultdict, deque
+from pathlib import Path
 from types import CodeType, FrameType, ModuleType
 from typing import Any, TextIO
 
@@ -44,9 +45,11 @@ def looked(value: Any, depth: float, seen: dict[int, int] | None = None) -> Any:
     if type(value) is os._Environ:  # type: ignore[comparison-overlap]
         return (id(value), dict(value._data))
     if isinstance(value, (list, deque)):
-        parts += [looked(item, inner, seen) for item in list.__iter__(value)] if isinstance(value, list) else [
-            looked(item, inner, seen) for item in deque.__iter__(value)
-        ]
+        parts += (
+            [looked(item, inner, seen) for item in list.__iter__(value)]
+            if isinstance(value, list)
+            else [looked(item, inner, seen) for item in deque.__iter__(value)]
+        )
     elif isinstance(value, tuple):
         parts += [looked(item, depth, seen) for item in tuple.__iter__(value)]
     elif isinstance(value, dict):
@@ -79,8 +82,8 @@ class Expression:
         """Return how it looks now."""
         names = sys.modules if self.module == "" else getattr(sys.modules.get(self.module), "__dict__", {})
         try:
-            return looked(eval(self.code, {}, dict(names)), self.depth)  # noqa: S307 - it is ours
-        except Exception:  # noqa: BLE001 - it is not there yet
+            return looked(eval(self.code, {}, dict(names)), self.depth)
+        except Exception:
             return ABSENT
 
     def has_changed(self) -> bool:
@@ -157,7 +160,11 @@ class Oracle:
         if lines is None:
             positions = code.co_positions()
             lines = self.lines[code] = [start or 0 for start, *_ in positions]
-        return (file_of(code), lines[frame.f_lasti // 2] if frame.f_lasti >= 0 else code.co_firstlineno, code.co_qualname)
+        return (
+            file_of(code),
+            lines[frame.f_lasti // 2] if frame.f_lasti >= 0 else code.co_firstlineno,
+            code.co_qualname,
+        )
 
     def look(self) -> None:
         """Compare: what changed was changed where the last event was."""
@@ -167,7 +174,7 @@ class Oracle:
                 place = self.place if thread == self.thread else (self.place[0], -1, self.place[2])
                 self.note(one.name, place)
 
-    def begin(self, frame: FrameType, event: str, argument: object) -> Any:  # noqa: ARG002 - a trace function
+    def begin(self, frame: FrameType, event: str, argument: object) -> Any:
         """Be the trace function of a thread."""
         code = frame.f_code
         back = frame.f_back
@@ -189,7 +196,7 @@ class Oracle:
             self.frames.setdefault(frame, {name: self.local(frame, name) for _, name in self.locals[code.co_qualname]})
         return self.step
 
-    def callee(self, frame: FrameType, event: str, argument: object) -> Any:  # noqa: ARG002 - a trace function
+    def callee(self, frame: FrameType, event: str, argument: object) -> Any:
         """Be the trace function of what a traced function calls."""
         if event == "return":
             self.look()
@@ -198,7 +205,7 @@ class Oracle:
             self.thread = threading.get_ident()
         return self.callee
 
-    def step(self, frame: FrameType, event: str, argument: object) -> Any:  # noqa: ARG002 - a trace function
+    def step(self, frame: FrameType, event: str, argument: object) -> Any:
         """Be the trace function of a function that was asked for."""
         self.look()
         if frame in self.frames:
@@ -227,7 +234,7 @@ class Oracle:
         if event == "return" and not frame.f_code.co_flags & 0x2A0:  # no generator or coroutine, which goes on
             self.frames.pop(frame, None)
 
-    def importing(self, frame: FrameType, event: str, argument: object) -> Any:  # noqa: ARG002 - a trace function
+    def importing(self, frame: FrameType, event: str, argument: object) -> Any:
         """Be the trace function of a module with a class whose instances are watched."""
         if event == "return":
             for one in self.attributes.pop(frame.f_globals["__name__"], []):
@@ -271,13 +278,12 @@ def file_of(code: CodeType) -> str:
 
 def main(request: str, result: str, argv: list[str]) -> None:
     """Run `-m MODULE ...` with the trace function."""
-    with open(request, encoding="utf-8") as file:
-        wanted = json.load(file)
-    out = open(result, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 - until the process ends
+    wanted = json.loads(Path(request).read_text(encoding="utf-8"))
+    out = Path(result).open("a", encoding="utf-8", buffering=1)
     oracle = Oracle(wanted, out)
     module = argv[1]
     sys.argv[:] = argv[1:]
-    sys.path[0] = os.getcwd()
+    sys.path[0] = str(Path.cwd())
     sys.setswitchinterval(10)
     for one in oracle.data:
         one.has_changed()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -46,4 +47,4 @@ def pytest_configure(config: pytest.Config) -> None:
     """Begin, in the process that was started for it: sessions of pytest within tests are none of it."""
     path = os.environ.pop("FIELD_OUTCOMES", None)
     if path is not None:
-        config.pluginmanager.register(Outcomes(open(path, "a", encoding="utf-8"), os.getpid()))  # noqa: SIM115
+        config.pluginmanager.register(Outcomes(Path(path).open("a", encoding="utf-8"), os.getpid()))

@@ -3,9 +3,10 @@
 usage: run.py [--few] [--no-graph] [--no-oracle] [--folder FOLDER] [SUITE...]
 
 Each suite runs five times, with the interpreter that runs this, in a virtual environment made for it below FOLDER
-(build/field): plainly, watched, plainly, with a graph watched, and under the oracle, a trace function that finds out for itself
-which lines change the data. Wanted: the same outcome of every test and the same exit status; every hit on a line that
-the oracle saw change that data, as often as it saw it. The ratio is of processor time, to the slower plain run.
+(build/field): plainly, watched, plainly, under the oracle (a trace function that finds out for itself which lines
+change the data), and with a graph watched. Wanted: the same outcome of every test and the same exit status; every hit
+on a line that the oracle saw change that data, as often as it did. The ratio is of processor time, to the slower plain
+run.
 
   --few        some of each suite's tests, which take seconds
   --no-graph   leave the run with a graph out
@@ -121,7 +122,18 @@ class Field:
         errors = self.results / f"{suite.name}.{kind}.stderr"
         outcomes.unlink(missing_ok=True)
         arguments = suite.few if self.few else suite.arguments
-        command = [str(self.python), *before, "-m", "pytest", "-p", "outcomes", "-p", "no:cacheprovider", "-q", *arguments]
+        command = [
+            str(self.python),
+            *before,
+            "-m",
+            "pytest",
+            "-p",
+            "outcomes",
+            "-p",
+            "no:cacheprovider",
+            "-q",
+            *arguments,
+        ]
         environment = {
             **os.environ, "FIELD_OUTCOMES": str(outcomes), "PYTHONPATH": str(HERE), "PYTHONHASHSEED": "0",
             "PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_STORAGE_DIRECTORY": str(self.results / "hypothesis"),
@@ -133,7 +145,8 @@ class Field:
             )
             status, seconds = wait(process)
         found, texts = read_outcomes(outcomes)
-        say(f"{suite.name} {kind}: status {status}, {seconds:.1f} s of processor time, {time.perf_counter() - start:.0f} s")
+        took = time.perf_counter() - start
+        say(f"{suite.name} {kind}: status {status}, {seconds:.1f} s of processor time, {took:.0f} s")
         return Run(status, seconds, found, texts, errors)
 
     def compare(self, suite: Suite, *, graph: bool, oracle: bool) -> Row:
@@ -145,7 +158,9 @@ class Field:
         watched = self.run(suite, folder, "watched", watching(hits, [suite.attribute, suite.local]))
         again = self.run(suite, folder, "again", [])
         row.tests = len({name for name, _ in plain.outcomes})
-        row.flaky = sum(plain.outcomes.get(key) != again.outcomes.get(key) for key in {*plain.outcomes, *again.outcomes})
+        row.flaky = sum(
+            plain.outcomes.get(key) != again.outcomes.get(key) for key in {*plain.outcomes, *again.outcomes}
+        )
         slower = max(plain.seconds, again.seconds)
         row.ratio = watched.seconds / slower
         row.faults += differences(plain, again, watched)
@@ -185,7 +200,9 @@ class Field:
         for key, count in sorted(told.items()):
             name, (file, line, function) = key
             if not seen[key]:
-                row.faults.append(f"{name}: {count} hits at {file}:{line} in {function}, where the oracle saw no change")
+                row.faults.append(
+                    f"{name}: {count} hits at {file}:{line} in {function}, where the oracle saw no change"
+                )
             else:
                 row.checked += min(count, seen[key])
                 if count != seen[key]:
@@ -193,7 +210,9 @@ class Field:
         for name, (file, line, function) in sorted(set(seen) - set(told)):
             times = seen[name, (file, line, function)]
             if line > 0:
-                row.faults.append(f"{name}: no hit at {file}:{line} in {function}, where the oracle saw {times} changes")
+                row.faults.append(
+                    f"{name}: no hit at {file}:{line} in {function}, where the oracle saw {times} changes"
+                )
             elif line == 0:
                 row.faults.append(f"{name}: the oracle saw {times} changes outside of the functions with hits")
 
@@ -279,13 +298,13 @@ def say(text: str) -> None:
 
 def show(rows: Sequence[Row]) -> None:
     """Print the table, and under it what is not as it should be."""
-    print(f"\n{'suite, ' + VERSION:18} {'tests':>6} {'flaky':>6} {'ratio':>6} {'graph':>6} {'hits':>7} {'checked':>8} {'inexact':>8}  outcome")
+    titles = ("tests", "flaky", "ratio", "graph", "hits", "checked", "inexact")
+    print(f"\n{'suite, ' + VERSION:18}" + "".join(f"{title:>9}" for title in titles) + "  outcome")
     for row in rows:
-        ratios = "".join(f"{'-' if one is None else f'{one:.2f}':>7}" for one in (row.ratio, row.graph_ratio))
+        ratios = ("-" if ratio is None else f"{ratio:.2f}" for ratio in (row.ratio, row.graph_ratio))
+        cells = (row.tests, row.flaky, *ratios, row.hits, row.checked, row.inexact)
         outcome = "the same" if not row.faults else f"{len(row.faults)} differences"
-        print(
-            f"{row.suite:18} {row.tests:6} {row.flaky:6}{ratios} {row.hits:7} {row.checked:8} {row.inexact:8}  {outcome}"
-        )
+        print(f"{row.suite:18}" + "".join(f"{cell:>9}" for cell in cells) + f"  {outcome}")
     for row in rows:
         for fault in row.faults:
             print(f"{row.suite}: {fault}")

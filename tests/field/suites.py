@@ -1,4 +1,4 @@
-"""The suites of real projects: where they come from, what of them runs, and what of the project is watched meanwhile."""
+"""The suites of real projects: where they come from, what of them runs, and what is watched meanwhile."""
 
 from __future__ import annotations
 
