@@ -74,9 +74,21 @@ def modules_of(frame: FrameType | None) -> Modules:
 
 
 def notices(
-    expression: WatchExpression, scope: Scope | WideScope, modules: Modules, option: Option = in_python
+    expression: WatchExpression,
+    scope: Scope | WideScope,
+    modules: Modules,
+    option: Option = in_python,
+    expected: Iterable[str] = (),
 ) -> list[Notice]:
-    """Return what to say of the names of `expression` that are not there, just after it has been armed in `scope`."""
+    """Return what to say of the names of `expression` that are not there, just after it has been armed in `scope`.
+
+    Args:
+        expression: the watch expression.
+        scope: where its names are read.
+        modules: where functions and classes are looked for that may have been meant.
+        option: how a scope is written.
+        expected: names of which it is no wonder that they are not there yet.
+    """
     try:
         if isinstance(scope, WideScope):
             return _notices_of_many(expression, scope, modules, option)
@@ -88,6 +100,7 @@ def notices(
         return []
     if isinstance(scope, FrameScope):
         missing = [name for name in missing if not scope.has_variable(frozenset((name,)))]
+    missing = [name for name in missing if name not in expected]
     return [_missing(expression, name, known_in(scope, modules), modules, option) for name in missing]
 
 

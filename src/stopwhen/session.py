@@ -90,6 +90,7 @@ class Session:
                 self._armed, self._begin, self._end_one, self._past, self._read, self._consider, self._consider_already
             )
         )
+        self.is_quitting = False  # the user has left the debugger: the program ends, and nothing is said of that
         self._pid = os.getpid()
         if env.core is not None:
             env.core.open(self._drain, ABSENT, location.FOLDER)
@@ -343,7 +344,8 @@ class Session:
         going_on = None
         if watchpoint.family is None:
             self.remove(watchpoint)
-            if watchpoint.tells_end and not watchpoint.count and isinstance(activation.scope, FrameScope):
+            is_told = watchpoint.tells_end and not watchpoint.count and not self.is_quitting
+            if is_told and isinstance(activation.scope, FrameScope):
                 self.output.say_once(str(_end_of_frame(watchpoint, activation.scope)))
         elif activation.is_live:
             going_on = self._families.outlive(activation)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from helpers import SOURCE, marked_lines
+from stopwhen.frontends.pdb_watching import read_arguments
 
 PROGRAM = """\
 import sys
@@ -633,3 +634,130 @@ def test_completion_knows_names_and_numbers():
             assert name in getattr(debugger, f"complete_{command}")(
                 "", f"{command} ", len(command) + 1, len(command) + 1
             )
+
+
+def test_a_pinned_watchpoint_outlives_its_frame(play):
+    """`watch -l` watches on the object that a local stood for."""
+    program = """
+    class Cart:
+        def __init__(self):
+            self.size = 0
+            self.ready = True  # @ready
+        def add(self, n):
+            self.size += n  # @grown
+    cart = Cart()
+    cart.add(1)
+    print("end", cart.size)
+    """
+    line = marked_lines(textwrap.dedent(program))["ready"]
+    session = play(f"break {line}", "continue", "watch -l self.size", "clear 1", "continue", "quit", program=program)
+    assert "Watchpoint w1: changes self.size" in session.text
+    assert "0 -> 1" in session.text
+    assert "has ended" not in session.text
+    session = play(
+        f"break {line}", "continue", "watch self.size", "clear 1", "next", "next", "next", "quit", program=program
+    )
+    assert "Watchpoint w1: changes self.size has ended: its frame is gone; watch -l self.size goes on" in session.text
+
+
+@pytest.mark.parametrize(
+    ("typed", "asked"),
+    [
+        ("total", ("total", None, (), ())),
+        ("total, new > 3", ("total", "new > 3", (), ())),
+        ("rows[0], len(new) < len(old)", ("rows[0]", "len(new) < len(old)", (), ())),
+        ("f(a, b)[c, d], x", ("f(a, b)[c, d]", "x", (), ())),
+        ("total thread worker-1", ("total", None, ("worker-1",), ())),
+        ("total thread Thread-1 (work)", ("total", None, ("Thread-1 (work)",), ())),
+        ('total thread "Thread 1" task Task-2, new', ("total", "new", ("Thread 1",), ("Task-2",))),
+        ("x == 'a thread b'", ("x == 'a thread b'", None, (), ())),
+        ("total task import-*", ("total", None, (), ("import-*",))),
+        ("total thread", ("total thread", None, (), ())),
+        ("thread", ("thread", None, (), ())),
+        ("thread.name thread thread", ("thread.name", None, ("thread",), ())),
+        ("total if x", ("total if x", None, (), ())),
+        ("rows, new = 3", ("rows", "new = 3", (), ())),
+        ("total, rows", ("total", "rows", (), ())),
+    ],
+)
+def test_what_stands_after_watch_is_read(typed, asked):
+    """Expression, threads, tasks, condition."""
+    assert tuple(read_arguments(typed)) == asked
+
+
+def test_past_hits_are_listed(play):
+    """Of one watchpoint, of all, and of those that are deleted."""
+    session = play(
+        *(
+            "watch total, new < 4",
+            "watch cart.size",
+            "continue",
+            "continue",
+            "continue",
+            "hits w1",
+            "hits",
+            "unwatch w1",
+        ),
+        *("hits w1", "hits w9", "quit"),
+    )
+    assert "Watchpoint w1: changes total: hits\n  1 " in session.answers["hits w1"]
+    assert re.search(r"2    program\.py:\d+ in count +total  0 -> 1\n", session.answers["hits w1"])
+    assert "Watchpoint w2: changes cart.size: " in session.answers["hits"]
+    assert session.text.count("total  0 -> 1") >= 3
+    assert "*** There is no watchpoint w9" in session.answers["hits w9"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("watch totl", "'totl' is not there: watched as absent until it is [not-there]\n  hint: did you mean 'total'?"),
+        ("watch total if total > 2", "hint: watch 'total', and give 'total > 2' as its condition"),
+        ("watch cart.size, new = 3", "hint: write 'new == 3'"),
+        ("watch -l total", "pin"),
+    ],
+)
+def test_a_mistake_gets_a_hint(play, typed, said):
+    """As a person makes them who knows gdb or pdb."""
+    session = play(f"break {LINES['seen']}", "continue", typed, "quit")
+    assert said in session.answers[typed] or (typed == "watch -l total" and "w1" in session.answers[typed])
+
+
+@pytest.mark.parametrize("end", ["quit", "EOF"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("program.py",),
+        (
+            "-m",
+            "stopwhen",
+            "run",
+            "--changes",
+            "number",
+            "--scope",
+            "__main__:work",
+            "--changes",
+            "never",
+            "program.py",
+        ),
+    ],
+    ids=["api", "run"],
+)
+def test_quitting_is_quiet(play, end, words):
+    """No traceback, and nothing of watchpoints that end with the program."""
+    program = """
+    import stopwhen
+    def work(total):
+        stopwhen.changes("total", action="count")
+        number = 1
+        breakpoint()
+        number = 2
+        return total
+    work(0)
+    print("not reached")
+    """
+    breakpoints = {"PYTHONBREAKPOINT": "stopwhen.pdb.set_trace"}
+    session = play(end, "y", program=program, words=words, env=breakpoints)
+    assert "(Pdb)" in session.text
+    assert "not reached" not in session.text
+    for noise in ("BdbQuit", "no longer watching", "was never there"):
+        assert noise not in session.stderr + session.text

@@ -295,7 +295,7 @@ class _Run:
         for request, watchpoint, count in zip(self._requests, self._watchpoints, counts, strict=False):
             if watchpoint.given_up:
                 continue  # the reason has been said
-            if not watchpoint.was_present and not count.children:
+            if not watchpoint.was_present and not count.children and not self._session.is_quitting:
                 self._output.say(str(_never_there(watchpoint, request.settings.scope)))
             elif request.settings.action is Action.COUNT:
                 self._output.say(counted(request.access, watchpoint.expression.text, count.total))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bdb
 import contextlib
 import os
 import pdb  # noqa: T100 - it is what this is made of
@@ -108,6 +109,13 @@ class Pdb(WatchCommands, pdb.Pdb):
         with sessions.current().as_own():
             super().user_exception(frame, exc_info)
 
+    def set_quit(self) -> None:
+        """End the program, in silence: what its end would have said of the watchpoints nobody waits for."""
+        super().set_quit()
+        sessions.current().is_quitting = True
+        if self is _debuggers.get(get_ident()):
+            _hide_quitting()
+
     def get_stack(self, f: FrameType | None, t: TracebackType | None) -> tuple[list[tuple[FrameType, int]], int]:
         """Return the program's frames with their lines, and the index of the one to show."""
         stack, index = super().get_stack(f, t)
@@ -200,6 +208,20 @@ class Pdb(WatchCommands, pdb.Pdb):
         output: Any = self.stdout
         text = format_hit(hit, color=wants_color(output), width=width, reporter=f"w{hit.watchpoint.number}")
         self.message(text.rstrip("\n"))
+
+
+def _hide_quitting() -> None:
+    """Have the exception by which the program ends now, unless it catches that, end it without a traceback."""
+    hook = sys.excepthook
+    if getattr(hook, "__name__", "") == _hide_quitting.__name__:
+        return
+
+    def show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+        if not issubclass(kind, bdb.BdbQuit):
+            hook(kind, error, traceback)
+
+    show.__name__ = _hide_quitting.__name__
+    sys.excepthook = show
 
 
 _debuggers: dict[int, Pdb] = {}

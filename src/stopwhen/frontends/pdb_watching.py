@@ -8,9 +8,9 @@ import re
 import sys
 import tokenize
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from stopwhen import conditions
+from stopwhen import absence, conditions, location
 from stopwhen import session as sessions
 from stopwhen.errors import StopwhenError
 from stopwhen.expression import is_expression
@@ -21,6 +21,7 @@ from stopwhen.types import AccessType, Action
 if TYPE_CHECKING:
     from types import FrameType
 
+    from stopwhen.hit import Hit
     from stopwhen.watchpoint import Watchpoint
 
 _NUMBER = re.compile(r"w(\d+)")
@@ -46,20 +47,30 @@ class WatchCommands:
     _latest: int | None = None
 
     def do_watch(self, arg: str) -> None:
-        """watch [[true] expression [, condition]]
+        """watch [-l] [true] expression [thread name] [task name] [, condition]
 
         Set a watchpoint: the program stops right after any
         instruction that changes the value of the expression, before
         the next one.  With "true", it stops when the value becomes
-        true.  Names are those of the current frame; a watchpoint that
-        reads a local variable ends with its frame.
+        true.
 
-        If a second argument is present, it is a string specifying an
-        expression which must evaluate to true before the watchpoint
-        is honored.  It can read "old", "new" and the names of the
-        frame that wrote.
+        Names are those of the current frame; a watchpoint that reads
+        a local variable ends with its frame.  With -l, the objects
+        that the names stand for now are watched on, whatever becomes
+        of the frame: "watch -l self.total".
 
-        Without argument, list all watchpoints.
+        With "thread" or "task", only what that thread or asyncio task
+        writes counts; the name may be a pattern, such as worker-*.
+
+        Behind a comma stands a condition, which must evaluate to true
+        before the watchpoint is honored.  It can read "old", "new",
+        "added", "removed" and the names of the frame that wrote:
+        "watch stock, len(new) < len(old)".
+
+        Without argument, list all watchpoints.  See also: twatch,
+        rwatch, awatch, watches, hits, unwatch; enable, disable,
+        condition, ignore and commands take the number of a watchpoint
+        such as w2.
         """
         if arg:
             self._watch(arg)
@@ -67,7 +78,7 @@ class WatchCommands:
             self.do_watches("")
 
     def do_twatch(self, arg: str) -> None:
-        """twatch [true] expression [, condition]
+        """twatch [-l] [true] expression [thread name] [task name] [, condition]
 
         Same arguments as watch, but sets a temporary watchpoint: it
         is automatically deleted when first hit.
@@ -75,7 +86,7 @@ class WatchCommands:
         self._watch(arg, temporary=True)
 
     def do_rwatch(self, arg: str) -> None:
-        """rwatch expression [, condition]
+        """rwatch [-l] expression [thread name] [task name] [, condition]
 
         Set a watchpoint that stops where the value of the expression
         is read.
@@ -83,7 +94,7 @@ class WatchCommands:
         self._watch(arg, (AccessType.READ,))
 
     def do_awatch(self, arg: str) -> None:
-        """awatch expression [, condition]
+        """awatch [-l] expression [thread name] [task name] [, condition]
 
         Set watchpoints that stop where the value of the expression is
         read, and where it is written, be it with the same value.
@@ -104,6 +115,27 @@ class WatchCommands:
         for watchpoint in watchpoints:
             for line in self._lines(watchpoint):
                 self.message(line)
+
+    def do_hits(self, arg: str) -> None:
+        """hits [number ...]
+
+        List the past hits of the watchpoints of these numbers, such
+        as w2, the oldest first; of those that have ended or are
+        deleted too.  Without argument, of all watchpoints.
+        """
+        there = {**_ended, **{one.number: one for one in sessions.current().watchpoints()}}
+        if not arg and not there:
+            self.message("There are no watchpoints")
+        for word in arg.split() or [_name_of(number) for number in sorted(there)]:
+            match = _NUMBER.fullmatch(word if word.startswith("w") else f"w{word}")
+            watchpoint = there.get(int(match[1])) if match is not None else None
+            if watchpoint is None:
+                self.error(f"There is no watchpoint {word}")
+                continue
+            kept = watchpoint.hits
+            self.message(f"W{_title(watchpoint)[1:]}: {'no hits' if not kept else 'hits'}")
+            for hit in kept:
+                self.message(f"  {hit.count:<4} {_place(hit):<32} {_what_happened(hit)}")
 
     def do_unwatch(self, arg: str) -> None:
         """unwatch [number ...]
@@ -275,42 +307,61 @@ class WatchCommands:
         if not arg:
             self.error("An expression to watch is needed")
             return
+        pin, arg = _without_flag(arg)
         word, _, rest = arg.partition(" ")
-        if word == "true" and accesses == (AccessType.CHANGE,) and is_expression(rest.partition(",")[0]):
+        if word == "true" and accesses == (AccessType.CHANGE,) and is_expression(_outside_of_filters(rest)):
             arg, accesses = rest, (AccessType.TRUE,)
-        expression, condition = split_condition(arg)
+        asked = read_arguments(arg)
         made: list[Watchpoint] = []
         try:
             for access in accesses:
-                made.append(self._made(access, expression, condition))  # noqa: PERF401 - kept as far as it came
+                made.append(self._made(access, asked, pin=pin))  # noqa: PERF401 - kept as far as it came
         except StopwhenError as error:
             for watchpoint in made:
                 watchpoint.remove()
             self.error(error)
             return
         for watchpoint in made:
-            _texts[watchpoint.number] = condition or ""
+            _texts[watchpoint.number] = asked.condition or ""
             self._latest = watchpoint.number
             self._watched[watchpoint.number] = watchpoint
             if temporary:
                 self._temporary.add(watchpoint.number)
             self.message(f"W{_title(watchpoint)[1:]}")
+        self._tell_absent(made[0])
 
-    def _made(self, access: AccessType, expression: str, condition: str | None) -> Watchpoint:
+    def _tell_absent(self, watchpoint: Watchpoint) -> None:
+        """Say which names of an expression are not there, but for those that the code shown speaks of itself."""
+        frame = self.curframe
+        expected = () if frame is None else frame.f_code.co_names
+        modules = absence.modules_of(frame)
+        for notice in absence.notices(watchpoint.expression, watchpoint.scope, modules, expected=expected):
+            self.message(str(notice))
+
+    def _made(self, access: AccessType, asked: Arguments, *, pin: bool) -> Watchpoint:
         frame = self.curframe
         assert frame is not None, "a command is given at a frame"
         # In a post mortem the frames have ended, and what they had for locals changes no more.
         is_running = _is_running(frame)
-        terms = Terms(scope=None if is_running else frame.f_globals, condition=condition)
+        terms = Terms(
+            scope=None if is_running else frame.f_globals,
+            pin=pin,
+            condition=asked.condition,
+            threads=asked.threads,
+            tasks=asked.tasks,
+        )
         return sessions.current().watch(
-            access, expression, terms, frame=frame if is_running else None, armed_by=frame, tells_end=False
+            access, asked.expression, terms, frame=frame if is_running else None, armed_by=frame, tells_end=False
         )
 
     def _tell_ended(self) -> None:
         """Tell of the watchpoints made here whose frame has ended since."""
         for watchpoint in [one for one in self._watched.values() if one.removed]:
             self._forget(watchpoint)
-            self.message(f"W{_title(watchpoint)[1:]} has ended: its frame is gone")
+            text = watchpoint.expression.text
+            is_told_how = not watchpoint.count and not watchpoint.given_up and not text.isidentifier()
+            hint = f"; watch -l {text} goes on" if is_told_how else ""
+            self.message(f"W{_title(watchpoint)[1:]} has ended: its frame is gone{hint}")
 
     def _delete(self, watchpoint: Watchpoint) -> None:
         self._forget(watchpoint)
@@ -319,6 +370,7 @@ class WatchCommands:
 
     def _forget(self, watchpoint: Watchpoint) -> None:
         self._watched.pop(watchpoint.number, None)
+        _ended[watchpoint.number] = watchpoint
         self._temporary.discard(watchpoint.number)
         self.commands.pop(-watchpoint.number, None)
 
@@ -382,16 +434,65 @@ _texts: dict[int, str] = {}
 """By number, the conditions of watchpoints as they were typed, in whichever debugger."""
 
 
-def split_condition(text: str) -> tuple[str, str | None]:
-    """Return `EXPR, CONDITION` as its two parts; None for a condition that is not there.
+_ended: dict[int, Watchpoint] = {}
+"""By number, the watchpoints that were made in whichever debugger, and have ended."""
 
-    The comma is the first one outside of brackets with an expression on either side.
+
+class Arguments(NamedTuple):
+    """What stands after `watch`: the expression, a condition, and whose writes count."""
+
+    expression: str
+    condition: str | None = None
+    threads: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+
+
+_FILTER = re.compile(r"\s+(thread|task)\s+")
+
+
+def read_arguments(text: str) -> Arguments:
+    """Return `EXPR [thread NAME] [task NAME] [, CONDITION]` as its parts.
+
+    The comma is the first one outside of brackets with something that can be read on either side.
     """
     for comma in _outer_commas(text):
-        left, right = text[:comma], text[comma + 1 :]
-        if is_expression(left) and is_expression(right):
-            return left.strip(), right.strip()
-    return text.strip(), None
+        asked = _with_filters(text[:comma])
+        if asked is not None and is_expression(text[comma + 1 :]):
+            return asked._replace(condition=text[comma + 1 :].strip())
+    asked = _with_filters(text)
+    if asked is None:  # there is a mistake in it: most likely in the condition, if there is one
+        for comma in _outer_commas(text):
+            asked = _with_filters(text[:comma])
+            if asked is not None:
+                return asked._replace(condition=text[comma + 1 :].strip())
+    return asked or Arguments(text.strip())
+
+
+def _with_filters(text: str) -> Arguments | None:
+    """Return `EXPR [thread NAME] [task NAME]` as its parts; None when it cannot be read so."""
+    if is_expression(text):
+        return Arguments(text.strip())
+    for found in _FILTER.finditer(text):
+        if not is_expression(text[: found.start()]):
+            continue
+        names: dict[str, list[str]] = {"thread": [], "task": []}
+        pieces = _FILTER.split(text[found.start() :])[1:]
+        for kind, name in zip(pieces[::2], pieces[1::2], strict=True):
+            names[kind].append(name.strip().strip("'\""))
+        if all(name for listed in names.values() for name in listed):
+            return Arguments(text[: found.start()].strip(), None, tuple(names["thread"]), tuple(names["task"]))
+    return None
+
+
+def _outside_of_filters(text: str) -> str:
+    """Return the expression that `EXPR [thread NAME] [task NAME] [, CONDITION]` begins with."""
+    return read_arguments(text).expression
+
+
+def _without_flag(text: str) -> tuple[bool, str]:
+    """Return whether `-l`, as gdb's `-location`, stands before an expression, and what comes then."""
+    word, _, rest = text.strip().partition(" ")
+    return (True, rest.strip()) if word in ("-l", "-location") and rest.strip() else (False, text.strip())
 
 
 def _outer_commas(text: str) -> Iterator[int]:
@@ -430,6 +531,23 @@ def _name_of(number: int) -> str:
 
 def _what(watchpoint: Any) -> str:
     return f"{watchpoint.access.value} {watchpoint.expression.text}"
+
+
+def _place(hit: Hit) -> str:
+    """Return the place of a hit as reports name it."""
+    where = hit.location
+    if where is None:
+        return "in C code"
+    place = location.place_name(where.filename, where.lineno)
+    return place if where.function == "<module>" else f"{place} in {where.function}"
+
+
+def _what_happened(hit: Hit) -> str:
+    if hit.already:
+        return "true already"
+    return (
+        f"{hit.watchpoint.expression.text}  {hit.old_text} -> {hit.new_text}" if hit.change is None else str(hit.change)
+    )
 
 
 def _title(watchpoint: Any) -> str:
