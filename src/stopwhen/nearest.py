@@ -21,10 +21,15 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def _distance(one: str, other: str) -> int:
-    """Return how many letters must be put in, taken out or changed to make one word the other."""
+    """Return how many letters must be put in, taken out, changed or swapped to make one word the other."""
+    before: list[int] = []
     row = list(range(len(other) + 1))
     for i, letter in enumerate(one, 1):
-        diagonal, row[0] = row[0], i
+        last, row = row, [i]
         for j, counterpart in enumerate(other, 1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (letter != counterpart))
+            least = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (letter != counterpart))
+            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == counterpart:
+                least = min(least, before[j - 2] + 1)
+            row.append(least)
+        before = last
     return row[-1]

@@ -94,10 +94,11 @@ class Patterns:
         return answer
 
     def match_file(self, filename: str | None) -> bool:
-        """Return whether a file fits one of them, by its path or by the name that reports give it."""
+        """Return whether a file fits one of them, by its path, as reports print it, or by the name that imports it."""
         if filename is None or not self.texts:
             return False
-        return self.match(filename) or self.match(locations.short_name(filename))
+        names = (filename, locations.path_name(filename), locations.short_name(filename))
+        return any(self.match(name) for name in names)
 
 
 _NONE = Patterns()

@@ -199,6 +199,7 @@ def test_what_the_other_commands_cannot_understand_is_said(read, words, slug, pa
         ("--chnages", "--changes"),
         ("--changes", None),
         ("totl", "total"),
+        ("toatl", "total"),
         ("x", None),
         ("completely", None),
         ("Total", "total"),
