@@ -1,4 +1,4 @@
-"""A program may delete our modules, load them anew, or run interpreters of its own: watching goes on, or its end is told."""
+"""A program may delete or reload our modules, or run interpreters of its own: watching goes on, or its end is told."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROGRAM = """
 import gc, importlib, sys
 import stopwhen
 n, rows = 0, []
-first = stopwhen.changes("n", action="count", scope=globals()), stopwhen.changes("rows", action="count", scope=globals())
+first = [stopwhen.changes(one, action="count", scope=globals()) for one in ("n", "rows")]
 n = 1; rows.append(1)
 ours = [name for name in sys.modules if name.partition(".")[0] == "stopwhen"]
 {what}
@@ -86,7 +86,8 @@ def test_watching_goes_on(what):
 @pytest.mark.parametrize("name", ["stopwhen.session", "stopwhen.cells", "stopwhen.types", "all"])
 def test_the_end_by_a_reload_is_told(name):
     """Its classes are others then: nothing can be watched on, and nothing raises."""
-    what = f"for name in {'ours' if name == 'all' else [name]!r}: importlib.reload(sys.modules[name])".replace("'ours'", "ours")
+    names = "ours" if name == "all" else repr([name])
+    what = f"for name in {names}: importlib.reload(sys.modules[name])"
     run = run_program(PROGRAM.format(what=what))
     assert run.stdout.endswith("end\n"), run.stderr
     assert run.status == 0
@@ -113,7 +114,7 @@ def test_the_command_line_tells_once_what_is_taken():
         import stopwhen
         print(*(one.count for one in stopwhen.watchpoints()))
         """,
-        stopwhen="--action count --changes n --changes rows --scope __main__:work --changes local".split(),
+        stopwhen="--action count --changes n --changes rows --changes local --scope __main__:work".split(),
     )
     assert (run.stdout, run.status) == ("4 4 3\n", 0), run.stderr
     assert run.stderr.count("[taken-away]") == 1
