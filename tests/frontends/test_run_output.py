@@ -242,6 +242,41 @@ def test_a_pool_of_processes_is_counted():
     assert found.stderr.splitlines()[-1] == 'stopwhen: 4 hits: state["n"] 4 (3 in children)'
 
 
+STARTED = {
+    "spawn": ("mp.set_start_method('spawn'); pool()", 2),
+    "forkserver": ("mp.set_start_method('forkserver'); pool()", 2),
+    "fork": ("mp.set_start_method('fork'); pool()", 0),
+    "subprocess": ("subprocess.run([sys.executable, '-c', '']); subprocess.run(['python3', '-Ic', ''])", 2),
+    "others": ("subprocess.run(['true']); subprocess.run('exit', shell=True)", 0),
+    "script": ("subprocess.run([os.path.abspath('script')])", 1),
+    "failing": ("subprocess.call([sys.executable, '-c', '1/0'], stderr=subprocess.DEVNULL)", 1),
+}
+
+
+@needs_fork
+@pytest.mark.skipif(env.core is None, reason="children are noted by the C module")
+@pytest.mark.parametrize(("how", "number"), STARTED.values(), ids=STARTED)
+def test_python_children_that_are_not_watched_are_counted(how, number):
+    """In one line at the end; what multiprocessing starts for itself does not count."""
+    source = f"""
+        import multiprocessing as mp, os, subprocess, sys
+        n = 1
+        def work(number): return number
+        def pool():
+            with mp.Pool(2) as workers:
+                workers.map(work, range(4))
+        if __name__ == "__main__":
+            with open("script", "w") as script:
+                print("#!" + sys.executable, "print(end='')", sep="\\n", file=script)
+            os.chmod("script", 0o755)
+            {how}
+    """
+    found = run_program(source, stopwhen=[*LOG, "n"], env={"PYTHONWARNINGS": "ignore"})
+    said = re.findall(r"^stopwhen: (\d) child process(?:es were| was) not watched: ", found.stderr, re.MULTILINE)
+    assert said == ([str(number)] if number else []), found.stderr
+    assert last_line(found.stderr) == "stopwhen: 1 hit: n 1"
+
+
 def test_a_strict_run_ends_when_something_cannot_be_watched_any_more():
     """At once, whatever the program catches; what it has printed so far is there."""
     source = """

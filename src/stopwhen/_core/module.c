@@ -221,6 +221,8 @@ static PyMethodDef methods[] = {
     {"disarm_access", access_disarm, METH_VARARGS, NULL},
     {"set_interest", access_set_interest, METH_VARARGS, NULL},
     {"restart_starts", access_restart_starts, METH_O, NULL},
+    {"note_children", children_note, METH_VARARGS, NULL},
+    {"take_children", children_take, METH_NOARGS, NULL},
     {"frame_local", frame_local, METH_VARARGS, NULL},
     {"frame_cell", frame_cell, METH_VARARGS, NULL},
     {"frame_ref", frames_ref, METH_O, NULL},
@@ -272,6 +274,10 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->frame_ref_type);
     Py_VISIT(state->places_type);
     Py_VISIT(state->stand_in_type);
+    for (int i = 0; i < STARTERS; i++) {
+        Py_VISIT(state->starters[i].function);
+    }
+    Py_VISIT(state->children);
     Py_VISIT(state->set_local_events);
     Py_VISIT(state->disable);
     for (Py_ssize_t i = 0; i < state->queued; i++) {
@@ -300,6 +306,7 @@ module_clear(PyObject *module)
 {
     CoreState *state = PyModule_GetState(module);
     disarm_all(state);
+    children_end(state);
     frames_clear(state);
     Py_CLEAR(state->absent);
     Py_CLEAR(state->own_folder);

@@ -20,6 +20,8 @@ typedef enum {
     DELTA_BORN = 9,     /* a new instance of the class */
 } DeltaKind;
 
+enum { STARTERS = 2 }; /* Functions that start programs (children.c). */
+
 typedef struct {
     PyObject *tuple;         /* Owned. (token, kind, data, thread id, frame, stack, other, one of several, own). */
     unsigned long thread_id; /* Of the thread that wrote. */
@@ -339,6 +341,13 @@ typedef struct {
         int offset; /* In bytes, of the instruction that is to have raised. */
     } raising;
 
+    /* Programs that are started as children (children.c). */
+    struct {
+        PyObject *function; /* Owned; NULL while they are not noted. */
+        PyMethodDef *definition;
+    } starters[STARTERS];
+    PyObject *children; /* Owned; NULL likewise. */
+
     /* Trace function (tracing.c, 3.11). */
     int tracing; /* Our trace function is on. */
     int installing; /* We ourselves set trace functions just now. */
@@ -359,6 +368,11 @@ typedef struct {
 
 /* module.c: the state of the one interpreter that the callbacks without a user pointer serve. */
 CoreState *state_for_callback(void);
+
+/* children.c */
+PyObject *children_note(PyObject *module, PyObject *args);
+PyObject *children_take(PyObject *module, PyObject *unused);
+void children_end(CoreState *state);
 
 /* events.c */
 int events_note(CoreState *state, PyObject *token, DeltaKind kind, PyObject *data, const Blame *blame);

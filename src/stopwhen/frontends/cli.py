@@ -20,6 +20,7 @@ from stopwhen import session as sessions
 from stopwhen.actions import Output
 from stopwhen.errors import StopwhenError, UsageError
 from stopwhen.expression import parse
+from stopwhen.frontends.child_processes import ChildProcesses
 from stopwhen.frontends.last_words import stand_by
 from stopwhen.frontends.options import (
     AskLine,
@@ -271,10 +272,12 @@ class _Run:
         self._watchpoints: list[Watchpoint] = []
         self._tally = Tally(len(requests))
         self._pid = original_os.getpid()
+        self._children: ChildProcesses | None = None
 
     def arm(self) -> None:
         """Arm the watchpoints, all or none: at the end nothing is said of the first where the second is refused."""
         stand_by(self._tell_hits, self._output.descriptors)
+        self._children = ChildProcesses()
         watchpoints = [_arm(self._session, request) for request in self._requests]
         for index, watchpoint in enumerate(watchpoints):
             watchpoint.tally = self._tally.cell(index)
@@ -299,6 +302,10 @@ class _Run:
                 self._output.say(str(_never_there(watchpoint, request.settings.scope)))
             elif request.settings.action is Action.COUNT:
                 self._output.say(counted(request.access, watchpoint.expression.text, count.total))
+        unwatched = 0 if self._children is None else self._children.unwatched()
+        if unwatched:
+            what = "1 child process was" if unwatched == 1 else f"{unwatched} child processes were"
+            self._output.say(f"{what} not watched: only this process is, and what it forks")
         self._tell_hits()
 
     def _tell_hits(self) -> None:
