@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 SESSIONS_ARE_OF = (3, 13)
+STANDARD_LIBRARY = Path(os.__file__).parent
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -75,6 +76,13 @@ def loosely(text: str) -> str:
     return re.sub(r"\b(threading|colorsys|importlib/\w+)\.py:\d+", r"\1.py:(line)", text)
 
 
+def as_anywhere(text: str, home: Path) -> str:
+    """Return `text` with the folders of this machine named as they may be on others."""
+    for folder, shown in ((home, "/home/you"), (sys.prefix, "/home/you/.venv"), (STANDARD_LIBRARY, "/usr/lib/python")):
+        text = text.replace(str(folder), shown)
+    return text
+
+
 def played(session: str, home: Path) -> str:
     """Return a session, its commands run and their output as it is now."""
     folder, lines = home, []
@@ -83,7 +91,7 @@ def played(session: str, home: Path) -> str:
         if command.startswith("cd "):
             folder = folder / command.removeprefix("cd ")
             continue
-        output = output_of(command, folder).replace(str(home), "/home/you").replace(sys.prefix, "/home/you/.venv")
+        output = as_anywhere(output_of(command, folder), home)
         lines.append(output if output.endswith("\n") or not output else output + "\n")
     return "".join(lines)
 
@@ -109,7 +117,7 @@ def prompts_played(session: str, home: Path) -> str:
     child.close(force=True)
     shown = ESCAPES.sub("", shown + child.before).replace("\r", "")
     shown = re.sub(r"[ \t]+$", "", shown, flags=re.MULTILINE)  # as in a document
-    return f"{first}\n{shown}".replace(str(home), "/home/you").replace(sys.prefix, "/home/you/.venv")
+    return as_anywhere(f"{first}\n{shown}", home)
 
 
 def notebook_played(sessions: list[str], home: Path) -> list[str]:
