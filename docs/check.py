@@ -70,6 +70,7 @@ def output_of(command: str, folder: Path) -> str:
 def loosely(text: str) -> str:
     """Return `text` without what differs between machines and patch releases: such differences are none."""
     text = re.sub(r"\b\d+\.\d{2,3}s", "(time)", text)
+    text = re.sub(r"\b0x[0-9a-f]{8,}", "(address)", text)
     text = re.sub(r"\bin task Task-\d+", "(task)", text)
     text = re.sub(r"\bcpython \d+\.\d+\.\d+ on \w+", "(python)", text)
     text = re.sub(r"\b(a dict of) \d+ *", r"\1 (length) ", text)
