@@ -145,10 +145,9 @@ def hint_of_name(
     name: str, expression: WatchExpression, known: Iterable[str], modules: Modules, option: Option
 ) -> str | None:
     """Return what may have been meant by a name that is not there; None when nothing is known."""
-    quoted = _with_quotes(expression.tree, name)
-    if quoted is not None:
-        in_shell = f"'{quoted}'".replace(repr(name), f'"{name}"')
-        return f"if {name!r} is a key, write {in_shell if option is in_command_line else quoted}"
+    key = hint_of_key(name, expression, option)
+    if key is not None:
+        return key
     if name == "self":
         owners = list(_classes_with(expression.attributes_of("self")[0], modules))
         if owners:
@@ -159,6 +158,15 @@ def hint_of_name(
         return f"{name!r} is a local of {called}(): {_listed(functions, option)}"
     near = nearest(name, known) if len(name) >= LEAST_NAME else None
     return None if near is None else f"did you mean {near!r}?"
+
+
+def hint_of_key(name: str, expression: WatchExpression, option: Option) -> str | None:
+    """Return what to write if `name`, which stands between brackets, is a key: shells take quotes away; else None."""
+    quoted = _with_quotes(expression.tree, name)
+    if quoted is None:
+        return None
+    in_shell = f"'{quoted}'".replace(repr(name), f'"{name}"')
+    return f"if {name!r} is a key, write {in_shell if option is in_command_line else quoted}"
 
 
 def hint_of_member(expression: WatchExpression, subject: Any) -> str | None:

@@ -117,6 +117,12 @@ def test_all_after_the_program_belongs_to_it(words, kind, name, arguments, own):
         (("--changes", "x", "--"), "no-program", "there is no program"),
         (("--changes",), "missing-value", "--changes needs EXPR"),
         (("--changes", "x", "--hits"), "missing-value", "--hits needs RULE"),
+        (
+            ("--thread", "--changes", "x", "-c", "x"),
+            "missing-value",
+            "--thread needs NAME, and what comes next is --chan",
+        ),
+        (("--changes", "x", "--hits", "--if", "new", "-c", "x"), "missing-value", "--hits needs RULE, and what comes"),
         (("--changes", "x", "-m"), "missing-value", "-m needs MODULE"),
         (("--changes", "x", "-c"), "missing-value", "-c needs CODE"),
         (("--changes", "x", "-m", "-c", "y"), "not-a-module", "'-c' cannot be a module"),

@@ -391,9 +391,9 @@ def _absence_hint(watchpoint: Watchpoint, scope: str | None) -> str:
 
 def _explain(line: AskLine) -> int:
     """Print how an expression would be watched."""
-    tree = parse(line.text).tree
+    expression = parse(line.text)
     prepare(Program("code", "", (), ()))  # what is ours in __main__ would be none of the program's
-    names = [line.scope.partition(":")[0]] if line.scope is not None else _dotted_names(tree)
+    names = [line.scope.partition(":")[0]] if line.scope is not None else _dotted_names(expression.tree)
     imported = [module for name in names for module in _import(name, whole=line.scope is not None)]
     session = sessions.current()
     try:
@@ -411,6 +411,10 @@ def _explain(line: AskLine) -> int:
     print("\n".join(lines))
     if imported:
         print(f"imported for this: {', '.join(imported)}; `stopwhen run` waits until the program imports it")
+    for name in expression.root_names():
+        hint = absence.hint_of_key(name, expression, absence.in_command_line)
+        if hint is not None and line.scope is None and name not in sys.modules and name not in vars(builtins):
+            print(hint)
     return 0
 
 

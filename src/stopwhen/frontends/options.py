@@ -103,6 +103,8 @@ _DETACH_OPTIONS = ("--timeout", "--help")
 _EXPLAIN_OPTIONS = (*_WATCHPOINTS, "--scope", "--depth", "--allow-calls", "--json", "--help")
 _DOCTOR_OPTIONS = ("--json", "--help")
 
+_ALL_OPTIONS = frozenset((*_RUN_OPTIONS, *_ATTACH_OPTIONS, *_EXPLAIN_OPTIONS))
+
 _AFTER_THE_PROGRAM = "what stands after the program belongs to the program; options of stopwhen go before it"
 
 
@@ -129,7 +131,12 @@ class _Words:
             return given
         if not self.more():
             raise UsageError(f"{option} needs {what}", slug="missing-value", hint=f"write {option} {what}")
-        return self.take()
+        value = self.take()
+        # `--x` is an expression too.
+        if what != "EXPR" and value.startswith("--") and _split(value)[0] in _ALL_OPTIONS:
+            hint = f"write {option} {what} before it; {option}={value} if that is meant"
+            raise UsageError(f"{option} needs {what}, and what comes next is {value}", slug="missing-value", hint=hint)
+        return value
 
 
 def read_run(words: Sequence[str]) -> RunLine:
