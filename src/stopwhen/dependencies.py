@@ -19,7 +19,7 @@ from stopwhen.functions import check_members
 from stopwhen.items import Lazy, elements, is_true, item, plain_container
 from stopwhen.operations import as_list, binary, compare, shown, unary
 from stopwhen.originals import ast, types, use_original_builtins
-from stopwhen.record import Absence, Record, attempt
+from stopwhen.record import UNREAD, Absence, Amid, Record, attempt
 from stopwhen.scope import Scope
 from stopwhen.static import TypeSet, class_name
 from stopwhen.types import ABSENT
@@ -61,6 +61,7 @@ def read(
     depth: int | str = 1,
     allow_calls: bool = False,
     past: Mapping[Cell, Any] | None = None,
+    may_wait: bool = False,
 ) -> Reading:
     """Return the value of `expression` in `scope` now, and the cells whose change could change it.
 
@@ -71,8 +72,10 @@ def read(
         allow_calls: run what is not known to be pure, as the user allowed.
         past: values of cells to take instead of their present ones, to evaluate as of an earlier moment; for a Content
             cell a container of the same type to read instead of the owner.
+        may_wait: raise `Amid` where calls would enter what this thread is amid.
 
     Raises:
+        Amid: as said.
         Refused: the value cannot be read without running code of the program's, or only at too great a cost.
     """
 
@@ -80,6 +83,7 @@ def read(
         return _again(expression, scope, allow_calls)
 
     record = Record(expression.text, past or {}, again, allow_calls=allow_calls)
+    record.may_wait = may_wait
     reader = _Reader(expression, scope, record)
     try:
         value = reader.value_of(expression.tree, {})
@@ -118,9 +122,15 @@ class _Again:
         self.expression = expression
         self.scope = scope
         self.allow_calls = allow_calls
+        self.waited = False  # since its last value an evaluation has been put off: who changed it is not certain
 
     def __call__(self) -> Any:
-        return read(self.expression, self.scope, depth=0, allow_calls=self.allow_calls).value
+        """Return the value, `UNREAD` where that has to wait for the end of an operation of the program's."""
+        try:
+            return read(self.expression, self.scope, depth=0, allow_calls=self.allow_calls, may_wait=True).value
+        except Amid:
+            self.waited = True
+            return UNREAD
 
 
 _in_use: WeakValues[tuple[int, int, bool], _Again] = WeakValues()

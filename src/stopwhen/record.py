@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from stopwhen import frames, memory, static
 from stopwhen.cells import Cell, Closure, Content, DictItem, Layout, ListItem, Local, Opaque, Slot
+from stopwhen.entered_code import is_amid
 from stopwhen.errors import Refused
 from stopwhen.originals import use_original_builtins
 from stopwhen.static import TypeSet, class_name, slot_value
@@ -19,6 +20,9 @@ use_original_builtins(globals())
 MOST_STEPS = 1_000_000
 
 _NOT_PAST = object()
+
+UNREAD = object()
+"""What evaluating an Opaque cell returns when it has to wait."""
 
 _WITH_PLAIN_TEXT = TypeSet(
     *(ArithmeticError, AssertionError, AttributeError, IndexError, LookupError, MemoryError, NameError, OverflowError),
@@ -36,6 +40,14 @@ class Absence(Exception):  # noqa: N818 - it says what was found
     def __init__(self, kind: type[Exception], text: str) -> None:
         super().__init__(f"{class_name(kind)}: {text}" if text else class_name(kind))
         self.kind = kind
+
+
+class Amid(Exception):  # noqa: N818 - it says what was found
+    """The thread is amid an operation of the program's, which evaluating could enter: `cell` is to be read later."""
+
+    def __init__(self, cell: Cell) -> None:
+        super().__init__(cell.name)
+        self.cell = cell
 
 
 class Record:
@@ -61,6 +73,7 @@ class Record:
         self.source: Cell | None = None
         self.source_value: Any = None
         self._past = past
+        self.may_wait = False  # raise `Amid` rather than evaluate amid an operation of the program's
         self._again = again
         self.allow_calls = allow_calls
         self._made: dict[int, Any] = {}
@@ -178,6 +191,8 @@ class Record:
         """Run what cannot be seen through, and note that only evaluating again tells whether it changed."""
         self.source = Opaque(self.text, self._again())
         self.cells.setdefault(self.source)
+        if self.may_wait and is_amid(tuple(cell.cell_contents for cell in run.__closure__ or ())):
+            raise Amid(self.source)
         value = attempt(run)
         self.fresh = True
         return value
@@ -187,7 +202,7 @@ def attempt(run: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     """Return what `run` returns; an error it raises is one that evaluating the expression raises."""
     try:
         return run(*arguments, **options)
-    except (Refused, Absence):
+    except (Refused, Absence, Amid):
         raise
     except Exception as error:
         kind = type(error)

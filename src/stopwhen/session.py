@@ -17,7 +17,7 @@ from stopwhen.acting import Acting, DueHit, Own, Raise
 from stopwhen.activation import Activation, Family, Seen, seen_of
 from stopwhen.arming import ArmedCells
 from stopwhen.before import ChangedInPlace, Replaced
-from stopwhen.cells import DictItem, Frame, Layout
+from stopwhen.cells import DictItem, Frame, Layout, Opaque
 from stopwhen.dependencies import Reading, read
 from stopwhen.errors import Notice, Refused, StopwhenError
 from stopwhen.event import Ended, Event, Rebound, Relaid, Unknown
@@ -34,6 +34,7 @@ from stopwhen.missed import Missed, enumerated, is_own_failure
 from stopwhen.originals import os, sys, use_original_builtins
 from stopwhen.pinned import pinned
 from stopwhen.plan import Plan, cells_of, plan_for
+from stopwhen.record import Amid
 from stopwhen.rules import depth_of, rules_of
 from stopwhen.scope import MAIN_ENTRY, FrameScope, MainScope, NoScope, Scope, main
 from stopwhen.static import replaced, see_modules
@@ -596,16 +597,34 @@ class Session:
         watchpoint, seen = activation.watchpoint, activation.seen
         try:
             new, changed = self._look(activation, event)
+        except Amid as amid:
+            self._wait(activation, amid.cell)
+            return
         except Refused as refused:
             if refused.slug == "too-deep":
                 self._consider_last(activation, event)
             raise
+        waited = [cell for cell in seen.reading.cells if isinstance(cell, Opaque) and cell.owner.waited]
+        for cell in waited:
+            cell.owner.waited = False
+        if waited and event.other is None and event.stack:
+            event = replaced(event, other=event.stack[0])  # what wrote ended since
         if isinstance(event.delta, Unknown) or seen.reading.fresh:  # else what the event replaced holds what we drop
             self._drop_later(seen, event.thread_id)
         activation.seen = new
         watchpoint.was_present |= new.reading.value is not ABSENT
         if changed and not event.own and not self._is_of_launcher(activation, event):
             self._consider(watchpoint, seen, new, event)
+
+    def _wait(self, activation: Activation, cell: Cell) -> None:
+        """Leave the value of `activation` as it was last seen, until `cell` can be evaluated."""
+        seen = activation.seen
+        cell.owner.waited = True  # type: ignore[attr-defined] # an Opaque cell
+        if cell not in seen.reading.cells:
+            cells = (*seen.reading.cells, cell)
+            now = Seen(replaced(seen.reading, cells=cells), seen.truth, seen.text)
+            self._armed.replace(activation, cells_of(seen.reading), cells_of(now.reading))
+            activation.seen = now
 
     @staticmethod
     def _is_of_launcher(activation: Activation, event: Event) -> bool:
@@ -645,7 +664,7 @@ class Session:
             if access is AccessType.CHANGE and not deltas.is_change_of(seen.reading.value, event.cell, event.delta):
                 return seen, False
             return Seen(seen.reading, text=text_of(seen.reading.value)), True
-        reading = self._read(watchpoint, activation.scope, event, {})
+        reading = self._read(watchpoint, activation.scope, event, {}, may_wait=True)
         if not activation.is_live:  # a call that the user allows has ended it
             return seen, False
         new = seen_of(reading, access)
@@ -684,6 +703,7 @@ class Session:
         past: Mapping[Cell, Any],
         *,
         depth: int | None = None,
+        may_wait: bool = False,
     ) -> Reading:
         """Read an expression as it was right after `event`, before those that wait or arrive while it is read.
 
@@ -693,6 +713,7 @@ class Session:
             event: None for the present.
             past: what cells held, where it is not that.
             depth: how far the content of the value counts; None for what the watchpoint says.
+            may_wait: raise `Amid` where calls would enter what this thread is amid.
         """
         content = accessing.depth_of_content(watchpoint.access, watchpoint.depth) if depth is None else depth
         while True:
@@ -702,6 +723,7 @@ class Session:
                 depth=content,
                 allow_calls=watchpoint.allow_calls,
                 past={**self._past(event), **past},
+                may_wait=may_wait,
             )
             records = () if env.core is None else env.core.take()
             if not records:

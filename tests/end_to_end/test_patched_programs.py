@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 
 import pytest
 
@@ -146,6 +147,34 @@ def test_what_a_program_patches_is_not_called_for_us(program, expression, words,
     assert (ran.stdout, ran.status) == (plain.stdout, plain.status)
     assert ran.own_stderr == plain.stderr or action == "log"
     assert "stopwhen: " in ran.stderr
+
+
+CACHING_READER = """
+    class Lazy:
+        def __init__(self):
+            self.__dict__["stored"] = {"DEBUG": False}
+        def __getattr__(self, name):
+            value = self.__dict__["stored"][name]
+            self.__dict__[name] = value
+            return value
+        def __setattr__(self, name, value):
+            self.__dict__.pop(name, None)
+            self.__dict__["stored"][name] = value
+    settings = Lazy()
+    settings.DEBUG = True
+    print(settings.DEBUG)
+"""
+
+
+@pytest.mark.parametrize("pure", [False, True], ids=["native", "pure"])
+def test_calls_are_not_made_amid_an_operation_that_they_could_enter(pure):
+    """A reader that caches would store what is only there between two steps of a method of the same class."""
+    options = ["--action", "log", "--allow-calls", "--changes", "settings.DEBUG"]
+    ran = run_program(CACHING_READER, stopwhen=options, env=PURE if pure else {})
+    assert ran.stdout == "True\n"
+    first, second = re.findall("^stopwhen: settings.DEBUG changed", ran.stderr, re.MULTILINE)
+    assert first == second
+    assert "the line is not certain" in ran.stderr
 
 
 def test_a_source_line_is_found_while_os_path_is_that_of_another_system(tmp_path):

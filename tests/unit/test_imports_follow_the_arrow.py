@@ -37,6 +37,7 @@ ORDER = (
     "stopwhen.frames",
     "stopwhen.scope",
     "stopwhen.wide",
+    "stopwhen.entered_code",
     "stopwhen.record",
     "stopwhen.pinned",
     "stopwhen.arrays",

@@ -25,6 +25,7 @@ from stopwhen.content import Kind, source_of
 from stopwhen.event import Born, Called, Delta, Ended, Event, Items, Read, Rebound, Spliced, Unknown, Written
 from stopwhen.mechanisms.comprehensions import borrowed_ranges
 from stopwhen.originals import sys, use_original_builtins
+from stopwhen.record import UNREAD
 
 use_original_builtins(globals())
 
@@ -220,7 +221,7 @@ def comparing(evaluate: Callable[[], Any]) -> Callable[[], bool]:
     def has_changed() -> bool:
         nonlocal seen
         now = evaluate()
-        if values.same_structure(seen, now):
+        if now is UNREAD or values.same_structure(seen, now):
             return False
         seen = now
         return True

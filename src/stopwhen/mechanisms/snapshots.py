@@ -13,6 +13,7 @@ from stopwhen.content import MOST_KEPT
 from stopwhen.event import Delta, Rebound, Unknown
 from stopwhen.mechanisms.comprehensions import is_borrowed
 from stopwhen.originals import collections, io, operator, use_original_builtins
+from stopwhen.record import UNREAD
 from stopwhen.types import ABSENT
 
 use_original_builtins(globals())
@@ -140,7 +141,8 @@ class _Comparison:
 
     def has_changed(self) -> bool:
         """Evaluate again and compare."""
-        return not values.same_structure(self._seen, self._evaluate())
+        now = self._evaluate()
+        return now is not UNREAD and not values.same_structure(self._seen, now)
 
 
 def has_changed(cell: Cell, seen: Any) -> bool:
