@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
     from stopwhen.expression import WatchExpression
+    from stopwhen.judging import Judged
     from stopwhen.mechanisms import InstanceKeeper
     from stopwhen.scope import Scope
     from stopwhen.watchpoint import Watchpoint
@@ -36,6 +37,11 @@ class Seen:
     reading: Reading
     truth: bool = False
     text: str | None = None  # None for a value whose text can be made later just as well
+
+    def moved(self, value: Any, *, truth: bool) -> Seen:
+        """Return the state once the value has become `value`, which is simple as the one before, at the same place."""
+        now = self.reading
+        return Seen(Reading(value, now.cells, (), now.fresh, None, now.source), truth)
 
     @property
     def value_text(self) -> str:
@@ -55,7 +61,6 @@ def seen_of(reading: Reading, access: AccessType) -> Seen:
     return Seen(reading, truth, None if is_made_later else text_of(reading.value))
 
 
-@dataclass(eq=False, slots=True)
 class Activation:
     """A watchpoint's expression in one scope: the one that was asked for, or that of one call of a function.
 
@@ -65,13 +70,37 @@ class Activation:
         scope: where it is read.
         seen: its state when it was last looked at.
         span: the cells that tell of the end of the scope; empty for one that has none.
+        judged: what the C module judges for it; None for nothing.
     """
 
-    watchpoint: Watchpoint
-    key: object
-    scope: Scope
-    seen: Seen
-    span: tuple[Cell, ...] = ()
+    __slots__ = ("_seen", "judged", "key", "scope", "span", "watchpoint")
+
+    def __init__(
+        self, watchpoint: Watchpoint, key: object, scope: Scope, seen: Seen, span: tuple[Cell, ...] = ()
+    ) -> None:
+        self.watchpoint = watchpoint
+        self.key = key
+        self.scope = scope
+        self.span = span
+        self.judged: Judged | None = None
+        self._seen = seen
+
+    @property
+    def seen(self) -> Seen:
+        """The state, as C or we have last seen it."""
+        taken = None if self.judged is None else self.judged.case.take()
+        if taken is not None:
+            value, truth = taken
+            place = self.watchpoint.place
+            is_test = place is not None and place.expression is not self.watchpoint.expression
+            self._seen = self._seen.moved(truth if is_test else value, truth=truth)
+        return self._seen
+
+    @seen.setter
+    def seen(self, seen: Seen) -> None:
+        self._seen = seen
+        if self.judged is not None:
+            self.judged.case.see(seen.truth)
 
     @property
     def cells(self) -> tuple[Cell, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+from stopwhen import env, judging
+from stopwhen.activation import Activation
 from stopwhen.errors import Unavailable
 from stopwhen.originals import use_original_builtins
 from stopwhen.plan import PlannedCell, choose
@@ -13,7 +15,7 @@ use_original_builtins(globals())
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from stopwhen.activation import Activation, Family
+    from stopwhen.activation import Family
     from stopwhen.cells import Cell
     from stopwhen.mechanisms import Mechanism
 
@@ -26,6 +28,7 @@ class ArmedCells:
     def __init__(self) -> None:
         self._readers: dict[Cell, dict[Reader, None]] = {}
         self._planned: dict[Cell, PlannedCell] = {}
+        self._judged: dict[Cell, object] = {}  # the tokens of those whose changes the C module judges
 
     def __len__(self) -> int:
         return len(self._planned)
@@ -65,6 +68,7 @@ class ArmedCells:
             if readers is None or reader not in readers:
                 continue
             del readers[reader]
+            self._judge(cell)
             if not readers:
                 del self._readers[cell]
                 self._planned.pop(cell).mechanism.disarm(cell)
@@ -73,6 +77,7 @@ class ArmedCells:
         """Forget all readers; the mechanisms are told by who calls this."""
         self._readers.clear()
         self._planned.clear()
+        self._judged.clear()
 
     def replace(self, reader: Reader, before: Collection[Cell], now: Collection[Cell]) -> None:
         """Arm what `reader` reads `now`, and then only let go of what it no longer does.
@@ -89,6 +94,35 @@ class ArmedCells:
             self._planned[cell] = _arm(cell, reader.watchpoint.mechanisms)
             self._readers[cell] = {}
         self._readers[cell][reader] = None
+        self._judge(cell)
+
+    def judge(self, activation: Activation) -> None:
+        """Let the C module judge what it can for `activation`, which has been read and armed."""
+        seen, before = activation.seen, activation.judged
+        source = judging.source_of(activation.watchpoint, activation.scope, seen.reading)
+        planned = None if source is None else self._planned.get(source)
+        activation.judged = None if planned is None else judging.judged(activation, planned)
+        for judged in (before, activation.judged):
+            if judged is not None:
+                self._judge(judged.cell)
+
+    def _judge(self, cell: Cell) -> None:
+        """Let the C module judge changes of `cell` if it can for all who read it, and for nobody else."""
+        readers = self._readers.get(cell, ())
+        cases = [case for one in readers if (case := _case_at(one, cell)) is not None]
+        token = self._planned[cell].mechanism.token(cell) if cases and len(cases) == len(readers) else None
+        before = self._judged.pop(cell, None)
+        if before is not None and before is not token:
+            env.core.set_cases(before, None)
+        if token is not None:
+            env.core.set_cases(token, tuple(cases))
+            self._judged[cell] = token
+
+
+def _case_at(reader: Reader, cell: Cell) -> object:
+    """Return the case by which changes of `cell` are judged for `reader`; None for none."""
+    judged = reader.judged if isinstance(reader, Activation) else None
+    return None if judged is None or judged.cell != cell else judged.case
 
 
 def _arm(cell: Cell, mechanisms: Sequence[Mechanism]) -> PlannedCell:

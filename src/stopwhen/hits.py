@@ -9,9 +9,10 @@ from stopwhen import change, location, tables
 from stopwhen.cells import Content, ListItem
 from stopwhen.event import Event, Read, Rebound, Relaid, Spliced, Unknown, Written
 from stopwhen.hit import Hit
+from stopwhen.judging import CountedHit
 from stopwhen.originals import os, sys, time, use_original_builtins
 from stopwhen.record import present
-from stopwhen.texts import short_class_name
+from stopwhen.texts import short_class_name, text_of
 from stopwhen.types import ABSENT, AccessType
 from stopwhen.writing_threads import task_name, thread_name
 
@@ -109,11 +110,43 @@ _TEST_KEY: Any = os.environ.encodekey("PYTEST_CURRENT_TEST")
 
 def current_test() -> str | None:
     """Return the test that pytest runs, as it names tests; None for none."""
-    value = _environment.get(_TEST_KEY)
+    return _test_named(_environment.get(_TEST_KEY))
+
+
+def _test_named(value: Any) -> str | None:
     if value is None:
         return None
     text = value if isinstance(value, str) else value.decode("utf-8", "surrogateescape")
     return str(text.rpartition(" (")[0]) or text
+
+
+def counted(watchpoint: Watchpoint, raw: CountedHit, *, in_child: bool) -> Hit:
+    """Return a hit that was only counted, with all that is told of one."""
+    name, mechanism = raw.about
+    wants_truth = watchpoint.access is AccessType.TRUE
+    old, new = (False, True) if wants_truth else (raw.old, raw.new)
+    place = location.locate(*raw.places[0])
+    return Hit(
+        watchpoint=watchpoint,
+        old=old,
+        new=new,
+        old_text=text_of(old),
+        new_text=text_of(new),
+        change=change.describe(Rebound(raw.old, raw.new), name),
+        location=place,
+        own_location=location.own_location(raw.places),
+        by=None,
+        thread=raw.thread or thread_name(raw.thread_id),
+        thread_id=raw.thread_id,
+        task=None,
+        pid=raw.pid,
+        time_ns=raw.time_ns,
+        count=raw.number,
+        mechanism=mechanism,
+        in_child=in_child,
+        places=raw.places,
+        test=_test_named(raw.noted),
+    )
 
 
 def _writer_of(event: Event) -> str | None:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stopwhen import conditions
+from stopwhen import conditions, simple_conditions
 from stopwhen import location as locations
 from stopwhen.errors import BadExpression, UsageError
 from stopwhen.originals import use_original_builtins
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from stopwhen.event import Place
     from stopwhen.hit import Hit
     from stopwhen.location import Location
+    from stopwhen.simple_conditions import Steps
     from stopwhen.terms import Terms
 
 
@@ -48,6 +49,11 @@ class HitCondition:
             )
         self._operator, self._number = match[1], int(match[2])
         self.text = text or ""
+
+    @property
+    def rule(self) -> tuple[str, int]:
+        """Its operator, "" for none, and its number."""
+        return self._operator, self._number
 
     def holds(self, count: int) -> bool:
         """Return whether a hit with this count acts."""
@@ -112,6 +118,7 @@ class Rules:
         condition: compiled expression over `old`, `new`, `added`, `removed`, `absent` and the writing frame's names, or
             a callable of the hit; None for none.
         hit_condition: rule on the count; None for none.
+        steps: the condition as the C module evaluates it; None where that is Python's.
         threads: names of the threads whose writes count; empty for all, as below.
         tasks: names of the asyncio tasks whose writes count.
         files: files whose writes count.
@@ -130,6 +137,7 @@ class Rules:
     functions: Patterns = _NONE
     callers: Patterns = _NONE
     action: Action | Callable[[Hit], object] = Action.STOP
+    steps: Steps | None = None
 
     @property
     def has_filters(self) -> bool:
@@ -182,6 +190,7 @@ def rules_of(terms: Terms) -> Rules:
         patterns_of("functions", terms.functions),
         patterns_of("callers", terms.callers),
         action_of(terms.action),
+        steps_of(terms.condition),
     )
 
 
@@ -203,6 +212,11 @@ def condition_of(condition: Any) -> CodeType | Callable[[Hit], object] | None:
         slug="bad-condition",
         hint="give its text, such as 'new < 0', or a callable given the hit",
     )
+
+
+def steps_of(condition: Any) -> Steps | None:
+    """Return a condition that `condition_of` takes as steps for the C module; None where it is not simple."""
+    return simple_conditions.condition_steps(condition) if type(condition) is str else None
 
 
 def action_of(action: Any) -> Action | Callable[[Hit], object]:

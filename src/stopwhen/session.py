@@ -105,6 +105,11 @@ class Session:
     def output(self, output: actions.Output) -> None:
         self._acting.output = output
 
+    @property
+    def pid(self) -> int:
+        """The process that the session began in."""
+        return self._pid
+
     # What users ask for.
 
     def watch(
@@ -334,6 +339,7 @@ class Session:
         except BaseException:
             self._let_go(activation)
             raise
+        self._armed.judge(activation)
         watchpoint.activations[key] = activation
         watchpoint.began = True
         watchpoint.was_present |= reading.value is not ABSENT
@@ -612,6 +618,8 @@ class Session:
         if isinstance(event.delta, Unknown) or seen.reading.fresh:  # else what the event replaced holds what we drop
             self._drop_later(seen, event.thread_id)
         activation.seen = new
+        if activation.judged is None or new.reading.cells != seen.reading.cells:
+            self._armed.judge(activation)
         watchpoint.was_present |= new.reading.value is not ABSENT
         if changed and not event.own and not self._is_of_launcher(activation, event):
             self._consider(watchpoint, seen, new, event)

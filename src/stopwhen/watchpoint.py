@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from stopwhen import hits, judging
 from stopwhen.originals import use_original_builtins
 from stopwhen.types import AccessType
 
@@ -39,9 +40,10 @@ class Watchpoint:
         expression: the watch expression; its `text` is what the user wrote.
         access: what makes an event a hit.
         depth: how far the content of the value is watched: 0, 1, ... or "all".
+        rules: what it asks of an event; `change_rules` changes it.
+        judge: counts its hits, and judges changes where that is simple.
+        place: what alone decides about its hits, as long as it is simple; None for nothing.
         enabled: False while the user has switched it off.
-        count: hits so far, those that the hit condition kept from acting included.
-        hits: those that acted, the newest 1,000, without a hold on the program's objects.
         mechanisms: those that it may be planned with, now and later.
         was_present: its expression had a value at some time.
         began: it has been read in some scope at some time.
@@ -63,7 +65,8 @@ class Watchpoint:
     session: Session
     mechanisms: Sequence[Mechanism]
     enabled: bool = True
-    count: int = 0
+    judge: Any = field(default_factory=judging.new_judge)
+    place: judging.Place | None = field(default=None, init=False)
     kept: deque[Hit] = field(default_factory=lambda: deque(maxlen=MOST_HITS))
     was_present: bool = False
     began: bool = False
@@ -76,10 +79,33 @@ class Watchpoint:
     tells_end: bool = True
     given_up: bool = False
 
+    def __post_init__(self) -> None:
+        self.place = judging.place_of(self.expression, self.access)
+        judging.ask(self.judge, self.rules)
+
+    def change_rules(self, rules: Rules) -> None:
+        """Ask something else of events from now on."""
+        self.rules = rules
+        judging.ask(self.judge, rules)
+
+    @property
+    def count(self) -> int:
+        """How many hits there were, those that the hit condition kept from acting included."""
+        return self.judge.count  # type: ignore[no-any-return]
+
+    @count.setter
+    def count(self, count: int) -> None:
+        self.judge.count = count
+
     @property
     def hits(self) -> list[Hit]:
-        """The hits that acted, oldest first."""
-        return list(self.kept)
+        """The hits that acted, oldest first: the newest 1,000, without a hold on the program's objects."""
+        raw = [judging.CountedHit(*one) for one in self.judge.kept()]
+        if not raw:
+            return list(self.kept)
+        own = self.session.pid
+        made = [hits.counted(self, one, in_child=one.pid != own) for one in raw]
+        return sorted([*self.kept, *made], key=_count_of)[-MOST_HITS:]
 
     @property
     def plan(self) -> Plan:
@@ -111,3 +137,7 @@ class Watchpoint:
     def __repr__(self) -> str:
         state = "removed" if self.removed else "enabled" if self.enabled else "disabled"
         return f"<Watchpoint {self.number}: {self.access.value} {self.expression.text!r}, {self.count} hits, {state}>"
+
+
+def _count_of(hit: Hit) -> int:
+    return hit.count

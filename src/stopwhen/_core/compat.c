@@ -17,6 +17,8 @@
 #include <internal/pycore_object.h>
 #include <internal/pycore_runtime.h>
 
+#include <time.h>
+
 int
 compat_is_cleared(PyFrameObject *frame)
 {
@@ -726,4 +728,30 @@ compat_instance_dict(PyObject *object)
 #else
     return *_PyObject_ValuesPointer(object) != NULL ? NULL : *_PyObject_ManagedDictPointer(object);
 #endif
+}
+
+#ifdef MS_WINDOWS
+#include <process.h>
+
+long
+compat_pid(void)
+{
+    return (long)_getpid();
+}
+#else
+#include <unistd.h>
+
+long
+compat_pid(void)
+{
+    return (long)getpid();
+}
+#endif
+
+int64_t
+compat_time_ns(void)
+{
+    struct timespec now;
+    (void)timespec_get(&now, TIME_UTC);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }

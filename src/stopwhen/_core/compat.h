@@ -281,6 +281,10 @@ const unsigned long *compat_switches(void);
  * started, but does not run yet, does not count. */
 int compat_some_run_c_only(void);
 
+/* Return the id of this process, and the time in nanoseconds since the epoch. */
+long compat_pid(void);
+int64_t compat_time_ns(void);
+
 /* True when some frame of `thread` runs Python code: what PyThreadState_GetFrame() makes an object of, given memory. */
 int compat_runs_python(PyThreadState *thread);
 

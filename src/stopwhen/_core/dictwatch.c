@@ -15,6 +15,7 @@
 #include "dictwatch.h"
 
 #include "instances.h"
+#include "judging.h"
 #include "keys.h"
 
 #if HAS_DICT_WATCHERS
@@ -223,6 +224,27 @@ on_dealloc(CoreState *state, WatchedDict *watched)
     free_watched(watched);
 }
 
+/* Judge a store to one watched item, of which nobody else hears; true when that is all there is to it. */
+static int
+settles(CoreState *state, WatchedDict *watched, PyObject *key, PyObject *new_value)
+{
+    if (watched->content != NULL || watched->items == NULL || watched->instances != NULL || watched->parts != NULL ||
+        watched->subclasses_of != NULL || !PyUnicode_CheckExact(key) || state->cases.count == 0) {
+        return 0;
+    }
+    PyObject *entry = PyDict_GetItemWithError(watched->items, key);
+    if (entry == NULL) {
+        return 0;
+    }
+    PyObject *old = PyList_GET_ITEM(entry, 1); /* Its dict still holds it (I1, I3). */
+    if (!judging_settles(state, PyList_GET_ITEM(entry, 0), old, new_value, NULL)) {
+        return 0;
+    }
+    PyList_SET_ITEM(entry, 1, Py_NewRef(new_value)); /* I3 */
+    Py_DECREF(old);
+    return 1;
+}
+
 static int
 on_dict_event(PyDict_WatchEvent event, PyObject *dict, PyObject *key, PyObject *new_value)
 {
@@ -242,6 +264,10 @@ on_dict_event(PyDict_WatchEvent event, PyObject *dict, PyObject *key, PyObject *
     }
     else if (event == PyDict_EVENT_ADDED && !keys_is_simple(key)) {
         watched->simple_keys = 0;
+    }
+    if (event == PyDict_EVENT_MODIFIED && settles(state, watched, key, new_value)) {
+        put_back_pending_error(error);
+        return 0;
     }
     if (watched->subclasses_of != NULL) {
         subclasses_on_event(state, watched->subclasses_of, event, key, new_value);

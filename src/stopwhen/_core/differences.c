@@ -6,6 +6,7 @@
 #include "content.h"
 
 #include "instances.h"
+#include "judging.h"
 #include "layout.h"
 #include "links.h"
 #include "memory.h"
@@ -268,6 +269,11 @@ static int
 report_one(CoreState *state, Check *check, const Blame *blame)
 {
     PyObject *now = content_object(check); /* Owned, NULL for absent. */
+    if (check->part == NULL && check->seen != NULL && now != NULL &&
+        judging_settles(state, check->token, check->seen, now, blame)) {
+        Py_SETREF(check->seen, now); /* What goes holds no other object. */
+        return 0;
+    }
     PyObject *data =
         Py_BuildValue("OO", check->seen == NULL ? state->absent : check->seen, now == NULL ? state->absent : now);
     int result = check_note(state, check, DELTA_REBOUND, data, blame);

@@ -400,6 +400,7 @@ events_forget_threads(PyObject *module, PyObject *Py_UNUSED(unused))
 {
     CoreState *state = PyModule_GetState(module);
     unsigned long me = PyThread_get_thread_ident();
+    state->pid = compat_pid();
     tools_forget_threads(state);
     Py_ssize_t kept = 0;
     PyObject *dropped = PyList_New(0);

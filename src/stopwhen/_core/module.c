@@ -4,6 +4,7 @@
 #include "frames.h"
 #include "instances.h"
 #include "layout.h"
+#include "judging.h"
 #include "operators.h"
 #include "places.h"
 #include "standins.h"
@@ -139,6 +140,7 @@ disarm_all(CoreState *state)
     tracing_clear(state);
 #endif
     unheard_clear(state);
+    judging_clear(state);
     events_clear(state);
 }
 
@@ -214,6 +216,8 @@ static PyMethodDef methods[] = {
     {"take_steps", calling_take_steps_here, METH_O, NULL},
     {"deliver_line", calling_deliver_line, METH_O, NULL},
     {"deliver_return", calling_deliver_return, METH_O, NULL},
+    {"set_cases", judging_set_cases, METH_VARARGS, NULL},
+    {"note_with", judging_note_with, METH_VARARGS, NULL},
     {"set_opcodes", recheck_set_opcodes, METH_VARARGS, NULL},
     {"resync", recheck_resync, METH_NOARGS, NULL},
     {"set_sites", sites_set, METH_VARARGS, NULL},
@@ -273,6 +277,8 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->methodcaller_type);
     Py_VISIT(state->frame_ref_type);
     Py_VISIT(state->places_type);
+    Py_VISIT(state->judge_type);
+    Py_VISIT(state->case_type);
     Py_VISIT(state->stand_in_type);
     for (int i = 0; i < STARTERS; i++) {
         Py_VISIT(state->starters[i].function);
@@ -289,7 +295,8 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     for (Py_ssize_t i = 0; i < state->held_count; i++) {
         Py_VISIT(state->held[i].object);
     }
-    int result = access_traverse(state, visit, arg);
+    int result = judging_traverse(state, visit, arg);
+    result = result != 0 ? result : access_traverse(state, visit, arg);
     if (result != 0) {
         return result;
     }
@@ -319,6 +326,9 @@ module_clear(PyObject *module)
     Py_CLEAR(state->methodcaller_type);
     Py_CLEAR(state->frame_ref_type);
     Py_CLEAR(state->places_type);
+    Py_CLEAR(state->judge_type);
+    Py_CLEAR(state->case_type);
+    Py_CLEAR(state->name_name);
     Py_CLEAR(state->stand_in_type);
     return 0;
 }
@@ -393,9 +403,15 @@ module_exec(PyObject *module)
     }
     state->frame_ref_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &frame_ref_spec, NULL);
     state->places_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &places_spec, NULL);
+    state->judge_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &judge_spec, NULL);
+    state->case_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &case_spec, NULL);
+    state->name_name = PyUnicode_InternFromString("_name");
+    state->pid = (long)compat_pid();
     state->stand_in_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &stand_in_spec, NULL);
-    if (state->places_type == NULL || state->check_type == NULL || state->callback_type == NULL ||
-        state->frame_ref_type == NULL || state->stand_in_type == NULL ||
+    if (state->places_type == NULL || state->judge_type == NULL || state->case_type == NULL ||
+        state->name_name == NULL || PyModule_AddObjectRef(module, "Judge", (PyObject *)state->judge_type) < 0 ||
+        PyModule_AddObjectRef(module, "Case", (PyObject *)state->case_type) < 0 || state->check_type == NULL ||
+        state->callback_type == NULL || state->frame_ref_type == NULL || state->stand_in_type == NULL ||
         PyModule_AddObjectRef(module, "Check", (PyObject *)state->check_type) < 0) {
         return -1;
     }

@@ -49,6 +49,14 @@ places_here(CoreState *state)
     return places_from(state, compat_top_frame(), -1);
 }
 
+int
+places_first(const PyObject *places, PyCodeObject **code)
+{
+    const Places *self = (const Places *)places;
+    *code = Py_SIZE(places) == 0 ? NULL : self->places[0].code;
+    return *code == NULL ? -1 : self->places[0].offset;
+}
+
 static Py_ssize_t
 places_length(PyObject *object)
 {

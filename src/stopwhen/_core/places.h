@@ -10,7 +10,10 @@ extern PyType_Spec places_spec;
  * NULL with an exception set. `frame` may be NULL. Makes no frame objects, and runs no Python code. */
 PyObject *places_of(CoreState *state, PyFrameObject *frame, int offset);
 
-/* The same for the running frame. */
+/* Return the offset of the innermost place, and its code, borrowed; *code is NULL where there is none. */
+int places_first(const PyObject *places, PyCodeObject **code);
+
+/* The same as places_of() for the running frame. */
 PyObject *places_here(CoreState *state);
 
 #endif

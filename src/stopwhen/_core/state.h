@@ -126,6 +126,17 @@ typedef struct {
     PyTypeObject *method_wrapper_type; /* Owned. The type of `None.__repr__`, which has no name in C. */
     PyTypeObject *frame_ref_type; /* Owned. */
     PyTypeObject *places_type; /* Owned. */
+
+    /* Changes that are judged where they happen (judging.c). */
+    PyTypeObject *judge_type; /* Owned. */
+    PyTypeObject *case_type;  /* Owned. */
+    Table cases;              /* token -> tuple of the token itself and its Cases. */
+    PyObject *threads;        /* Owned. `threading._active`; NULL until that is there. */
+    PyObject *running_loop;   /* Owned. `_asyncio._get_running_loop`, likewise. */
+    PyObject *noted_in;       /* Owned dict: what it has under the key belongs to a hit; NULL for nothing. */
+    PyObject *noted_key;      /* Owned bytes. */
+    PyObject *name_name;      /* Owned interned str: "_name". */
+    long pid;                 /* Of this process. */
     Py_ssize_t code_extra;       /* Index of our per-code information. */
 
     /* Opcode tables, filled by Python from the `opcode` module. */

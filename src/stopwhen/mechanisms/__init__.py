@@ -57,6 +57,9 @@ class Mechanism(Protocol):
     def disarm(self, cell: Cell) -> None:
         """Report changes of `cell` no more; nothing when it is not armed."""
 
+    def token(self, cell: Cell) -> object:
+        """Return what stands for `cell`, which is armed, in the C module; None for nothing."""
+
     def disarm_all(self) -> None:
         """Report no changes any more; may be called again when it has failed."""
 

@@ -19,7 +19,7 @@ class Checks:
 
     def __init__(self, mechanism: str) -> None:
         self._mechanism = mechanism
-        self._checks: dict[Cell, tuple[Any, int]] = {}
+        self._checks: dict[Cell, tuple[Any, int, Token]] = {}
         self._effects: Counter[int] = Counter()  # how many checks are due after such instructions
         self._held: dict[object, set[int]] = {}
 
@@ -53,22 +53,28 @@ class Checks:
         """
         if not self:
             env.core.set_opcodes(*opcodes.tables())
-        check, effects = check_of(Token(cell, self._mechanism)), effects_on(cell)
+        token = Token(cell, self._mechanism)
+        check, effects = check_of(token), effects_on(cell)
         self._effects[effects] += 1
-        self._checks[cell] = check, effects
+        self._checks[cell] = check, effects, token
 
     def arm(self, cell: Cell) -> None:
         """Take the present state of `cell`, which is expected, as last seen, and compare with it from now on."""
-        check, _ = self._checks[cell]
+        check = self._checks[cell][0]
         check.arm()
 
     def disarm(self, cell: Cell) -> None:
         """Compare no more, or expect to no more."""
         found = self._checks.pop(cell, None)
         if found is not None:
-            check, effects = found
+            check, effects, _ = found
             self._effects[effects] -= 1
             check.disarm()
+
+    def token(self, cell: Cell) -> Token | None:
+        """Return what stands for `cell` in the C module; None when it is not compared."""
+        found = self._checks.get(cell)
+        return None if found is None else found[2]
 
     def cells(self) -> list[Cell]:
         """Return the cells that are compared."""

@@ -27,7 +27,7 @@ class DictWatch:
 
     def __init__(self, tool: SharedTool, accesses: InstructionWatch) -> None:
         self.accesses = accesses
-        self._armed: set[Cell] = set()
+        self._armed: dict[Cell, Token] = {}
         self._tool = tool
 
     def reason(self) -> str | None:
@@ -64,16 +64,17 @@ class DictWatch:
                 self._want_events()
             if env.SHARED_VALUES_GO_UNREPORTED and not isinstance(cell, Instances | Layout):
                 env.core.detach_dict(cell.owner)  # type: ignore[attr-defined] # claimed cells have an owner
+            token = Token(cell, self.name)
             match cell:
                 case Layout():
-                    env.core.arm_layout(cell.owner, Token(cell, self.name))
+                    env.core.arm_layout(cell.owner, token)
                 case DictItem():
-                    env.core.arm_dict(cell.owner, cell.key, Token(cell, self.name))
+                    env.core.arm_dict(cell.owner, cell.key, token)
                 case Content():
-                    env.core.arm_dict(cell.owner, None, Token(cell, self.name), True)
+                    env.core.arm_dict(cell.owner, None, token, True)
                 case Instances():
                     arm_class(cell, self.name)
-            self._armed.add(cell)
+            self._armed[cell] = token
         except RuntimeError as error:
             self._drop_events()
             raise Unavailable(str(error), slug="no-dict-watcher") from None
@@ -92,8 +93,12 @@ class DictWatch:
                 env.core.disarm_dict(cell.owner, None, True)
             case Instances():
                 disarm_class(cell)
-        self._armed.discard(cell)
+        self._armed.pop(cell, None)
         self._drop_events()
+
+    def token(self, cell: Cell) -> Token | None:
+        """Return what stands for `cell` in the C module; None when it is not armed."""
+        return self._armed.get(cell)
 
     def disarm_all(self) -> None:
         """Report no changes any more."""

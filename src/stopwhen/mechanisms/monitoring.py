@@ -72,6 +72,10 @@ class Monitoring:
         self._checks.disarm(cell)
         self._update_events()
 
+    def token(self, cell: Cell) -> object:
+        """Return what stands for `cell`, which is armed, in the C module."""
+        return self._checks.token(cell)
+
     def disarm_all(self) -> None:
         """Report no changes any more."""
         for cell in self._checks.cells():

@@ -94,6 +94,10 @@ class Tracing:
         elif starts:
             env.core.start_tracing()
 
+    def token(self, cell: Cell) -> object:
+        """Return what stands for `cell`, which is armed, in the C module."""
+        return self._checks.token(cell)
+
     def disarm_all(self) -> None:
         """Report no changes any more."""
         for cell in self._checks.cells():
