@@ -83,6 +83,14 @@ class Called:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """The change is a hit of a watchpoint, as the C module has judged and kept it: only its action is due."""
+
+    watchpoint: Any
+    raw: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Relaid:
     """Attributes of an object are looked up elsewhere: each of `old` and `new` is (class, bases, dict, own bases).
 
@@ -99,7 +107,9 @@ class Born:
     """The class that the cell is about has a new instance."""
 
 
-Delta: TypeAlias = Relaid | Rebound | Spliced | Members | Items | Written | Read | Unknown | Ended | Called | Born
+Delta: TypeAlias = (
+    Relaid | Rebound | Spliced | Members | Items | Written | Read | Unknown | Ended | Called | Born | Judged
+)
 
 Place: TypeAlias = tuple[CodeType, int]
 """A code object and the offset in bytes of an instruction in it."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 from _thread import get_ident
 from typing import TYPE_CHECKING, Any
 
-from stopwhen import change, location, tables
+from stopwhen import change, env, location, tables
 from stopwhen.cells import Content, ListItem
 from stopwhen.event import Event, Read, Rebound, Relaid, Spliced, Unknown, Written
 from stopwhen.hit import Hit
-from stopwhen.judging import CountedHit
 from stopwhen.originals import os, sys, time, use_original_builtins
 from stopwhen.record import present
 from stopwhen.texts import short_class_name, text_of
@@ -19,6 +18,7 @@ from stopwhen.writing_threads import task_name, thread_name
 use_original_builtins(globals())
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from types import FrameType
 
     from stopwhen.activation import Seen
@@ -108,6 +108,12 @@ _environment: Any = getattr(os.environ, "_data", {})
 _TEST_KEY: Any = os.environ.encodekey("PYTEST_CURRENT_TEST")
 
 
+def note_tests() -> None:
+    """Have the C module note with each hit that it keeps which test pytest runs."""
+    if type(_environment) is dict and type(_TEST_KEY) is bytes:
+        env.core.note_with(_environment, _TEST_KEY)
+
+
 def current_test() -> str | None:
     """Return the test that pytest runs, as it names tests; None for none."""
     return _test_named(_environment.get(_TEST_KEY))
@@ -120,33 +126,49 @@ def _test_named(value: Any) -> str | None:
     return str(text.rpartition(" (")[0]) or text
 
 
-def counted(watchpoint: Watchpoint, raw: CountedHit, *, in_child: bool) -> Hit:
-    """Return a hit that was only counted, with all that is told of one."""
-    name, mechanism = raw.about
-    wants_truth = watchpoint.access is AccessType.TRUE
-    old, new = (False, True) if wants_truth else (raw.old, raw.new)
-    place = location.locate(*raw.places[0])
-    return Hit(
-        watchpoint=watchpoint,
-        old=old,
-        new=new,
-        old_text=text_of(old),
-        new_text=text_of(new),
-        change=change.describe(Rebound(raw.old, raw.new), name),
-        location=place,
-        own_location=location.own_location(raw.places),
-        by=None,
-        thread=raw.thread or thread_name(raw.thread_id),
-        thread_id=raw.thread_id,
-        task=None,
-        pid=raw.pid,
-        time_ns=raw.time_ns,
-        count=raw.number,
-        mechanism=mechanism,
-        in_child=in_child,
-        places=raw.places,
-        test=_test_named(raw.noted),
-    )
+class JudgedHit(Hit):
+    """A hit that the C module has judged and kept: what can be told later just as well is made when it is asked for."""
+
+    def __init__(self, watchpoint: Watchpoint, raw: Sequence[Any], *, own_pid: int) -> None:
+        about, old, new, places, thread, noted, thread_id, time_ns, count, pid, _one_of_several = raw
+        wants_truth = watchpoint.access is AccessType.TRUE
+        self.__dict__.update(
+            watchpoint=watchpoint,
+            old=False if wants_truth else old,
+            new=True if wants_truth else new,
+            by=None,  # the writer is no call
+            thread_id=thread_id,
+            task=None,
+            pid=pid,
+            time_ns=time_ns,
+            count=count,
+            mechanism=about[1],
+            in_child=pid != own_pid,
+            places=places,
+            test=_test_named(noted),
+            _raw=(about[0], old, new, thread),
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        make = _MADE_LATER.get(name)
+        if make is None:
+            raise AttributeError(f"a hit has no {name!r}", name=name, obj=self)
+        value = self.__dict__[name] = make(self)
+        return value
+
+    def kept(self) -> Hit:
+        """Return this hit: it has no hold on the program's objects."""
+        return self
+
+
+_MADE_LATER: dict[str, Callable[[JudgedHit], Any]] = {
+    "old_text": lambda hit: text_of(hit.old),
+    "new_text": lambda hit: text_of(hit.new),
+    "change": lambda hit: change.describe(Rebound(hit._raw[1], hit._raw[2]), hit._raw[0]),  # noqa: SLF001
+    "location": lambda hit: location.locate(*hit.places[0]),
+    "own_location": lambda hit: location.own_location(hit.places),
+    "thread": lambda hit: hit._raw[3] or thread_name(hit.thread_id),  # noqa: SLF001
+}
 
 
 def _writer_of(event: Event) -> str | None:

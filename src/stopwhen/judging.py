@@ -38,29 +38,28 @@ class Judged(NamedTuple):
     cell: Cell
 
 
-class CountedHit(NamedTuple):
-    """What the C module keeps of a hit that was only counted."""
-
-    about: tuple[str, str]
-    """Name of the cell, and of the mechanism that saw it."""
-    old: Any
-    new: Any
-    places: Any
-    thread: str | None
-    noted: bytes | None
-    thread_id: int
-    time_ns: int
-    number: int
-    """The count with this one."""
-    pid: int
-    one_of_several: bool
-
-
 class PlainJudge:
     """Counts as `_core.Judge` does, where there is no C module."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self._count = 0
+        self._cell: memoryview | None = None
+
+    @property
+    def count(self) -> int:
+        """How many hits there were."""
+        return self._count
+
+    @count.setter
+    def count(self, count: int) -> None:
+        self._count = count
+        if self._cell is not None:
+            self._cell[0] = count
+
+    def note_in(self, cell: memoryview) -> None:
+        """Note the count in `cell` as well."""
+        self._cell = cell
+        cell[0] = self._count
 
     def kept(self) -> list[Any]:
         """Return nothing: whatever is kept Python keeps."""
@@ -112,7 +111,7 @@ def judged(activation: Activation, planned: PlannedCell) -> Judged | None:
         return None
     code, constants = watchpoint.place.steps or (None, ())
     about = cell.name, planned.mechanism.name
-    return Judged(env.core.Case(watchpoint.judge, about, code, constants, activation.seen.truth), cell)
+    return Judged(env.core.Case(watchpoint.judge, about, watchpoint, code, constants, activation.seen.truth), cell)
 
 
 def source_of(watchpoint: Watchpoint, scope: Scope, reading: Reading) -> Cell | None:

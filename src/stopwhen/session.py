@@ -20,13 +20,13 @@ from stopwhen.before import ChangedInPlace, Replaced
 from stopwhen.cells import DictItem, Frame, Layout, Opaque
 from stopwhen.dependencies import Reading, read
 from stopwhen.errors import Notice, Refused, StopwhenError
-from stopwhen.event import Ended, Event, Rebound, Relaid, Unknown
+from stopwhen.event import Ended, Event, Judged, Rebound, Relaid, Unknown
 from stopwhen.expression import parse
 from stopwhen.families import Families, Host, plan_for_many
 from stopwhen.hit import Hit
 from stopwhen.launchers import is_launcher
 from stopwhen.mechanisms import all_mechanisms, chosen
-from stopwhen.mechanisms.native import cell_of, events_of
+from stopwhen.mechanisms.native import HIT, cell_of, events_of
 from stopwhen.mechanisms.recheck import Recheck
 from stopwhen.mechanisms.takeovers import Taken, Takeovers
 from stopwhen.mechanisms.tools import SharedTool
@@ -95,6 +95,7 @@ class Session:
         self._pid = os.getpid()
         if env.core is not None:
             env.core.open(self._drain, ABSENT, location.FOLDER)
+            hits.note_tests()
 
     @property
     def output(self) -> actions.Output:
@@ -205,6 +206,7 @@ class Session:
         if env.core is not None:
             env.core.close()
             env.core.open(self._drain, ABSENT, location.FOLDER)
+            hits.note_tests()
         if failure is not None:
             raise failure
 
@@ -503,7 +505,7 @@ class Session:
                 self._settle()
             self._missed.any_may = True  # as long as that is not done: whatever ends it leaves this mark
             while records := env.core.take():
-                self._process_all(events_of(records))
+                self._process_all(events_of(self._take_hits(records)))
             tokens, others = ((), False) if self._calls else env.core.take_missed()
             if tokens or others:
                 self._unsettled = True
@@ -534,6 +536,21 @@ class Session:
         if env.core is not None:
             env.core.close()
             env.core.open(self._drain, ABSENT, location.FOLDER)
+
+    def _take_hits(self, records: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """Let the actions wait for which the first of `records` ask, of hits that are judged; return the others."""
+        count = 0
+        for _token, kind, data, thread_id, frame, *_rest in records:
+            if kind != HIT or self._waiting:
+                break
+            self._add_judged(Judged(*data), thread_id, frame)
+            count += 1
+        return records[count:]
+
+    def _add_judged(self, judged: Judged, thread_id: int, frame: FrameType | None) -> None:
+        if not judged.watchpoint.removed:
+            hit = hits.JudgedHit(judged.watchpoint, judged.raw, own_pid=self._pid)
+            self._acting.add(thread_id, DueHit(hit, frame))
 
     def _handle(self, events: list[Event]) -> None:
         """Take events of a mechanism in Python."""
@@ -574,6 +591,9 @@ class Session:
             try:
                 while self._waiting:
                     event = self._waiting.pop()
+                    if isinstance(event.delta, Judged):
+                        self._add_judged(event.delta, event.thread_id, event.frame)
+                        continue
                     for reader in self._armed.readers(event.heard_by or event.cell):
                         if reader.is_live:  # what ran for those before it may have ended it
                             self._tell(reader, event)
@@ -791,8 +811,6 @@ class Session:
     def _keep(self, watchpoint: Watchpoint, hit: Hit, frame: FrameType | None) -> DueHit | None:
         """Keep a hit that has been counted, if it acts; return what is due then."""
         rules = watchpoint.rules
-        if watchpoint.tally is not None:
-            watchpoint.tally[0] = watchpoint.count
         if rules.hit_condition is not None and not rules.hit_condition.holds(watchpoint.count):
             return None
         watchpoint.kept.append(hit.kept())

@@ -50,7 +50,6 @@ class Watchpoint:
         activations: its expression in each scope that it is read in now, by key; none while it is disarmed.
         family: what its scope stands for, when that is each of many; None while it is disarmed.
         tells_end: say so when it ends with the frame in which it is read, and had no hit.
-        tally: eight bytes in which its count is noted, for after the end of this process; None for nowhere.
         given_up: it was removed because it cannot be watched any more, which has been said.
         forbidden_at: of a guard (`stopwhen.forbid`), where it was made; else None.
     """
@@ -74,7 +73,6 @@ class Watchpoint:
     condition_failed: bool = False
     activations: dict[object, Activation] = field(default_factory=dict)
     family: Family | None = None
-    tally: memoryview | None = None
     forbidden_at: Location | None = None
     tells_end: bool = True
     given_up: bool = False
@@ -97,15 +95,16 @@ class Watchpoint:
     def count(self, count: int) -> None:
         self.judge.count = count
 
+    def note_count_in(self, cell: memoryview) -> None:
+        """Note the count in eight bytes as well, from now on, for after the end of this process."""
+        self.judge.note_in(cell)
+
     @property
     def hits(self) -> list[Hit]:
         """The hits that acted, oldest first: the newest 1,000, without a hold on the program's objects."""
-        raw = [judging.CountedHit(*one) for one in self.judge.kept()]
-        if not raw:
-            return list(self.kept)
         own = self.session.pid
-        made = [hits.counted(self, one, in_child=one.pid != own) for one in raw]
-        return sorted([*self.kept, *made], key=_count_of)[-MOST_HITS:]
+        made = [hits.JudgedHit(self, raw, own_pid=own) for raw in self.judge.kept()]
+        return sorted([*self.kept, *made], key=_count_of)[-MOST_HITS:] if made else list(self.kept)
 
     @property
     def plan(self) -> Plan:

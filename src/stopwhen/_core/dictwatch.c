@@ -242,6 +242,12 @@ settles(CoreState *state, WatchedDict *watched, PyObject *key, PyObject *new_val
     }
     PyList_SET_ITEM(entry, 1, Py_NewRef(new_value)); /* I3 */
     Py_DECREF(old);
+    if (state->queued > 0 || state->missed_count > 0) { /* Its action is due. */
+        Blame blame;
+        blame_current(&blame);
+        instrument_stop_after(state, &blame);
+        blame_release(&blame);
+    }
     return 1;
 }
 

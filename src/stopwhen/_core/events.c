@@ -148,8 +148,9 @@ events_note(CoreState *state, PyObject *token, DeltaKind kind, PyObject *data, c
         goto done;
     }
     /* Where a frame begins or ends is told by the frame. */
-    stack =
-        kind == DELTA_CALLED || kind == DELTA_ENDED ? PyTuple_New(0) : places_of(state, blame->frame, blame->offset);
+    stack = kind == DELTA_CALLED || kind == DELTA_ENDED || kind == DELTA_HIT
+                ? PyTuple_New(0)
+                : places_of(state, blame->frame, blame->offset);
     other = blame->other_code == NULL ? Py_NewRef(Py_None) : place(blame->other_code, blame->other_offset);
     if (stack == NULL || other == NULL) {
         goto done;

@@ -1,6 +1,6 @@
 /* Judges changes where they happen, so that one which is no hit, or is only counted, costs next to nothing: Python says what
- * a watchpoint asks for, and is told of what is left. What is kept of hits that are only counted is raw: texts are made of
- * it when somebody asks.
+ * a watchpoint asks for, and is told of what is left. What is kept of hits is raw: texts are made of it when
+ * somebody asks.
  *
  * I1. A change is judged only while nothing waits: no record, no action, no handler at work in this thread. So all that
  *     was noted before has been processed, and a watchpoint's counts go up in the order of its changes.
@@ -56,23 +56,23 @@ typedef struct {
     int counts; /* A hit is only counted. */
     int rule; /* COUNT_... */
     int64_t number;
-    int64_t own_count;
-    int64_t *count; /* Of the hits: `own_count`, or in `buffer`. */
-    Py_buffer buffer; /* `obj` is NULL where there is none. */
+    int64_t count; /* Of the hits. */
+    Py_buffer buffer; /* Where the count is noted as well; `obj` is NULL for nowhere. */
     Kept *kept; /* Owned: the latest, and one older one. */
 } Judge;
 
 typedef struct {
     PyObject_HEAD
     Judge *judge; /* Owned. */
-    PyObject *about; /* Owned: what Python wants back of a hit. */
+    PyObject *about; /* Owned: what Python wants back of a hit, which keeps it: it holds nothing of the program's. */
+    PyObject *owner; /* Owned: what Python wants back of a hit whose action is due. */
     PyObject *steps; /* Owned bytes: the truth that is waited for; NULL where changes count. */
     PyObject *constants; /* Owned tuple. */
     PyObject *last; /* Owned; I3. */
     int truth; /* Of WANTS_TRUTH, when last looked at. */
 } Case;
 
-typedef enum { SETTLED_NO_HIT, SETTLED_COUNTED, SETTLED_KEPT, NOT_SETTLED } Outcome;
+typedef enum { SETTLED_NO_HIT, SETTLED_COUNTED, SETTLED_KEPT, SETTLED_DUE, NOT_SETTLED } Outcome;
 
 /* ---- what is kept ---- */
 
@@ -197,7 +197,7 @@ is_no_call(CoreState *state, PyObject *places, const Blame *blame)
     return info != NULL && offset >= 0 && offset / 2 < info->length && (info->effect[offset / 2] & EFFECT_DIRECT);
 }
 
-/* Keep a hit that acts by being counted; false where that is Python's, and then nothing is kept. */
+/* Keep a hit that acts; false where that is Python's, and then nothing is kept. */
 static int
 keep(CoreState *state, Case *self, PyObject *old, PyObject *now, const Blame *blame)
 {
@@ -222,7 +222,7 @@ keep(CoreState *state, Case *self, PyObject *old, PyObject *now, const Blame *bl
     hit->noted =
         state->noted_in == NULL ? NULL : Py_XNewRef(PyDict_GetItemWithError(state->noted_in, state->noted_key));
     hit->time_ns = compat_time_ns();
-    hit->count = *self->judge->count + 1;
+    hit->count = self->judge->count + 1;
     hit->pid = state->pid;
     hit->one_of_several = blame->one_of_several;
     self->judge->kept->length++;
@@ -230,6 +230,15 @@ keep(CoreState *state, Case *self, PyObject *old, PyObject *now, const Blame *bl
 }
 
 /* ---- judging ---- */
+
+static void
+set_count(Judge *judge, int64_t count)
+{
+    judge->count = count;
+    if (judge->buffer.obj != NULL) {
+        *(int64_t *)judge->buffer.buf = count;
+    }
+}
 
 static int
 rule_holds(const Judge *judge, int64_t count)
@@ -283,10 +292,34 @@ judge(CoreState *state, const Case *self, PyObject *old, PyObject *now, int *tru
     if (judge->is_open || holds == VERDICT_OPEN) {
         return NOT_SETTLED;
     }
-    if (!rule_holds(judge, *judge->count + 1)) {
+    if (!rule_holds(judge, judge->count + 1)) {
         return SETTLED_COUNTED;
     }
-    return judge->counts ? SETTLED_KEPT : NOT_SETTLED;
+    return judge->counts ? SETTLED_KEPT : SETTLED_DUE;
+}
+
+static PyObject *
+raw_hit(const RawHit *hit)
+{
+    return Py_BuildValue("OOOOOOkLLlO", hit->about, hit->old, hit->now, hit->places,
+                         hit->thread == NULL ? Py_None : hit->thread, hit->noted == NULL ? Py_None : hit->noted,
+                         hit->thread_id, (long long)hit->time_ns, (long long)hit->count, hit->pid,
+                         hit->one_of_several ? Py_True : Py_False);
+}
+
+/* Note that the action of the hit kept last is due. */
+static void
+note_due(CoreState *state, PyObject *token, const Case *self, const Blame *blame)
+{
+    const Kept *kept = self->judge->kept;
+    Blame here = {.frame = NULL};
+    if (blame == NULL) {
+        blame_current(&here);
+    }
+    PyObject *data = Py_BuildValue("ON", self->owner, raw_hit(&kept->hits[kept->length - 1]));
+    (void)events_note(state, token, DELTA_HIT, data, blame == NULL ? &here : blame); /* Or it counts as missed. */
+    PyErr_Clear();
+    blame_release(&here);
 }
 
 int
@@ -307,10 +340,11 @@ judging_settles(CoreState *state, PyObject *token, PyObject *old, PyObject *now,
     Py_ssize_t kept = -1;
     for (Py_ssize_t i = 0; i < count; i++) {
         outcomes[i] = judge(state, (Case *)PyTuple_GET_ITEM(cases, i + 1), old, now, &truths[i]);
-        if (outcomes[i] == NOT_SETTLED || (outcomes[i] == SETTLED_KEPT && kept >= 0)) {
+        int is_kept = outcomes[i] == SETTLED_KEPT || outcomes[i] == SETTLED_DUE;
+        if (outcomes[i] == NOT_SETTLED || (is_kept && kept >= 0)) {
             return 0;
         }
-        kept = outcomes[i] == SETTLED_KEPT ? i : kept;
+        kept = is_kept ? i : kept;
     }
     if (kept >= 0 && !keep(state, (Case *)PyTuple_GET_ITEM(cases, kept + 1), old, now, blame == NULL ? &here : blame)) {
         PyErr_Clear();
@@ -318,11 +352,16 @@ judging_settles(CoreState *state, PyObject *token, PyObject *old, PyObject *now,
     }
     for (Py_ssize_t i = 0; i < count; i++) {
         Case *self = (Case *)PyTuple_GET_ITEM(cases, i + 1);
-        *self->judge->count += outcomes[i] != SETTLED_NO_HIT;
+        if (outcomes[i] != SETTLED_NO_HIT) {
+            set_count(self->judge, self->judge->count + 1);
+        }
         if (self->steps != NULL) {
             self->truth = truths[i];
         }
         Py_XSETREF(self->last, Py_NewRef(now)); /* I3. What goes holds no other object. */
+        if (outcomes[i] == SETTLED_DUE) {
+            note_due(state, token, self, blame);
+        }
     }
     return 1;
 }
@@ -442,7 +481,6 @@ judge_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(key
     Judge *self = (Judge *)type->tp_alloc(type, 0);
     if (self != NULL) {
         self->state = PyType_GetModuleState(type);
-        self->count = &self->own_count;
         self->is_open = 1;
     }
     return (PyObject *)self;
@@ -469,23 +507,12 @@ judge_ask(PyObject *object, PyObject *args)
     Py_RETURN_NONE;
 }
 
-static void
-leave_buffer(Judge *self)
-{
-    self->own_count = *self->count;
-    self->count = &self->own_count;
-    PyBuffer_Release(&self->buffer);
-}
-
-/* count_in(buffer): let the count stand in 8 writable bytes, as a native int64, from now on; in the judge itself for None. */
+/* note_in(buffer): let the count stand in 8 writable bytes as well, as a native int64, from now on. */
 static PyObject *
-judge_count_in(PyObject *object, PyObject *buffer)
+judge_note_in(PyObject *object, PyObject *buffer)
 {
     Judge *self = (Judge *)object;
-    leave_buffer(self);
-    if (buffer == Py_None) {
-        Py_RETURN_NONE;
-    }
+    PyBuffer_Release(&self->buffer);
     if (PyObject_GetBuffer(buffer, &self->buffer, PyBUF_WRITABLE) < 0) {
         return NULL;
     }
@@ -494,18 +521,8 @@ judge_count_in(PyObject *object, PyObject *buffer)
         PyErr_SetString(PyExc_ValueError, "a count takes 8 bytes at an address that is a multiple of 8");
         return NULL;
     }
-    self->count = self->buffer.buf;
-    *self->count = self->own_count;
+    set_count(self, self->count);
     Py_RETURN_NONE;
-}
-
-static PyObject *
-raw_hit(const RawHit *hit)
-{
-    return Py_BuildValue("OOOOOOkLLlO", hit->about, hit->old, hit->now, hit->places,
-                         hit->thread == NULL ? Py_None : hit->thread, hit->noted == NULL ? Py_None : hit->noted,
-                         hit->thread_id, (long long)hit->time_ns, (long long)hit->count, hit->pid,
-                         hit->one_of_several ? Py_True : Py_False);
 }
 
 /* kept(): the latest hits that were only counted, oldest first, as tuples. */
@@ -532,7 +549,7 @@ judge_kept(PyObject *object, PyObject *Py_UNUSED(unused))
 static PyObject *
 judge_get_count(PyObject *object, void *Py_UNUSED(closure))
 {
-    return PyLong_FromLongLong(*((Judge *)object)->count);
+    return PyLong_FromLongLong(((Judge *)object)->count);
 }
 
 static int
@@ -542,7 +559,7 @@ judge_set_count(PyObject *object, PyObject *value, void *Py_UNUSED(closure))
     if (count == -1 && PyErr_Occurred()) {
         return -1;
     }
-    *((Judge *)object)->count = count;
+    set_count((Judge *)object, count);
     return 0;
 }
 
@@ -551,7 +568,7 @@ judge_dealloc(PyObject *object)
 {
     Judge *self = (Judge *)object;
     PyTypeObject *type = Py_TYPE(object);
-    leave_buffer(self);
+    PyBuffer_Release(&self->buffer);
     Py_CLEAR(self->steps);
     Py_CLEAR(self->constants);
     drop_kept(self->kept);
@@ -561,7 +578,7 @@ judge_dealloc(PyObject *object)
 
 static PyMethodDef judge_methods[] = {
     {"ask", judge_ask, METH_VARARGS, PyDoc_STR("Say what is asked of changes.")},
-    {"count_in", judge_count_in, METH_O, PyDoc_STR("Let the count stand in a buffer of 8 bytes.")},
+    {"note_in", judge_note_in, METH_O, PyDoc_STR("Let the count stand in a buffer of 8 bytes as well.")},
     {"kept", judge_kept, METH_NOARGS, PyDoc_STR("Return the latest hits that were only counted.")},
     {NULL, NULL, 0, NULL},
 };
@@ -587,14 +604,14 @@ PyType_Spec judge_spec = {
     .slots = judge_slots,
 };
 
-/* Case(judge, about, steps, constants, truth): changes of one expression in one scope. */
+/* Case(judge, about, owner, steps, constants, truth): changes of one expression in one scope. */
 static PyObject *
 case_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(keywords))
 {
     CoreState *state = PyType_GetModuleState(type);
-    PyObject *judge, *about, *given, *constants; /* Borrowed from args. */
+    PyObject *judge, *about, *owner, *given, *constants; /* Borrowed from args. */
     int truth;
-    if (!PyArg_ParseTuple(args, "O!OOOp", state->judge_type, &judge, &about, &given, &constants, &truth)) {
+    if (!PyArg_ParseTuple(args, "O!OOOOp", state->judge_type, &judge, &about, &owner, &given, &constants, &truth)) {
         return NULL;
     }
     Case *self = (Case *)type->tp_alloc(type, 0);
@@ -604,6 +621,7 @@ case_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(keywords))
     }
     self->judge = (Judge *)Py_NewRef(judge);
     self->about = Py_NewRef(about);
+    self->owner = Py_NewRef(owner);
     self->truth = truth;
     return (PyObject *)self;
 }
@@ -638,6 +656,7 @@ case_traverse(PyObject *object, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(object));
     Py_VISIT(((Case *)object)->about);
+    Py_VISIT(((Case *)object)->owner);
     return 0;
 }
 
@@ -646,6 +665,7 @@ case_clear(PyObject *object)
 {
     Case *self = (Case *)object;
     Py_CLEAR(self->about);
+    Py_CLEAR(self->owner);
     return 0;
 }
 

@@ -18,6 +18,7 @@ typedef enum {
     DELTA_WRITTEN = 7,  /* nothing: a store has changed nothing */
     DELTA_READ = 8,     /* nothing */
     DELTA_BORN = 9,     /* a new instance of the class */
+    DELTA_HIT = 10,     /* owner of the case, hit: it has been judged, and only its action is due (judging.c) */
 } DeltaKind;
 
 enum { STARTERS = 2 }; /* Functions that start programs (children.c). */

@@ -280,8 +280,7 @@ class _Run:
         self._children = ChildProcesses()
         watchpoints = [_arm(self._session, request) for request in self._requests]
         for index, watchpoint in enumerate(watchpoints):
-            watchpoint.tally = self._tally.cell(index)
-            watchpoint.tally[0] = watchpoint.count
+            watchpoint.note_count_in(self._tally.cell(index))
         self._watchpoints = watchpoints
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._begin_in_child)
@@ -315,7 +314,7 @@ class _Run:
         """Have a forked child keep its counts apart."""
         self._tally.begin_in_child([watchpoint.count for watchpoint in self._watchpoints])
         for index, watchpoint in enumerate(self._watchpoints):
-            watchpoint.tally = self._tally.cell(index)
+            watchpoint.note_count_in(self._tally.cell(index))
         self._output.begin_in_child()
 
 

@@ -22,7 +22,7 @@ from stopwhen.cells import (
     Slot,
 )
 from stopwhen.content import Kind, source_of
-from stopwhen.event import Born, Called, Delta, Ended, Event, Items, Read, Rebound, Spliced, Unknown, Written
+from stopwhen.event import Born, Called, Delta, Ended, Event, Items, Judged, Read, Rebound, Spliced, Unknown, Written
 from stopwhen.mechanisms.comprehensions import borrowed_ranges
 from stopwhen.originals import sys, use_original_builtins
 from stopwhen.record import UNREAD
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 # The same values as in _core/state.h.
-REBOUND, SPLICED, WHOLE, ITEM, UNKNOWN, ENDED, CALLED, WRITTEN, READ, BORN = range(10)
+REBOUND, SPLICED, WHOLE, ITEM, UNKNOWN, ENDED, CALLED, WRITTEN, READ, BORN, HIT = range(11)
 # The same values as in _core/content.h.
 (
     CHECK_LIST, CHECK_SET, CHECK_DICT, CHECK_DICT_ITEM, CHECK_BYTES, CHECK_MEMORY, CHECK_SEQUENCE, CHECK_LIST_ITEM,
@@ -118,6 +118,8 @@ def delta_of(cell: Cell, kind: int, data: Any) -> Delta | None:
         return Items(((key, old, new),), length, isinstance(cell, Attributes))
     if kind == WHOLE:
         return whole_delta(cell, *data)
+    if kind == HIT:
+        return Judged(*data)
     if kind == UNKNOWN and isinstance(cell, Blocks):
         return deltas.restructured(cell)
     return _PLAIN[kind]()
