@@ -103,6 +103,8 @@ class _Compiler:
         jumps = []
         for operator, other in zip(operators, others, strict=True):
             kind, argument = _COMPARISONS[type(operator)]
+            if kind == IS and not (_has_identity(left) and _has_identity(other)):
+                raise _NotSimpleError
             self.add(left)
             if kind == IN and isinstance(other, ast.Tuple | ast.List | ast.Set):
                 self._constant(tuple(map(_constant_of, other.elts)))
@@ -148,6 +150,11 @@ class _Compiler:
         if len(self.code) // 2 >= MOST_STEPS:
             raise _NotSimpleError
         self.code += bytes((kind, argument))
+
+
+def _has_identity(node: ast.expr) -> bool:
+    """Tell whether what an expression gives is the same object each time: other constants have copies."""
+    return isinstance(node, ast.Name) or (isinstance(node, ast.Constant) and type(node.value) in (bool, type(None)))
 
 
 def _constant_of(node: ast.expr) -> Any:
