@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 
 from stopwhen.event import Place
 from stopwhen.location import (
@@ -25,6 +25,8 @@ from stopwhen.types import AccessType
 use_original_builtins(globals())
 
 if TYPE_CHECKING:
+    from types import CodeType
+
     from stopwhen.hit import Hit
     from stopwhen.tally import Count
 
@@ -193,23 +195,50 @@ def callers(hit: Hit, *, whole: bool = False) -> list[Place]:
 
     They end with the outermost one in the program's own code; with `whole`, those of libraries that called that follow.
     """
-    chain = list(hit.places)
-    cells = [n for n, (code, _) in enumerate(chain) if cell_of(filename_of(code)) is not None]
+    found: dict[int, _File] = {}
+    chain = [(_file_of(place[0], found), place) for place in hit.places]
+    cells = [n for n, (file, _) in enumerate(chain) if file.is_cell]
     if cells:
         del chain[cells[-1] + 1 :]
     del chain[:1]
-    starters = (n for n, (code, _) in enumerate(chain) if is_front_end(filename_of(code)))
+    starters = (n for n, (file, _) in enumerate(chain) if file.is_front_end)
     del chain[next(starters, len(chain)) :]
-    bdb = next((n for n, (code, _) in enumerate(chain) if short_name(filename_of(code)) == "bdb.py"), None)
+    bdb = next((n for n, (file, _) in enumerate(chain) if file.is_bdb), None)
     if bdb is not None:  # It runs a script by a text of its own.
-        del chain[bdb - (bdb > 0 and filename_of(chain[bdb - 1][0]) == "<string>") :]
-    chain = [place for place in chain if not is_ours(filename_of(place[0]))]  # of a guarded function
-    own = [n for n, (code, _) in enumerate(chain) if is_own_code(filename_of(code))]
+        del chain[bdb - (bdb > 0 and chain[bdb - 1][0].name == "<string>") :]
+    chain = [one for one in chain if not one[0].is_ours]  # of a guarded function
+    own = [n for n, (file, _) in enumerate(chain) if file.is_own]
     if own and not whole:
         del chain[own[-1] + 1 :]
-    while chain and short_name(filename_of(chain[-1][0])) in _STARTERS:
+    while chain and any(_is_named(chain[-1][0].name, name) for name in _STARTERS):
         del chain[-1]
-    return chain
+    return [place for _file, place in chain]
+
+
+class _File(NamedTuple):
+    """What a file is: asked once, however many frames are in it."""
+
+    name: str
+    is_cell: bool
+    is_front_end: bool
+    is_bdb: bool
+    is_ours: bool
+    is_own: bool
+
+
+def _file_of(code: CodeType, found: dict[int, _File]) -> _File:
+    """Return what the file of `code` is, by `found` of those before it."""
+    file = found.get(id(code))
+    if file is None:
+        name = filename_of(code)
+        kinds = is_front_end(name), _is_named(name, "bdb.py"), is_ours(name), is_own_code(name)
+        file = found[id(code)] = _File(name, cell_of(name) is not None, *kinds)
+    return file
+
+
+def _is_named(filename: str, name: str) -> bool:
+    """Tell whether a file has a short name, which takes a while to make."""
+    return filename.endswith(name) and short_name(filename) == name
 
 
 def spot(location: Location, function: str | None = None) -> str:
