@@ -536,6 +536,7 @@ class Session:
         if env.core is not None:
             env.core.close()
             env.core.open(self._drain, ABSENT, location.FOLDER)
+            hits.note_tests()
 
     def _take_hits(self, records: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """Let the actions wait for which the first of `records` ask, of hits that are judged; return the others."""
