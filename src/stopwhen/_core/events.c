@@ -167,6 +167,7 @@ events_note(CoreState *state, PyObject *token, DeltaKind kind, PyObject *data, c
     if (state->begun_count > 0 && kind != DELTA_WRITTEN && kind != DELTA_READ) {
         access_saw_change(state, token, blame->thread);
     }
+    arming_begin(state, kind, data, blame);
     result = 0;
 done:
     if (result < 0) {
@@ -284,6 +285,7 @@ call_handler(CoreState *state)
     put_back_pending_error(error);
     let_run(1);
     draining = 0;
+    arming_end();
     return result;
 }
 
@@ -326,6 +328,7 @@ events_drain(CoreState *state, Caller caller)
     PyThreadState *me = PyThreadState_Get();
     for (int round = 0; round < MOST_ROUNDS; round++) {
         PyObject *result = call_handler(state);
+        arming_wait(); /* It was not stopped before an instruction, as it ran the handler. */
         int is_to_be_tried_again = result == NULL || result == Py_True;
         releasing_release(state, caller);
         int outcome = result == NULL ? let_through(state) : obey(state, result);
@@ -420,6 +423,7 @@ events_forget_threads(PyObject *module, PyObject *Py_UNUSED(unused))
     state->queued = kept;
     state->due = 0;
     compat_forget_waits();
+    arming_forget_threads();
     releasing_forget_threads(state);
     int mine = draining && collecting && users == 0;
     if (paused > mine && !mine) {
@@ -469,6 +473,7 @@ events_set_due(PyObject *module, PyObject *number)
     int has_more = state->missed_count > 0 || state->missed_more || state->taken != 0; /* I3; takeovers.c */
     state->due = due == 0 && has_more ? 1 : due;
     releasing_make_ready(state);
+    arming_end();
     Py_RETURN_NONE;
 }
 

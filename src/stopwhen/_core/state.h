@@ -411,6 +411,12 @@ void blame_release(Blame *blame);
 void blame_current(Blame *blame);
 void blame_caller(Blame *blame);
 
+/* arming.c */
+void arming_begin(CoreState *state, DeltaKind kind, PyObject *data, const Blame *blame);
+void arming_end(void);
+void arming_wait(void);
+void arming_forget_threads(void);
+
 /* releasing.c */
 int releasing_hold_records(CoreState *state);
 void releasing_make_ready(CoreState *state);
