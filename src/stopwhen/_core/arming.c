@@ -22,6 +22,13 @@ static PyThread_type_lock lock;
 static int
 is_scalar(PyObject *object)
 {
+    if (PyTuple_CheckExact(object)) {
+        Py_ssize_t i = 0;
+        while (i < PyTuple_GET_SIZE(object) && is_scalar(PyTuple_GET_ITEM(object, i))) {
+            i++;
+        }
+        return i == PyTuple_GET_SIZE(object);
+    }
     return object == Py_None || PyLong_CheckExact(object) || PyBool_Check(object) || PyFloat_CheckExact(object) ||
            PyUnicode_CheckExact(object) || PyBytes_CheckExact(object);
 }
@@ -38,10 +45,7 @@ leads_further(CoreState *state, DeltaKind kind, PyObject *data)
         new_value = PyTuple_GET_ITEM(data, 2);
         break;
     case DELTA_SPLICED:
-        new_value = PyTuple_GET_ITEM(data, 2);
-        if (PyTuple_Check(new_value) && PyTuple_GET_SIZE(new_value) == 1) {
-            new_value = PyTuple_GET_ITEM(new_value, 0);
-        }
+        new_value = PyTuple_GET_ITEM(data, 2); /* A tuple, or bytes. */
         break;
     case DELTA_WHOLE:
     case DELTA_UNKNOWN:
@@ -116,12 +120,14 @@ arming_end(void)
 
 /* At an event: wait until no other thread has such a change to process (I2). */
 void
-arming_wait(void)
+arming_wait(CoreState *state)
 {
     if (armers == 0 || arming || events_is_draining()) {
         return;
     }
+    int has_waited = 0;
     for (int round = 0; round < MOST_ROUNDS && armers > 0; round++) {
+        has_waited = 1;
         int is_free;
         Py_BEGIN_ALLOW_THREADS is_free = PyThread_acquire_lock_timed(lock, PATIENCE, 0) == PY_LOCK_ACQUIRED;
         if (is_free) {
@@ -132,6 +138,11 @@ arming_wait(void)
             armers = 0; /* Whoever it was may never come. */
             PyThread_release_lock(lock);
         }
+    }
+    if (has_waited) {
+        PendingError error = take_pending_error();
+        recheck_catch_up(state); /* Who has run meanwhile has changed nothing that this thread could be blamed for. */
+        put_back_pending_error(error);
     }
 }
 

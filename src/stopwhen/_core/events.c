@@ -328,7 +328,7 @@ events_drain(CoreState *state, Caller caller)
     PyThreadState *me = PyThreadState_Get();
     for (int round = 0; round < MOST_ROUNDS; round++) {
         PyObject *result = call_handler(state);
-        arming_wait(); /* It was not stopped before an instruction, as it ran the handler. */
+        arming_wait(state); /* It was not stopped before an instruction, as it ran the handler. */
         int is_to_be_tried_again = result == NULL || result == Py_True;
         releasing_release(state, caller);
         int outcome = result == NULL ? let_through(state) : obey(state, result);

@@ -218,7 +218,7 @@ static inline Py_ALWAYS_INLINE int
 drain_own(CoreState *state)
 {
     events_see_signals(state);
-    arming_wait();
+    arming_wait(state);
     if (state->queued == 0 && state->due == 0 && state->held_count == 0) {
         return 0;
     }

@@ -414,7 +414,7 @@ void blame_caller(Blame *blame);
 /* arming.c */
 void arming_begin(CoreState *state, DeltaKind kind, PyObject *data, const Blame *blame);
 void arming_end(void);
-void arming_wait(void);
+void arming_wait(CoreState *state);
 void arming_forget_threads(void);
 
 /* releasing.c */
