@@ -9,7 +9,8 @@ line is 0 where the change happened outside of those functions, and -1 where two
 The request: {"functions": [[file, qualified name], ...], "data": [{"name", "kind", ...}, ...]}. The kinds of data:
     expression  "expression" is read in the module "module"; "depth" says how far its content counts
     local       the local variable "variable" of the function "function" of the module "module"
-    attribute   the attribute "attribute" of each instance of the class "class" of the module "module"
+    attribute   the attribute "attribute" of each instance of the class "class" of the module "module"; unless "depth"
+                is "0", the content of a list, dict or set there counts too
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ def looked(value: Any, depth: float, seen: dict[int, int] | None = None) -> Any:
     seen[id(value)] = len(seen)
     inner = depth - 1
     parts: list[Any] = [id(value)]
-    if type(value) is os._Environ:  # type: ignore[comparison-overlap]
-        return (id(value), dict(value._data))
+    if type(value) is os._Environ:
+        return (id(value), dict(value.__dict__["_data"]))
     if isinstance(value, (list, deque)):
         parts += (
             [looked(item, inner, seen) for item in list.__iter__(value)]
@@ -115,6 +116,22 @@ class Process(Expression):
         return True
 
 
+class Content:
+    """The content of a container that an attribute holds, or held."""
+
+    def __init__(self, name: str, container: Any) -> None:
+        self.name = name
+        self.container = container
+        self.copy = container.copy()
+
+    def has_changed(self) -> bool:
+        """Return whether it has other content than at the last call."""
+        if self.container == self.copy:
+            return False
+        self.copy = self.container.copy()
+        return True
+
+
 class Oracle:
     """The trace function, and what it has seen."""
 
@@ -124,7 +141,7 @@ class Oracle:
         self.functions = {(file, name) for file, name in request["functions"]}
         self.known: dict[CodeType, bool] = {}
         self.lines: dict[CodeType, list[int]] = {}
-        self.data: list[Expression] = []
+        self.data: list[Expression | Content] = []
         self.locals: dict[str, list[tuple[str, str]]] = defaultdict(list)
         self.attributes: dict[str, list[dict[str, str]]] = defaultdict(list)
         for one in request["data"]:
@@ -263,6 +280,9 @@ class Oracle:
             finally:
                 if value(instance) != before:
                     self.note(title, self.at(sys._getframe(2)))
+                    held = getattr(instance, attribute, None)
+                    if one["depth"] != "0" and type(held) in (list, dict, set):
+                        self.data.append(Content(title, held))
 
         cls.__setattr__ = lambda instance, name, new: tell(store, instance, name, new)
         cls.__delattr__ = lambda instance, name: tell(delete, instance, name)

@@ -222,7 +222,8 @@ def request(name: str, data: Data) -> dict[str, str]:
     module, _, owner = data.scope.partition(":")
     if data.expression.startswith("self."):
         attribute = data.expression.removeprefix("self.")
-        return {"name": name, "kind": "attribute", "module": module, "class": owner, "attribute": attribute}
+        found = {"kind": "attribute", "module": module, "class": owner, "attribute": attribute}
+        return {"name": name, "depth": data.depth, **found}
     if owner:
         return {"name": name, "kind": "local", "module": module, "function": owner, "variable": data.expression}
     return {"name": name, "kind": "expression", "module": module, "expression": data.expression, "depth": data.depth}
