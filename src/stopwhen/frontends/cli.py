@@ -293,9 +293,6 @@ class _Run:
         if original_os.getpid() != self._pid:  # a forked child: the parent speaks
             self._output.tell_folded()
             return
-        for watchpoint in self._watchpoints:
-            if watchpoint.tally is not None:
-                watchpoint.tally[0] = watchpoint.count
         counts = self._tally.counts() if self._watchpoints else []
         for request, watchpoint, count in zip(self._requests, self._watchpoints, counts, strict=False):
             if watchpoint.given_up:
