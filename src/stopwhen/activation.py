@@ -55,10 +55,25 @@ def seen_of(reading: Reading, access: AccessType) -> Seen:
     Raises:
         Refused: the truth of the value is wanted and cannot be had without running user code.
     """
-    truth = values.truth(reading.value) if access is AccessType.TRUE else False
+    truth = values.truth(reading.value) if access is AccessType.TRUE and reading.unreadable is None else False
     # What is read has the text that it has then: its content is not watched.
     is_made_later = access is AccessType.READ or values.is_simple(reading.value)
     return Seen(reading, truth, None if is_made_later else text_of(reading.value))
+
+
+def with_known_truth(reading: Reading) -> Reading:
+    """Return `reading`; one whose truth cannot be had without running user code counts as unreadable."""
+    try:
+        if reading.unreadable is None:
+            values.truth(reading.value)
+    except Refused as refused:
+        because = str(refused.args[0])
+        return Reading(
+            *(reading.value, reading.cells, reading.content, reading.fresh, reading.absent_because),
+            source=reading.source,
+            unreadable=because,
+        )
+    return reading
 
 
 class Activation:

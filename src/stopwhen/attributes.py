@@ -7,14 +7,14 @@ from collections import deque, namedtuple
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from stopwhen import arrays, env, memory, static
-from stopwhen.cells import Closure, DictItem, Slot
+from stopwhen import arrays, env, hidden_data, memory, static, thread_locals
+from stopwhen.cells import Cell, Closure, DictItem, Slot
 from stopwhen.errors import Refused
-from stopwhen.originals import io, sys, types, use_original_builtins
+from stopwhen.originals import functools, io, sys, types, use_original_builtins
 from stopwhen.record import Absence, Record, attempt
 from stopwhen.static import TypeSet, class_name
 from stopwhen.types import ABSENT
-from stopwhen.values import SCALARS, SIZED
+from stopwhen.values import MODEL_HOLDERS, SCALARS, SIZED
 
 use_original_builtins(globals())
 
@@ -47,6 +47,7 @@ _GENERIC_WHEN_LOADED = (
 _MODULE_LOOKUP = static.type_dict(types.ModuleType)["__getattribute__"]
 _OBJECT_LOOKUP = static.type_dict(object)["__getattribute__"]
 _TYPE_LOOKUP = static.type_dict(type)["__getattribute__"]
+_class_of_getter = static.type_dict(types.GetSetDescriptorType)["__objclass__"].__get__
 _METHOD_LOOKUP = static.type_dict(types.MethodType)["__getattribute__"]
 
 _TUPLE_FIELD: Any = type(static.type_dict(namedtuple("_Field", "x"))["x"])  # noqa: PYI024 - only its field matters
@@ -57,6 +58,7 @@ _BINDS_IN_C = TypeSet(types.MethodDescriptorType, types.WrapperDescriptorType, t
 _IS_ITSELF_IN_CLASS = TypeSet(
     *(types.FunctionType, property, types.MemberDescriptorType, types.GetSetDescriptorType),
     *(types.MethodDescriptorType, types.WrapperDescriptorType, types.MethodType, _TUPLE_FIELD),
+    functools.cached_property,
 )
 
 _CONSTANT = TypeSet(
@@ -95,6 +97,15 @@ _RUNS_CODE = frozenset(
 )
 
 
+DESCRIPTOR_METHODS = ("__get__", "__set__", "__delete__")
+"""What makes an object in a class a descriptor: found there later, it changes how attributes are read."""
+
+
+def is_descriptor_method(cell: Cell) -> bool:
+    """Tell whether `cell` is about what a class does as a descriptor in others."""
+    return isinstance(cell, DictItem) and type(cell.key) is str and cell.key in DESCRIPTOR_METHODS
+
+
 class Found(NamedTuple):
     """What a class has under a name, not bound."""
 
@@ -117,13 +128,26 @@ def attribute(record: Record, owner: Any, name: str, text: str) -> Any:
     if how is _METHOD_LOOKUP and kind is types.MethodType:
         return _of_method(record, owner, name, text)
     base = kind if lookup is None else lookup[0]
-    if how is not _OBJECT_LOOKUP and how is not _MODULE_LOOKUP and not _is_generic(base):
+    if thread_locals.is_local(base):
+        return _of_local(record, owner, name, text)
+
+    def behind() -> str | None:
+        owner_text = text.rpartition(".")[0]
+        return hidden_data.of_missing(owner, name, owner_text) or hidden_data.of_own(owner, name, owner_text)
+
+    is_ordinary = how is _OBJECT_LOOKUP or how is _MODULE_LOOKUP or _is_generic(base)
+    if not is_ordinary and not _is_forwarded_to(base, name):
         reason = f"{class_name(base)}.__getattribute__ would run to read {text!r}"
-        return record.foreign(reason, lambda: getattr(owner, name))
+        return record.computed(reason, lambda: getattr(owner, name), text, behind)
     if static.hides_dict(kind):
         reason = f"{class_name(kind)} has a '__dict__' of its own making, which hides its attributes"
-        return record.foreign(reason, lambda: getattr(owner, name))
+        return record.computed(reason, lambda: getattr(owner, name), text, behind)
     return _of_instance(record, owner, name, text)
+
+
+def _is_forwarded_to(base: type, name: str) -> bool:
+    """Tell whether `name` is the one attribute that a lazy object of Django, of class `base`, reads as others do."""
+    return name == "_wrapped" and base is static.loaded_class("django.utils.functional", "LazyObject")
 
 
 def check_readable(kind: type, name: str, text: str) -> None:
@@ -135,19 +159,29 @@ def check_readable(kind: type, name: str, text: str) -> None:
     found = static.find(kind, name)
     lookup = static.find(kind, "__getattribute__")
     base = kind if lookup is None else lookup[0]
-    reason = None
+    reason, data = None, None
     if lookup is None or (
         lookup[1] is not _OBJECT_LOOKUP and lookup[1] is not _MODULE_LOOKUP and not _is_generic(base)
     ):
         reason = f"{class_name(base)}.__getattribute__ would run to read 'self.{name}'"
-    elif found is not None and type(found[1]) is property:
-        reason = f"'{class_name(found[0])}.{name}' is a property, which would run"
+    elif found is not None and _runs_code_in_place_of_own(found[1]):
+        reason = _reason_of(Found(*found), name)
+        data = hidden_data.of_attribute_in_class(kind, name, found[1], "self")
     if reason is not None:
+        instead = "the data behind it" if data is None else repr(data)
         raise Refused(
             f"cannot watch {text!r} in every instance of {class_name(kind)}: {reason}",
             slug="runs-code",
-            hint="watch the data behind it",
+            hint=f"watch {instead}",
         )
+
+
+def _runs_code_in_place_of_own(descriptor: Any) -> bool:
+    """Tell whether code of the program's runs to read an attribute that `descriptor` of the class stands for."""
+    getter = static.find(type(descriptor), "__get__")
+    if getter is None or not static.is_data_descriptor(descriptor) or _is_orm_attribute(descriptor):
+        return False
+    return getter[0] is property or (static.is_mutable(getter[0]) and getter[1] is not None)
 
 
 def _is_generic(base: type) -> bool:
@@ -159,9 +193,26 @@ def _is_generic(base: type) -> bool:
 
 def _of_instance(record: Record, owner: Any, name: str, text: str) -> Any:
     """As PyObject_GenericGetAttr: data descriptor of the class, instance dict, anything else of the class."""
-    kind, attributes = record.layout(owner, text.rpartition(".")[0])
+    _, attributes = record.layout(owner, text.rpartition(".")[0])
+    return _of_object(record, owner, name, text, attributes=attributes)
+
+
+def _of_local(record: Record, owner: Any, name: str, text: str) -> Any:
+    """Return an attribute of a `threading.local`, as the thread has it that the watchpoint is for."""
+    attributes = record.attributes_in_thread(owner, text.rpartition(".")[0])
+    if name == "__dict__":
+        record.fresh = False
+        if attributes is None:
+            raise Absence(AttributeError, "this thread has no attributes yet")
+        return attributes
+    return _of_object(record, owner, name, text, attributes=attributes)
+
+
+def _of_object(record: Record, owner: Any, name: str, text: str, *, attributes: dict[str, Any] | None) -> Any:
+    """Return an attribute of an object that keeps its own in `attributes`."""
+    kind, _ = record.layout(owner, text.rpartition(".")[0])
     found = _in_class(record, kind, name, text)
-    if attributes is not None and (found is None or not _is_data_descriptor(found.value)):
+    if attributes is not None and (found is None or not static.is_data_descriptor(found.value)):
         value = record.look(DictItem(text, attributes, name))
         if value is not ABSENT:
             record.fresh = False
@@ -194,9 +245,16 @@ def _of_lazy_module(record: Record, module: types.ModuleType, name: str, text: s
 def _missing(record: Record, owner: Any, kind: type, name: str, text: str) -> Any:
     """Say that there is no such attribute, unless the class computes it."""
     base = static.definer(kind, "__getattr__")
-    if base is not None:
+    if base is not None and base is static.loaded_class("pydantic.main", "BaseModel"):
+        return _of_model(record, owner, kind, name, text)
+    if base is not None and (record.allow_calls or not record.goes_on):  # else it is told as any that is missing
         reason = f"{class_name(base)}.__getattr__ would run to read {text!r}"
-        return record.foreign(reason, lambda: getattr(owner, name))
+        owner_text = text.rpartition(".")[0]
+
+        def behind() -> str | None:
+            return hidden_data.of_missing(owner, name, owner_text)
+
+        return record.computed(reason, lambda: getattr(owner, name), text, behind)
     if kind is types.ModuleType:
         raise Absence(AttributeError, f"module has no attribute {name!r}")
     if static.is_a(owner, type):
@@ -204,11 +262,25 @@ def _missing(record: Record, owner: Any, kind: type, name: str, text: str) -> An
     raise Absence(AttributeError, f"{class_name(kind)!r} object has no attribute {name!r}")
 
 
+def _of_model(record: Record, owner: Any, kind: type, name: str, text: str) -> Any:
+    """Return a private or an extra attribute of a model of pydantic, which keeps these in dicts of their own."""
+    for holder in MODEL_HOLDERS:
+        found = static.find(kind, holder)
+        if found is None or type(found[1]) is not types.MemberDescriptorType:
+            continue
+        kept = record.look(Slot(f"{text.rpartition('.')[0]}.{holder}", owner, found[1]))
+        value = record.look(DictItem(text, kept, name)) if type(kept) is dict else ABSENT
+        if value is not ABSENT:
+            record.fresh = False
+            return value
+    raise Absence(AttributeError, f"{class_name(kind)!r} object has no attribute {name!r}")
+
+
 def _of_class(record: Record, owner: type, name: str, text: str) -> Any:
     """As type.__getattribute__: data descriptor of the metaclass, the class, anything else of the metaclass."""
     meta, _ = record.layout(owner, text.rpartition(".")[0])
     above = _in_class(record, meta, name, text)
-    if above is None or not _is_data_descriptor(above.value):
+    if above is None or not static.is_data_descriptor(above.value):
         found = _in_class(record, owner, name, text)
         if found is not None:
             return _from_class(record, found, owner, name, text)
@@ -232,13 +304,18 @@ def _in_class(record: Record, kind: type, name: str, text: str) -> Found | None:
         else:
             value = static.entry(base, name)
         if value is not ABSENT:
+            _note_methods(record, type(value), text)
             return Found(base, value)
     return None
 
 
-def _is_data_descriptor(value: Any) -> bool:
-    kind = type(value)
-    return static.definer(kind, "__set__") is not None or static.definer(kind, "__delete__") is not None
+def _note_methods(record: Record, kind: type, text: str) -> None:
+    """Note what makes an instance of `kind` in a class a descriptor, or would make it one."""
+    is_descriptor = any(static.definer(kind, method) is not None for method in DESCRIPTOR_METHODS)
+    for base in static.mro(kind):
+        if static.is_mutable(base):
+            for method in DESCRIPTOR_METHODS[: None if is_descriptor else 1]:
+                record.note(DictItem(text, static.type_dict(base), method))
 
 
 def _bind(record: Record, found: Found, owner: Any, name: str, text: str) -> Any:
@@ -249,27 +326,31 @@ def _bind(record: Record, found: Found, owner: Any, name: str, text: str) -> Any
     if kind is types.FunctionType:
         return types.MethodType(value, owner)
     if kind in _BINDS_IN_C:
-        return kind.__get__(value, owner, type(owner))
+        return attempt(kind.__get__, value, owner, type(owner))
     if kind is types.MemberDescriptorType:
         return _of_member(record, found, owner, name, text)
     if kind is types.GetSetDescriptorType:
         return _of_getter(record, found, owner, name, text)
     if kind is classmethod or kind is staticmethod:
         return _of_wrapped_function(record, value, type(owner), text)
-    if kind is types.MethodType or static.definer(kind, "__get__") is None:
+    getter = static.find(kind, "__get__")
+    if kind is types.MethodType or getter is None:
         record.fresh = False
         return value
+    if getter[1] is None:
+        raise Absence(TypeError, "'NoneType' object is not callable")
     if kind is _TUPLE_FIELD:
         record.fresh = False
         return attempt(kind.__get__, value, owner, type(owner))
     if memory.is_ctypes_field(kind):
         return _of_field(record, found, owner, name, text)
-    if kind is property:
-        reason = f"'{class_name(found.base)}.{name}' is a property, which would run"
-        return record.foreign(reason, lambda: getattr(owner, name))
     if _is_enum_text(found, name):
         return attribute(record, owner, f"_{name}_", text)
-    return _foreign_descriptor(record, found, name, lambda: getattr(owner, name))
+    if _is_orm_attribute(value):
+        return _of_orm(record, owner, name, text)
+    if kind is functools.cached_property and value.attrname == name:
+        raise Absence(AttributeError, f"{text!r} has not been computed yet")
+    return _computed(record, found, owner, name, text)
 
 
 def _from_class(record: Record, found: Found, owner: type, name: str, text: str) -> Any:
@@ -277,23 +358,52 @@ def _from_class(record: Record, found: Found, owner: type, name: str, text: str)
     value = found.value
     kind = type(value)
     record.fresh = False
-    if kind in _IS_ITSELF_IN_CLASS or static.definer(kind, "__get__") is None:
+    getter = static.find(kind, "__get__")
+    if getter is None or kind in _IS_ITSELF_IN_CLASS or getter[0] in _IS_ITSELF_IN_CLASS:
         return value
+    if getter[1] is None:
+        raise Absence(TypeError, "'NoneType' object is not callable")
     if kind is classmethod or kind is staticmethod:
         return _of_wrapped_function(record, value, owner, text)
     if kind is types.ClassMethodDescriptorType:
         record.fresh = True
-        return kind.__get__(value, None, owner)
+        return attempt(kind.__get__, value, None, owner)
     if kind is static.loaded_class("enum", "property"):
         members = static.find(owner, "_member_map_")
         if members is not None and type(members[1]) is dict and name in members[1]:
             return record.look(DictItem(text, members[1], name))
-    return _foreign_descriptor(record, found, name, lambda: getattr(owner, name))
+    return _computed(record, found, owner, name, text)
 
 
-def _foreign_descriptor(record: Record, found: Found, name: str, run: Callable[[], Any]) -> Any:
-    reason = f"'{class_name(found.base)}.{name}' is a {class_name(type(found.value))}, whose __get__ would run"
-    return record.foreign(reason, run)
+def _is_orm_attribute(descriptor: Any) -> bool:
+    """Tell whether `descriptor` is one of SQLAlchemy, which returns what the dict of the instance has."""
+    kind = static.loaded_class("sqlalchemy.orm.attributes", "InstrumentedAttribute")
+    return kind is not None and type(descriptor) is kind
+
+
+def _of_orm(record: Record, owner: Any, name: str, text: str) -> Any:
+    """Return a mapped attribute of SQLAlchemy; what is not loaded is absent, as loading it would run code."""
+    _, attributes = record.layout(owner, text.rpartition(".")[0])
+    value = ABSENT if attributes is None else record.look(DictItem(text, attributes, name))
+    if value is ABSENT:
+        raise Absence(AttributeError, f"{text!r} has not been loaded")
+    record.fresh = False
+    return value
+
+
+def _computed(record: Record, found: Found, owner: Any, name: str, text: str) -> Any:
+    """Say that the descriptor `found` computes `owner.name`."""
+
+    def behind() -> str | None:
+        return hidden_data.of_attribute(owner, name, found.value, text.rpartition(".")[0])
+
+    return record.computed(_reason_of(found, name), lambda: getattr(owner, name), text, behind, found.value)
+
+
+def _reason_of(found: Found, name: str) -> str:
+    if type(found.value) is property:
+        return f"'{class_name(found.base)}.{name}' is a property, which would run"
+    return f"'{class_name(found.base)}.{name}' is a {class_name(type(found.value))}, whose __get__ would run"
 
 
 def _of_wrapped_function(record: Record, value: Any, owner: type, text: str) -> Any:
@@ -338,12 +448,17 @@ def _of_getter(record: Record, found: Found, owner: Any, name: str, text: str) -
         return types.GetSetDescriptorType.__get__(found.value, owner, type(owner))
 
     base = found.base
+    if not static.is_a(owner, _class_of_getter(found.value)):
+        raise Absence(TypeError, f"descriptor {name!r} doesn't apply to a {class_name(type(owner))!r} object")
     value = arrays.attribute(record, owner, name, text)
     if value is not None:
         return value
     if name == "__class__" and base is object:
         return record.layout(owner, text.rpartition(".")[0])[0]
-    if name == "__dict__" and not static.is_a(owner, type):
+    if name == "__dict__" and static.is_a(owner, type):
+        record.fresh = True
+        return types.MappingProxyType(static.type_dict(owner))
+    if name == "__dict__":
         record.fresh = False
         _, attributes = record.layout(owner, text.rpartition(".")[0])
         return ABSENT if attributes is None else attributes

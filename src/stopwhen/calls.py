@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from stopwhen import arrays, functions, methods, static
+from stopwhen import arrays, functions, library_items, methods, static
 from stopwhen.operations import BINARY, COMPARING, UNARY, as_list
 from stopwhen.originals import operator, os, types, use_original_builtins
 from stopwhen.record import MOST_STEPS, Absence, Record
@@ -58,6 +59,9 @@ def apply(
     value = methods.apply(record, function, name, tuple(map(as_list, arguments)), options)
     if value is not methods.UNKNOWN:
         return record.made(value) if record.fresh else value
+    value = library_items.call(record, function, name, arguments, options)
+    if value is not library_items.UNKNOWN:
+        return value
     return record.call(f"it calls {name}()", call.run)
 
 
@@ -120,3 +124,8 @@ _FUNCTIONS: dict[Any, Pure] = {
 }
 # By identity: what the program calls may have a hash of its own. The table above keeps the functions alive.
 _PURE = {id(function): pure for function, pure in _FUNCTIONS.items()}
+
+
+def is_pure_builtin(name: str) -> bool:
+    """Tell whether `name` is that of a builtin function known to be pure, as it is found where nothing hides it."""
+    return id(static.module_dict(builtins).get(name)) in _PURE

@@ -69,6 +69,11 @@ class Attributes(Content):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class ThreadDicts(Content):
+    """Which threads a `threading.local` has attributes in; `owner` is the dict in which it keeps a dict for each."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Layout(Cell):
     """Where attributes of `owner` are looked up: its class, the bases of that, and the dict that it keeps."""
 

@@ -112,6 +112,8 @@ def _listed(items: Sequence[Any]) -> str:
 
 def _spliced(delta: Spliced, name: str) -> Change:
     removed, inserted = delta.removed, delta.inserted
+    if delta.elementwise and len(removed) == len(inserted) <= _COMPARED:
+        return _elements(delta, name)
     if removed and not inserted and delta.length == 0:
         return _change("cleared", name, f"cleared, removed {_listed(removed)}", removed, inserted, start=0)
     edits = _edits(removed, inserted, delta.start)
@@ -120,6 +122,60 @@ def _spliced(delta: Spliced, name: str) -> Change:
     first = edits[0] if len(edits) == 1 else _Edit(edits[0].start, removed, inserted)
     words = _words_of(edits, delta.shape)
     return _change(_kind_of(edits), name, words, first.removed, first.inserted, start=first.start)
+
+
+def _elements(delta: Spliced, name: str) -> Change:
+    """Return what happened to elements that keep their places, told by runs of neighbours."""
+    runs = _runs(delta)
+    if not runs:
+        text = f"set to {_listed(delta.inserted)} again"
+        return _change("written", name, text, delta.removed, delta.inserted, start=delta.start)
+    if len(runs) == 1 and len(runs[0].removed) == delta.length:
+        words = f"replaced {_listed(runs[0].removed)} by {_listed(runs[0].inserted)}"
+    else:
+        words = _words_of(runs[:_EDITS], delta.shape)
+        words += f"; ... {len(runs) - _EDITS} more" if len(runs) > _EDITS else ""
+    first = runs[0] if len(runs) == 1 else _Edit(runs[0].start, delta.removed, delta.inserted)
+    return _change("replaced", name, words, first.removed, first.inserted, start=first.start)
+
+
+def _runs(delta: Spliced) -> list[_Edit]:
+    """Return the runs of neighbours that differ."""
+    old, new = delta.removed, delta.inserted
+    runs: list[_Edit] = []
+    begin = 0
+    for index in range(len(old) + 1):
+        differs = index < len(old) and not _alike(old[index], new[index])
+        if not differs:
+            if index > begin:
+                runs.append(_Edit(delta.start + begin, old[begin:index], new[begin:index]))
+            begin = index + 1
+    return runs
+
+
+def of_labelled(delta: Spliced, label: Callable[[int], tuple[str, str]]) -> Change:
+    """Return what happened to values of a table; `label` tells the column and the row of an element by its place."""
+    runs = [part for run in _runs(delta) for part in _by_column(run, label)]
+    words = []
+    for run in runs[:_EDITS]:
+        (column, row), (_, last) = label(run.start), label(run.start + len(run.removed) - 1)
+        rows = f"row {row}" if len(run.removed) == 1 else f"rows {row} to {last}"
+        words.append((column, f"replaced {_listed(run.removed)} at {rows} by {_listed(run.inserted)}"))
+    columns = {column: None for column, _ in words}
+    text = "; ".join(text if len(columns) == 1 else f"{column} {text}" for column, text in words)
+    text += f"; ... {len(runs) - _EDITS} more" if len(runs) > _EDITS else ""
+    return _change("replaced", ", ".join(columns), text, delta.removed, delta.inserted, start=delta.start)
+
+
+def _by_column(run: _Edit, label: Callable[[int], tuple[str, str]]) -> list[_Edit]:
+    """Return the pieces of a run that are each in one column."""
+    pieces: list[_Edit] = []
+    begin = 0
+    for index in range(1, len(run.removed) + 1):
+        if index == len(run.removed) or label(run.start + index)[0] != label(run.start + begin)[0]:
+            pieces.append(_Edit(run.start + begin, run.removed[begin:index], run.inserted[begin:index]))
+            begin = index
+    return pieces
 
 
 def _kind_of(edits: Sequence[_Edit]) -> str:

@@ -62,7 +62,9 @@ def of_memory(owner: Any, start: int, old: bytes, new: bytes, length: int) -> De
             if not _same_field(value, other)
         ]
         return Items(tuple(changes), len(after), attributes=True) if changes else Unknown()
-    return Spliced(start, memory.items_in(owner, old), memory.items_in(owner, new), length, memory.shape_of(owner))
+    removed, inserted = memory.items_in(owner, old), memory.items_in(owner, new)
+    elementwise = len(old) == len(new) and type(removed) is not bytes
+    return Spliced(start, removed, inserted, length, memory.shape_of(owner), elementwise)
 
 
 def _same_field(old: Any, new: Any) -> bool:

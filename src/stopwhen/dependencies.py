@@ -12,16 +12,17 @@ from typing import Any, TypeAlias
 
 from stopwhen import static
 from stopwhen.attributes import attribute
-from stopwhen.calls import apply
+from stopwhen.calls import apply, is_pure_builtin
 from stopwhen.cells import Cell, Content
 from stopwhen.expression import WatchExpression
 from stopwhen.functions import check_members
 from stopwhen.items import Lazy, elements, is_true, item, plain_container
 from stopwhen.operations import as_list, binary, compare, shown, unary
 from stopwhen.originals import ast, types, use_original_builtins
-from stopwhen.record import UNREAD, Absence, Amid, Record, attempt
+from stopwhen.record import UNREAD, Absence, Amid, Record, Unreadable, attempt
 from stopwhen.scope import Scope
 from stopwhen.static import TypeSet, class_name
+from stopwhen.thread_locals import ThisThread
 from stopwhen.types import ABSENT
 from stopwhen.values import content_cells
 from stopwhen.weak_values import WeakValues
@@ -42,6 +43,8 @@ class Reading:
         content: the cells of the value's own content, down to the depth asked for.
         fresh: the value was computed, not stored: another reading makes another object, to be compared by structure.
         absent_because: the error that evaluating raises, for messages; None when there is a value.
+        unreadable: why it cannot be read without running code of the program's; None when it can. Its value is `ABSENT`
+            then, or, where an attribute is all that it names, what the class has in place of that attribute.
         source: the cell that holds what the expression names last, a Content cell where that is a part that cannot be
             told from others; None when it is absent, or computed.
     """
@@ -52,6 +55,7 @@ class Reading:
     fresh: bool
     absent_because: str | None
     source: Cell | None = None
+    unreadable: str | None = None
 
 
 def read(
@@ -62,6 +66,8 @@ def read(
     allow_calls: bool = False,
     past: Mapping[Cell, Any] | None = None,
     may_wait: bool = False,
+    goes_on: bool = False,
+    thread: ThisThread | None = None,
 ) -> Reading:
     """Return the value of `expression` in `scope` now, and the cells whose change could change it.
 
@@ -73,6 +79,8 @@ def read(
         past: values of cells to take instead of their present ones, to evaluate as of an earlier moment; for a Content
             cell a container of the same type to read instead of the owner.
         may_wait: raise `Amid` where calls would enter what this thread is amid.
+        thread: whose attributes of a `threading.local` are read; None for this one.
+        goes_on: what can be read at other times is unreadable now, where code of the program's would run.
 
     Raises:
         Amid: as said.
@@ -80,21 +88,31 @@ def read(
     """
 
     def again() -> Callable[[], Any]:
-        return _again(expression, scope, allow_calls)
+        return _again(expression, scope, allow_calls, thread)
 
-    record = Record(expression.text, past or {}, again, allow_calls=allow_calls)
+    record = Record(expression.text, past or {}, again, allow_calls=allow_calls, goes_on=goes_on, thread=thread)
     record.may_wait = may_wait
     reader = _Reader(expression, scope, record)
     try:
         value = reader.value_of(expression.tree, {})
         if type(value) is Lazy:
             value = record.made(as_list(value))
+    except Unreadable as unreadable:
+        return _unreadable(expression, record, unreadable)
     except Absence as absence:
         return Reading(ABSENT, tuple(record.cells), (), fresh=False, absent_because=str(absence))
-    content = content_cells(value, depth, expression.text)
+    content = content_cells(value, depth, expression.text, thread)
     if record.fresh:  # nobody else has a container that was just made, though they have what is in it
         content = tuple(cell for cell in content if not record.has_made(getattr(cell, "owner", None)))
     return Reading(value, tuple(record.cells), content, record.fresh, None, _source_of(expression, record, value))
+
+
+def _unreadable(expression: WatchExpression, record: Record, unreadable: Unreadable) -> Reading:
+    """Return the reading of what cannot be read now: of `Client.ok`, the descriptor that has come to compute it."""
+    is_whole = unreadable.descriptor is not ABSENT and unreadable.part == expression.text
+    value = unreadable.descriptor if is_whole else ABSENT
+    because = None if is_whole else unreadable.reason
+    return Reading(*(value, tuple(record.cells), ()), fresh=False, absent_because=because, unreadable=unreadable.reason)
 
 
 def _source_of(expression: WatchExpression, record: Record, value: Any) -> Cell | None:
@@ -118,30 +136,39 @@ _BOUND_IN_C = TypeSet(types.MethodDescriptorType, types.WrapperDescriptorType, t
 class _Again:
     """Evaluates an expression anew: the owner of Opaque cells, one for each expression and scope while it is in use."""
 
-    def __init__(self, expression: WatchExpression, scope: Scope, allow_calls: bool) -> None:
+    def __init__(self, expression: WatchExpression, scope: Scope, allow_calls: bool, thread: ThisThread | None) -> None:
         self.expression = expression
         self.scope = scope
         self.allow_calls = allow_calls
+        self.thread = thread
         self.waited = False  # since its last value an evaluation has been put off: who changed it is not certain
 
     def __call__(self) -> Any:
         """Return the value, `UNREAD` where that has to wait for the end of an operation of the program's."""
         try:
-            return read(self.expression, self.scope, depth=0, allow_calls=self.allow_calls, may_wait=True).value
+            reading = read(
+                *(self.expression, self.scope),
+                depth=0,
+                allow_calls=self.allow_calls,
+                may_wait=True,
+                goes_on=True,
+                thread=self.thread,
+            )
         except Amid:
             self.waited = True
             return UNREAD
+        return reading.value
 
 
-_in_use: WeakValues[tuple[int, int, bool], _Again] = WeakValues()
+_in_use: WeakValues[tuple[int, int, bool, int], _Again] = WeakValues()
 
 
-def _again(expression: WatchExpression, scope: Scope, allow_calls: bool) -> _Again:
-    # While an entry lives it keeps expression and scope, so that their ids are not used again.
-    key = (id(expression), id(scope), allow_calls)
+def _again(expression: WatchExpression, scope: Scope, allow_calls: bool, thread: ThisThread | None) -> _Again:
+    # While an entry lives it keeps expression, scope and thread, so that their ids are not used again.
+    key = (id(expression), id(scope), allow_calls, id(thread))
     found = _in_use.get(key)
     if found is None:
-        found = _in_use[key] = _Again(expression, scope, allow_calls)
+        found = _in_use[key] = _Again(expression, scope, allow_calls, thread)
     return found
 
 
@@ -225,8 +252,8 @@ class _Reader:
         try:
             return self.value_of(node.func, bound)
         except Absence:
-            # All names of functions known to be pure are builtins': one that is not there yet will be no such name.
-            if isinstance(node.func, ast.Name) and not self.record.allow_calls:
+            # All names of functions known to be pure are builtins': another that is not there yet will be no such name.
+            if isinstance(node.func, ast.Name) and not self.record.allow_calls and not is_pure_builtin(node.func.id):
                 self.record.call(f"it calls {node.func.id}()", lambda: ABSENT)
             raise
 

@@ -26,7 +26,8 @@ class Spliced:
     """In a sequence, `removed` at `start` gave way to `inserted`; the rest stayed. `length` is the new length.
 
     `removed` and `inserted` are tuples of items, or bytes for bytes-like owners. Of an array of several dimensions
-    `shape` tells these; `start` counts its items one after the other.
+    `shape` tells these; `start` counts its items one after the other. With `elementwise` nothing has moved: each item
+    gave way to the one in its place.
     """
 
     start: int
@@ -34,6 +35,7 @@ class Spliced:
     inserted: Sequence[Any]
     length: int
     shape: tuple[int, ...] = ()
+    elementwise: bool = False
 
 
 @dataclass(frozen=True, slots=True)

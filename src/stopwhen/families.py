@@ -11,10 +11,11 @@ from stopwhen.accessing import check_counted_in_instances
 from stopwhen.activation import Family, Memo, Seen, many_cell, memo_of, seen_of
 from stopwhen.cells import DictItem, Frame, Instances, Slot
 from stopwhen.dependencies import Reading, read
+from stopwhen.errors import Refused
 from stopwhen.event import Born, Called, Event, Rebound, Relaid
 from stopwhen.mechanisms import KeepsInstances
 from stopwhen.originals import use_original_builtins
-from stopwhen.parts import check_part, find_beyond, hold_part, planned_part
+from stopwhen.parts import Found, check_part, find_beyond, hold_part, planned_part
 from stopwhen.plan import Plan, PlannedCell, cells_of, choose
 from stopwhen.record import present
 from stopwhen.scope import FrameScope, SharedScope
@@ -55,6 +56,7 @@ class Host:
         read: the expression as it was right after an event, where the mapping does not say otherwise.
         consider: asks the rules about a step from one state to another.
         consider_already: asks the rules about what is true in a call or instance from its beginning.
+        refuse: tells the user, once, why an instance is not watched.
     """
 
     armed: ArmedCells
@@ -64,6 +66,7 @@ class Host:
     read: Callable[[Watchpoint, Scope, Event | None, Mapping[Cell, Any]], Reading]
     consider: Callable[[Watchpoint, Seen, Seen, Event], None]
     consider_already: Callable[[Watchpoint, Event], None]
+    refuse: Callable[[Watchpoint, Refused], None]
 
 
 class Families:
@@ -232,10 +235,15 @@ class Families:
         """Watch what else the reading in an instance depends on; return whether more is kept of it."""
         watchpoint, reading = family.watchpoint, new.reading
         watchpoint.was_present |= reading.value is not ABSENT
-        scope = self._scope_of(family, instance)
-        found = find_beyond(family, instance, scope, cells_of(reading))
         instances = self._instances(family)
-        parts = [hold_part(family, cell) if instances.are_native else check_part(family, cell) for cell in found.parts]
+        try:
+            found = find_beyond(family, instance, self._scope_of(family, instance), cells_of(reading))
+            parts = [
+                hold_part(family, cell) if instances.are_native else check_part(family, cell) for cell in found.parts
+            ]
+        except Refused as refused:  # in this instance; in others it may be had
+            self._host.refuse(watchpoint, refused)
+            found, parts = Found([], []), []
         shared = {cell: None for cell in found.shared if cell not in family.shared}
         if shared:
             self._host.armed.add(family, shared)

@@ -6,7 +6,8 @@ from _thread import get_ident
 from typing import TYPE_CHECKING, Any
 
 from stopwhen import change, env, location, tables
-from stopwhen.cells import Content, ListItem
+from stopwhen.attributes import is_descriptor_method
+from stopwhen.cells import Content, DictItem, ListItem, ThreadDicts
 from stopwhen.event import Event, Read, Rebound, Relaid, Spliced, Unknown, Written
 from stopwhen.hit import Hit
 from stopwhen.originals import os, sys, time, use_original_builtins
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from stopwhen.activation import Seen
+    from stopwhen.cells import Cell
     from stopwhen.change import Change
+    from stopwhen.dependencies import Reading
+    from stopwhen.event import Delta
     from stopwhen.watchpoint import Watchpoint
 
 
@@ -35,13 +39,14 @@ def hit_of(watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event, *, in_ch
     between = None
     if event.other is not None and writer is not None:
         between = (location.locate(*event.other), writer)
+    delta = _delta_of(event, seen, new, watchpoint.expression.text)
     return Hit(
         watchpoint=watchpoint,
         old=old,
         new=value,
         old_text=texts[0],
         new_text=texts[1],
-        change=_change_of(event, seen, *texts),
+        change=_change_of(event, delta, seen, *texts, name=watchpoint.expression.text),
         location=writer,
         own_location=location.own_location(event.stack),
         by=_writer_of(event),
@@ -178,9 +183,9 @@ def _writer_of(event: Event) -> str | None:
     return location.writer_of(event.frame, *event.stack[0])
 
 
-def _change_of(event: Event, seen: Seen, old_text: str, new_text: str) -> Change | None:
+def _change_of(event: Event, delta: Delta, seen: Seen, old_text: str, new_text: str, *, name: str) -> Change | None:
     """Return what happened in words, None for a read; of a list's first item, what happened to the list, if so."""
-    cell, delta = event.cell, event.delta
+    cell = event.cell
     if isinstance(delta, Read):
         return None
     if isinstance(delta, Written) and not isinstance(cell, Content):
@@ -188,6 +193,12 @@ def _change_of(event: Event, seen: Seen, old_text: str, new_text: str) -> Change
         return change.describe(Rebound(value, value), cell.name)
     if isinstance(delta, Rebound) and tables.is_manager(delta.new):
         delta = Unknown()  # Nobody knows managers: the table has changed.
+    if isinstance(delta, Spliced) and isinstance(cell, Content) and tables.is_table(seen.reading.value):
+        label = tables.labeller(seen.reading.value, cell.owner, name)
+        if label is not None:
+            return change.of_labelled(delta, label)
+    if isinstance(cell, ThreadDicts):
+        delta = Unknown()  # The thread has attributes now; of those of others nothing is told.
     if isinstance(delta, Unknown) and old_text != new_text:
         return change.Change("changed", cell.name, f"{old_text} -> {new_text}")
     if isinstance(cell, ListItem) and isinstance(delta, Rebound) and cell.index == 0 and cell.name.endswith("[0]"):
@@ -198,3 +209,33 @@ def _change_of(event: Event, seen: Seen, old_text: str, new_text: str) -> Change
         is_class = isinstance(delta.shown, Rebound)
         return change.describe(delta.shown, f"type({cell.name})" if is_class else cell.name)
     return change.describe(delta, cell.name)
+
+
+def _delta_of(event: Event, seen: Seen, new: Seen, text: str) -> Delta:
+    """Return what the event did to the part of the expression `text` that its cell is about, as one who reads it."""
+    delta = event.delta
+    if isinstance(delta, Rebound) and delta.old is ABSENT and delta.new is not ABSENT:
+        return Rebound(_read_elsewhere(event.cell, seen.reading, text), delta.new)
+    if isinstance(delta, Rebound) and delta.new is ABSENT and delta.old is not ABSENT:
+        return Rebound(delta.old, _read_elsewhere(event.cell, new.reading, text))
+    return delta
+
+
+def _read_elsewhere(cell: Cell, reading: Reading, text: str) -> Any:
+    """Return what the part of the expression `text` that `cell` has a say in was when `cell` held nothing.
+
+    That is what the class has for an attribute, or builtins for a name; `ABSENT` for nothing.
+    """
+    if cell.name == text:
+        return reading.value
+    for other in reading.cells:
+        if (
+            other.name == cell.name
+            and isinstance(other, DictItem)
+            and other != cell
+            and not is_descriptor_method(other)
+        ):
+            value = present(other)
+            if value is not ABSENT:
+                return value
+    return ABSENT

@@ -6,7 +6,7 @@ from collections import ChainMap, Counter, deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from stopwhen import arrays, memory, paths, static
+from stopwhen import arrays, content, library_items, memory, paths, static
 from stopwhen.attributes import attribute, pointed_to
 from stopwhen.cells import DictItem, ListItem
 from stopwhen.comparing import comparing_method, is_plain, note_content, obstacle
@@ -16,7 +16,7 @@ from stopwhen.originals import itertools, operator, os, types, use_original_buil
 from stopwhen.record import MOST_STEPS, Absence, Record, attempt, text_of
 from stopwhen.static import TypeSet, class_name
 from stopwhen.types import ABSENT
-from stopwhen.values import ENVIRON, SCALARS, SIZED, WRAPPERS, is_simple, truth
+from stopwhen.values import ENVIRON, SCALARS, SIZED, WRAPPERS, is_simple, is_wrapper, truth
 
 use_original_builtins(globals())
 
@@ -71,11 +71,20 @@ def item(record: Record, owner: Any, key: Any, name: str, text: str) -> Any:
         target = pointed_to(record, owner, name, lambda: owner[key])
         held = memory.is_plain(type(target))
         return attribute(record, target, "value", f"{name}.contents.value") if held else target
+    found = library_items.item(record, owner, key, name, text)
+    if found is not library_items.UNKNOWN:
+        return found
     if static.inherits(kind, ChainMap, "__getitem__"):
         return _chained_item(record, owner, key, name, text)
     if static.definer(kind, "__getitem__") is None and not static.is_a(owner, type):
         raise Absence(TypeError, f"{class_name(kind)!r} object is not subscriptable")
-    return record.foreign(f"{class_name(kind)}.__getitem__ would run to read {text!r}", lambda: owner[key])
+    reason = f"{class_name(kind)}.__getitem__ would run to read {text!r}"
+    return record.computed(reason, lambda: owner[key], text, lambda: name if has_content(owner) else None)
+
+
+def has_content(owner: Any) -> bool:
+    """Tell whether `owner` holds, by itself or in what it wraps, the content that its methods give out."""
+    return content.source_of(owner) is not None or is_wrapper(owner)
 
 
 def is_ctypes_array(kind: type, *methods: str) -> bool:
@@ -293,6 +302,10 @@ def size(record: Record, value: Any, name: str) -> Any:
     record.fresh = True
     if container is not ABSENT:
         return attempt(len, container)
+    length = library_items.size(record, value, name)
+    if length is not None:
+        record.fresh = True
+        return length
     base = static.definer(type(value), "__len__")
     if base is None:
         raise Absence(TypeError, f"object of type {class_name(type(value))!r} has no len()")
@@ -308,6 +321,9 @@ def is_true(record: Record, value: Any, name: str) -> bool:
     if memory.is_numpy_data(value):
         return bool(arrays.operate(record, bool, (value,), (name,)))
     container = plain_container(record, value, name, "__len__", "__bool__")
+    length = library_items.size(record, value, name) if static.definer(type(value), "__bool__") is None else None
+    if length is not None:
+        return length > 0
     try:
         return truth(value if container is ABSENT else container)
     except Refused as refused:
@@ -363,6 +379,10 @@ def contains(record: Record, container: Any, value: Any, name: str, value_name: 
         is_plain_wrapper = wrapper is not ENVIRON or container is getattr(os, "environb", None)
         if is_plain_wrapper and static.inherits(kind, wrapper, "__contains__"):
             return contains(record, wrapped(record, container, holder, name), value, name, value_name)
+    is_there = library_items.contains(record, container, value, name)
+    if is_there is not None:
+        record.fresh = True
+        return is_there
     if static.inherits(kind, ChainMap, "__contains__"):
         inner = plain_container(record, container, name, "__contains__")
         kind = type(inner)

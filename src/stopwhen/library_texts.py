@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
 from stopwhen import memory, paths, static, tables
-from stopwhen.originals import os, types, use_original_builtins
+from stopwhen.originals import os, types, use_original_builtins, weakref
 from stopwhen.types import ABSENT
 
 use_original_builtins(globals())
@@ -51,6 +51,60 @@ def wrapper(writer: Writer, value: Any, kind: Any, room: int, depth: int) -> str
     name = static.class_name(kind)
     data = dict.get(static.instance_dict(value) or {}, "data")
     return _named(value, kind, name, writer.text(data, room - len(name) - 2, depth))
+
+
+def weak(writer: Writer, value: Any, kind: Any, room: int, depth: int) -> str:
+    """Return the text of a weak container: of what it refers to, as far as that is alive."""
+    name = static.class_name(kind)
+    data = dict.get(static.instance_dict(value) or {}, "data")
+    if type(data) is set:
+        shown: Any = {id(one): one() for one in list(data) if type(one) is weakref.ref}
+        inner = writer.nested(value, "{", dict.values(shown), len(shown), "}", show=writer.text, room=room, depth=depth)
+        return _named(value, kind, name, inner)
+    pairs = [tuple(map(_referent, pair)) for pair in list(dict.items(data))] if type(data) is dict else []
+    inner = writer.nested(
+        *(value, "{", pairs, len(pairs), "}"),
+        show=lambda pair, space, level: ": ".join(writer.text(one, space // 2, level) for one in pair),
+        room=room - len(name) - 2,
+        depth=depth,
+    )
+    return _named(value, kind, name, inner)
+
+
+def _referent(value: Any) -> Any:
+    """Return what a weak reference refers to, and any other value itself."""
+    is_reference = static.is_a(value, weakref.ref) and static.definer(type(value), "__call__") is weakref.ref
+    return value() if is_reference else value
+
+
+def reference(writer: Writer, value: Any, _kind: Any, room: int, depth: int) -> str:
+    """Return the text of a weak reference."""
+    if static.definer(type(value), "__call__") is not weakref.ref:
+        return "<weak reference>"
+    target = value()
+    if target is None:
+        return "<dead weak reference>"
+    return f"<weak reference to {writer.text(target, room - 20, depth + 1)}>"
+
+
+def options(writer: Writer, value: Any, _kind: Any, room: int, depth: int) -> str:
+    """Return the text of a ConfigParser: its defaults, if there are any, and its sections."""
+    attributes = static.instance_dict(value) or {}
+    defaults, sections = dict.get(attributes, "_defaults"), dict.get(attributes, "_sections")
+    title = dict.get(attributes, "default_section")
+    if type(defaults) is dict and defaults and type(sections) is dict:
+        sections = {title if type(title) is str else "DEFAULT": defaults, **sections}
+    return f"{static.class_name(type(value))}({writer.text(sections, room - 14, depth)})"
+
+
+def headers(writer: Writer, value: Any, _kind: Any, room: int, depth: int) -> str:
+    """Return the text of an email message: its headers and what it carries."""
+    attributes = static.instance_dict(value) or {}
+    name = static.class_name(type(value))
+    shown = [(one, dict.get(attributes, f"_{one}")) for one in ("headers", "payload")]
+    return writer.nested(
+        value, f"{name}(", shown, len(shown), ")", show=writer.field, room=room - len(name), depth=depth
+    )
 
 
 def chain(writer: Writer, value: Any, kind: Any, room: int, depth: int) -> str:
@@ -273,8 +327,12 @@ def labels(writer: Writer, value: Any, _kind: Any, room: int, depth: int) -> str
     return writer.nested(value, f"{name}([", found, len(found), "])", show=writer.text, room=room, depth=depth)
 
 
-def of_table(value: Any) -> Show | None:
-    """Return what makes the text of a table, or labels, of pandas; None for all else."""
+def of_library(value: Any) -> Show | None:
+    """Return what makes the text of a table or labels of pandas, of options or an email message; None for all else."""
+    for module, name, show in (("configparser", "RawConfigParser", options), ("email.message", "Message", headers)):
+        base = static.loaded_class(module, name)
+        if base is not None and static.is_a(value, base):
+            return show
     if tables.is_table(value) and tables.manager_of(value) is not None:
         return table
     return labels if tables.is_labels(value) else None
@@ -287,6 +345,10 @@ BY_CLASS: Final[tuple[tuple[type, Show], ...]] = (
     (UserList, wrapper),
     (UserString, wrapper),
     (ChainMap, chain),
+    (weakref.WeakSet, weak),
+    (weakref.WeakKeyDictionary, weak),
+    (weakref.WeakValueDictionary, weak),
+    (weakref.ref, reference),
     (ENVIRON, environment),
     (types.MappingProxyType, proxy),
     *((type(make({})), view) for make in (dict.keys, dict.values, dict.items)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stopwhen import env, static
+from stopwhen.attributes import is_descriptor_method
 from stopwhen.cells import Cell, Content, DictItem, Layout, ListItem, Opaque, Slot
 from stopwhen.errors import Refused
 from stopwhen.mechanisms import Holdable
@@ -46,22 +47,27 @@ def find_beyond(family: Family, instance: Any, scope: InstanceScope, cells: Iter
     found = Found([], [])
     for cell in cells:
         if isinstance(cell, Opaque):
-            raise Refused(
-                f"cannot watch {family.watchpoint.expression.text!r} in every instance: it calls what cannot be seen "
-                "through, and each instance would have to be evaluated again and again",
-                slug="call",
-                hint="watch the data behind it",
-            )
+            raise refused_call(family.watchpoint.expression.text)
         owner: Any = cell.owner  # type: ignore[attr-defined] # all others have one
         if isinstance(cell, DictItem | Content) and owner is own and family.has_own(cell):
             continue
         if isinstance(cell, Layout) and owner is instance:
             continue  # the class's cell tells of it
-        if isinstance(cell, DictItem | Layout) and scope.is_shared(owner):
+        if isinstance(cell, DictItem | Layout) and (scope.is_shared(owner) or is_descriptor_method(cell)):
             found.shared.append(cell)
         else:
             found.parts.append(cell)
     return found
+
+
+def refused_call(text: str) -> Refused:
+    """Return the refusal of an expression that is known only by evaluating it again."""
+    return Refused(
+        f"cannot watch {text!r} in every instance: it calls what cannot be seen through, and each instance would have "
+        "to be evaluated again and again",
+        slug="call",
+        hint="watch the data behind it",
+    )
 
 
 def planned_part(family: Family, cell: Cell) -> PlannedCell:

@@ -22,6 +22,7 @@ from stopwhen.cells import (
     Local,
     Opaque,
     Slot,
+    ThreadDicts,
 )
 from stopwhen.errors import Refused
 from stopwhen.originals import sys, use_original_builtins
@@ -82,6 +83,8 @@ def describe(cell: Cell) -> str:
             return f"{cell.name}: columns and labels of a table"
         case Layout():
             return f"{cell.name}: class and attribute dict of a {short_class_name(type(cell.owner))}"
+        case ThreadDicts():
+            return f"{cell.name}: which threads have attributes in it"
         case Attributes():
             return f"{cell.name}: {_attributes_words(cell)}"
         case Content():

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, NoReturn
 
-from stopwhen import frames, memory, static
-from stopwhen.cells import Cell, Closure, Content, DictItem, Layout, ListItem, Local, Opaque, Slot
+from stopwhen import frames, memory, static, thread_locals
+from stopwhen.cells import Cell, Closure, Content, DictItem, Layout, ListItem, Local, Opaque, Slot, ThreadDicts
 from stopwhen.entered_code import is_amid
 from stopwhen.errors import Refused
 from stopwhen.originals import use_original_builtins
 from stopwhen.static import TypeSet, class_name, slot_value
+from stopwhen.thread_locals import ThisThread
 from stopwhen.types import ABSENT
 from stopwhen.values import SCALARS, is_simple
 from stopwhen.weak_values import WeakValues
@@ -50,6 +51,22 @@ class Amid(Exception):  # noqa: N818 - it says what was found
         self.cell = cell
 
 
+class Unreadable(Absence):
+    """What the expression reads now takes running code of the program's: it counts as absent while that is so.
+
+    Attributes:
+        reason: why.
+        part: the part of the expression that is at fault, as the user wrote it; "" where no single attribute is.
+        descriptor: what the class has in place of that attribute, or `ABSENT`.
+    """
+
+    def __init__(self, reason: str, part: str = "", descriptor: Any = ABSENT) -> None:
+        super().__init__(Refused, reason)
+        self.reason = reason
+        self.part = part
+        self.descriptor = descriptor
+
+
 class Record:
     """The cells that a reading consulted, in order, and the limits it keeps to.
 
@@ -62,10 +79,19 @@ class Record:
         past: values that stand in for those which these cells have now; for a Content cell, the container to read.
         again: makes the owner of the Opaque cell where something cannot be seen through; that evaluates the whole anew.
         allow_calls: whether code of the program's may be run.
+        goes_on: what cannot be read without that is absent, instead of a reason to refuse.
+        thread: whose attributes of a `threading.local` are read; None for this one.
     """
 
     def __init__(
-        self, text: str, past: Mapping[Cell, Any], again: Callable[[], Callable[[], Any]], *, allow_calls: bool
+        self,
+        text: str,
+        past: Mapping[Cell, Any],
+        again: Callable[[], Callable[[], Any]],
+        *,
+        allow_calls: bool,
+        goes_on: bool = False,
+        thread: ThisThread | None = None,
     ) -> None:
         self.text = text
         self.cells: dict[Cell, None] = {}
@@ -76,6 +102,8 @@ class Record:
         self.may_wait = False  # raise `Amid` rather than evaluate amid an operation of the program's
         self._again = again
         self.allow_calls = allow_calls
+        self.goes_on = goes_on
+        self._thread = thread
         self._made: dict[int, Any] = {}
         self._steps = 0
 
@@ -97,6 +125,25 @@ class Record:
                 if stand_in is not _NOT_PAST:
                     return item_of(cell, stand_in)
         return present(cell)
+
+    def attributes_in_thread(self, owner: Any, name: str) -> dict[str, Any] | None:
+        """Return the dict of `owner`, a `threading.local` called `name`, in the thread that asked for the watchpoint.
+
+        None while it has none there: making one may run the program's `__init__`, so that is left to the program.
+        """
+        if not thread_locals.IS_POSSIBLE:
+            self.foreign(f"which attributes of {name!r} are this thread's, only the C module can tell", lambda: None)
+        self._thread = self._thread or ThisThread()
+        found = self._thread.attributes_of(owner)
+        if found is ABSENT:
+            self.note(ThreadDicts(name, thread_locals.dicts_of(owner)))
+            return None
+        attributes: dict[str, Any] = found
+        return attributes
+
+    def note(self, cell: Cell) -> None:
+        """Take note of `cell`, which decides where to look, but is not the source of what is read."""
+        self.cells.setdefault(cell)
 
     def layout(self, owner: Any, name: str) -> tuple[type, dict[str, Any] | None]:
         """Take note of where attributes of `owner`, called `name`, are looked up; return its class and its own dict."""
@@ -161,13 +208,28 @@ class Record:
 
     def foreign(self, reason: str, run: Callable[[], Any], hint: str | None = None) -> Any:
         """Return what `run` returns if the user allowed calls; else refuse, since it would run the program's code."""
-        if not self.allow_calls:
-            raise Refused(
-                f"cannot watch {self.text!r}: {reason}",
-                slug="runs-code",
-                hint=hint or "watch the data behind it, or allow calls",
-            )
-        return self.opaque(run)
+        return self.opaque(run) if self.allow_calls else self._refuse(Unreadable(reason), hint or hint_for(None))
+
+    def computed(
+        self, reason: str, run: Callable[[], Any], part: str, behind: Callable[[], str | None], descriptor: Any = ABSENT
+    ) -> Any:
+        """As `foreign`, for the attribute or item that the user calls `part`.
+
+        Args:
+            reason: why it would run code.
+            run: does.
+            part: what the user calls it.
+            behind: returns an expression of the data that it stands for, or None; called for the hint only.
+            descriptor: what the class has that computes an attribute, or `ABSENT`.
+        """
+        if self.allow_calls:
+            return self.opaque(run)
+        return self._refuse(Unreadable(reason, part, descriptor), "" if self.goes_on else hint_for(behind()))
+
+    def _refuse(self, unreadable: Unreadable, hint: str) -> NoReturn:
+        if self.goes_on:
+            raise unreadable
+        raise Refused(f"cannot watch {self.text!r}: {unreadable.reason}", slug="runs-code", hint=hint)
 
     def call(self, reason: str, run: Callable[[], Any]) -> Any:
         """As `foreign`, for a call of what is not known to be pure."""
@@ -196,6 +258,12 @@ class Record:
         value = attempt(run)
         self.fresh = True
         return value
+
+
+def hint_for(data: str | None) -> str:
+    """Return what to do where reading would run code: `data` is an expression of the data behind it, if it is known."""
+    instead = "the data behind it" if data is None else repr(data)
+    return f"watch {instead}, or say --allow-calls (in Python: allow_calls=True): that code then runs at each look"
 
 
 def attempt(run: Callable[..., Any], *arguments: Any, **options: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from stopwhen import absence, accessing, actions, deltas, env, hits, location, values
 from stopwhen.accessing import ArmedAccesses
 from stopwhen.acting import Acting, DueHit, Own, Raise
-from stopwhen.activation import Activation, Family, Seen, seen_of
+from stopwhen.activation import Activation, Family, Seen, seen_of, with_known_truth
 from stopwhen.arming import ArmedCells
 from stopwhen.before import ChangedInPlace, Replaced
 from stopwhen.cells import DictItem, Frame, Layout, Opaque
@@ -32,6 +32,7 @@ from stopwhen.mechanisms.takeovers import Taken, Takeovers
 from stopwhen.mechanisms.tools import SharedTool
 from stopwhen.missed import Missed, enumerated, is_own_failure
 from stopwhen.originals import os, sys, use_original_builtins
+from stopwhen.parts import refused_call
 from stopwhen.pinned import pinned
 from stopwhen.plan import Plan, cells_of, plan_for
 from stopwhen.record import Amid
@@ -44,7 +45,7 @@ from stopwhen.texts import text_of
 from stopwhen.types import ABSENT, AccessType, Action
 from stopwhen.waiting import Waiting
 from stopwhen.watchpoint import Watchpoint
-from stopwhen.wide import WideScope, resolve
+from stopwhen.wide import InstanceScope, WideScope, resolve
 from stopwhen.writing_threads import task_name, thread_name
 
 use_original_builtins(globals())
@@ -88,7 +89,8 @@ class Session:
         self._acting = Acting(actions.Output(), self.absorb, self._fail)
         self._families = Families(
             Host(
-                self._armed, self._begin, self._end_one, self._past, self._read, self._consider, self._consider_already
+                *(self._armed, self._begin, self._end_one, self._past, self._read, self._consider),
+                *(self._consider_already, self._refuse_instance),
             )
         )
         self.is_quitting = False  # the user has left the debugger: the program ends, and nothing is said of that
@@ -745,19 +747,48 @@ class Session:
             may_wait: raise `Amid` where calls would enter what this thread is amid.
         """
         content = accessing.depth_of_content(watchpoint.access, watchpoint.depth) if depth is None else depth
+        goes_on = watchpoint.began or watchpoint.family is not None
         while True:
-            reading = read(
-                watchpoint.expression,
-                scope,
-                depth=content,
-                allow_calls=watchpoint.allow_calls,
-                past={**self._past(event), **past},
-                may_wait=may_wait,
-            )
+            try:
+                reading = read(
+                    watchpoint.expression,
+                    scope,
+                    depth=content,
+                    allow_calls=watchpoint.allow_calls and not isinstance(scope, InstanceScope),
+                    past={**self._past(event), **past},
+                    goes_on=goes_on,
+                    thread=watchpoint.thread,
+                    may_wait=may_wait,
+                )
+            except Refused as refused:
+                if refused.slug == "call" and isinstance(scope, InstanceScope):
+                    raise refused_call(watchpoint.expression.text) from None
+                raise
             records = () if env.core is None else env.core.take()
             if not records:
-                return reading
+                break
             self._waiting.extend(events_of(records))
+        if goes_on and watchpoint.access is AccessType.TRUE:
+            reading = with_known_truth(reading)
+        if reading.unreadable is not None:
+            self._tell_unreadable(watchpoint, reading)
+        return reading
+
+    def _refuse_instance(self, watchpoint: Watchpoint, refused: Refused) -> None:
+        if not watchpoint.told_unreadable:
+            watchpoint.told_unreadable = True
+            self.output.say(f"an instance is not watched: {refused}")
+
+    def _tell_unreadable(self, watchpoint: Watchpoint, reading: Reading) -> None:
+        """Say once that an expression cannot be read; of what has become a descriptor, the hit tells."""
+        is_told = watchpoint.told_unreadable
+        if is_told or (reading.value is not ABSENT and watchpoint.access is not AccessType.TRUE):
+            return
+        watchpoint.told_unreadable = True
+        self.output.say(
+            f"cannot read {watchpoint.expression.text!r} at the moment: {reading.unreadable}; while that is so, "
+            f"it counts as {'false' if watchpoint.access is AccessType.TRUE else 'absent'} [unreadable-now]"
+        )
 
     def _consider(self, watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event) -> None:
         """Ask the rules in their order; what passes them all is due in the thread that wrote."""

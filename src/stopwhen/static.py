@@ -130,6 +130,17 @@ def definer(kind: type, name: str) -> type | None:
     return None if found is None else found[0]
 
 
+def is_data_descriptor(value: Any) -> bool:
+    """Tell whether `value`, of a class, is read in place of what an instance of that has under the same name.
+
+    It takes a `__get__` for that: a descriptor that is only stored to, or deleted, hides nothing from a reader.
+    """
+    kind = type(value)
+    return definer(kind, "__get__") is not None and (
+        definer(kind, "__set__") is not None or definer(kind, "__delete__") is not None
+    )
+
+
 def inherits(kind: type, base: type, *names: str) -> bool:
     """Tell whether `kind` is `base` or a subclass that leaves each of `names` as `base` has it."""
     if kind is base:

@@ -6,7 +6,7 @@ of classes in C; pandas itself is neither imported nor asked.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 from stopwhen import memory, static
@@ -223,6 +223,34 @@ def arrays_of(table: Any, name: str) -> Iterator[tuple[Any, str]]:
         for array in _arrays_in(_values_of(block)):
             if memory.is_numpy_array(type(array)):
                 yield array, title
+
+
+def labeller(table: Any, array: Any, name: str) -> Callable[[int], tuple[str, str]] | None:
+    """Return what tells the column and the row of an element of `array`, by its place; None for a foreign array.
+
+    The column is told as users write it, `df['price']`; of a Series it is `name` itself, as the user calls the table.
+    """
+    manager = manager_of(table)
+    axes = _listed(_stored(manager, "axes"))
+    blocks = [
+        block
+        for block in _listed(_stored(manager, "blocks"))
+        if any(one is array for one in _arrays_in(_values_of(block)))
+    ]
+    if not axes or not blocks:
+        return None
+    columns = [f"{name}[{label!r}]" for label in _labels_of(manager, blocks[0])] or [name]
+    rows, length = labels_in(axes[-1]), max(array.shape[-1], 1) if array.shape else 1
+
+    def place(index: int) -> tuple[str, str]:
+        column, row = index // length, index % length
+        return columns[column] if column < len(columns) else name, _text(rows, row)
+
+    return place
+
+
+def _text(labels: list[Any], index: int) -> str:
+    return repr(labels[index]) if index < len(labels) and type(labels[index]) in _COMPARED else str(index)
 
 
 def _labels_of(manager: Any, block: Any) -> list[Any]:

@@ -139,7 +139,7 @@ class _Writer:
         bases = mro(cls)
         if any(base is enum.Enum for base in bases):
             return self._enum_member(value, room, depth)
-        show = library_texts.of_table(value)
+        show = library_texts.of_library(value)
         if show is not None:
             return show(self, value, cls, room, depth)
         fields = _fields(value, cls)

@@ -6,12 +6,13 @@ from collections import ChainMap, OrderedDict, UserDict, UserList, UserString, d
 from collections.abc import Iterator
 from typing import Any
 
-from stopwhen import content, memory, static, tables
-from stopwhen.cells import Attributes, Blocks, Cell, Closure, Content, DictItem, Layout, Slot
+from stopwhen import content, memory, static, tables, thread_locals
+from stopwhen.cells import Attributes, Blocks, Cell, Closure, Content, DictItem, Layout, Slot, ThreadDicts
 from stopwhen.errors import Refused
 from stopwhen.memory import is_array
-from stopwhen.originals import os, struct, sys, types, use_original_builtins
+from stopwhen.originals import os, struct, sys, types, use_original_builtins, weakref
 from stopwhen.static import TypeSet
+from stopwhen.thread_locals import ThisThread
 from stopwhen.types import ABSENT
 
 use_original_builtins(globals())
@@ -40,6 +41,18 @@ METHOD_WRAPPER = type("".__str__)
 
 WRAPPERS = ((UserDict, "data"), (UserList, "data"), (UserString, "data"), (ENVIRON, "_data"))
 """The standard library's wrappers of one container, and the attribute that holds it."""
+
+_WEAK = (weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.WeakSet)
+"""Those that hold weak references, in `data`; what else they keep is for their own use."""
+
+_HOLDERS = (
+    ("configparser", "RawConfigParser", ("_sections", "_defaults")),
+    ("email.message", "Message", ("_headers",)),
+)
+"""Classes that a program may never import, and the attributes that hold the containers of their content."""
+
+MODEL_HOLDERS = ("__pydantic_private__", "__pydantic_extra__")
+"""The slots in which a model of pydantic keeps the dicts of its private and its extra attributes."""
 
 MOST_CELLS = 10_000
 MOST_PAIRS = 1_000_000
@@ -201,9 +214,10 @@ def _same_opaque(left: Any, right: Any) -> bool:
 def is_wrapper(value: Any) -> bool:
     """Tell whether the content of `value` is that of another object which it holds, and can replace."""
     kind = type(value)
-    if tables.is_table(value):
+    if tables.is_table(value) or thread_locals.is_local(kind):
         return True
-    return any(static.has_base(kind, wrapper) for wrapper, _ in WRAPPERS) or static.has_base(kind, ChainMap)
+    bases = (*(wrapper for wrapper, _ in WRAPPERS), ChainMap, *_WEAK)
+    return any(static.has_base(kind, base) for base in bases) or any(_held_by(value))
 
 
 def truth(value: Any) -> bool:
@@ -247,8 +261,10 @@ def _truth_of_numbers(value: Any) -> bool:
     )
 
 
-def content_cells(value: Any, depth: int | str, name: str) -> tuple[Cell, ...]:
+def content_cells(value: Any, depth: int | str, name: str, thread: ThisThread | None = None) -> tuple[Cell, ...]:
     """Return the cells that hold the content of `value`, called `name`, and of what it reaches within `depth` steps.
+
+    Of a `threading.local` that is what `thread` has, this one if it is None.
 
     Raises:
         Refused: they are too many to watch.
@@ -264,7 +280,9 @@ def content_cells(value: Any, depth: int | str, name: str) -> tuple[Cell, ...]:
             if type(one) in SCALARS or id(one) in seen:
                 continue
             seen.add(id(one))
-            cells.update(dict.fromkeys(_own_cells(one, title)))
+            is_local = thread_locals.is_local(type(one))
+            thread = thread or (ThisThread() if is_local else None)
+            cells.update(dict.fromkeys(_local_cells(one, title, thread) if is_local else _own_cells(one, title)))
             if len(cells) > MOST_CELLS:
                 raise Refused(
                     f"cannot watch {name!r} to depth {depth}: it reaches more than {MOST_CELLS:,} objects",
@@ -273,7 +291,8 @@ def content_cells(value: Any, depth: int | str, name: str) -> tuple[Cell, ...]:
                 )
             pending.extend((inner, title) for inner in _wrapped(one) if _is_content(inner))
             if level < limit:
-                reached.extend(part for part in _parts(one, title) if _is_content(part[0]))
+                parts = _local_parts(one, title, thread) if is_local else _parts(one, title)
+                reached.extend(part for part in parts if _is_content(part[0]))
     return tuple(cells)
 
 
@@ -310,12 +329,37 @@ def _own_cells(value: Any, name: str) -> Iterator[Cell]:
     if content.source_of(value) is not None:
         yield Content(name, value)
     attributes = static.instance_dict(value)
+    if attributes is not None and any(static.has_base(kind, base) for base in _WEAK):
+        yield DictItem(f"{name}.data", attributes, "data")
+        return
     if not static.has_fixed_layout(value) and (attributes is not None or any(static.slots(kind))):
         yield Layout(name, value)
     if attributes is not None:
         yield Attributes(name, attributes)
     for attribute, descriptor in static.slots(kind):
         yield Slot(f"{name}.{attribute}", value, descriptor)
+
+
+def _local_cells(value: Any, name: str, thread: ThisThread | None) -> Iterator[Cell]:
+    """Yield the cells of the attributes that a `threading.local` has in one thread."""
+    if not thread_locals.IS_POSSIBLE:
+        raise Refused(
+            f"cannot watch the content of {name!r}: which attributes of a threading.local are this thread's, only "
+            "the C module can tell on this Python, and it could not be built",
+            slug="no-mechanism",
+            hint="watch what the attribute refers to",
+        )
+    attributes = ABSENT if thread is None else thread.attributes_of(value)
+    if attributes is ABSENT:
+        yield ThreadDicts(name, thread_locals.dicts_of(value))
+    else:
+        yield Attributes(name, attributes)
+
+
+def _local_parts(value: Any, name: str, thread: ThisThread | None) -> Iterator[tuple[Any, str]]:
+    attributes = ABSENT if thread is None else thread.attributes_of(value)
+    for attribute, one in list(dict.items(attributes)) if attributes is not ABSENT else ():
+        yield one, f"{name}.{attribute if type(attribute) is str else '...'}"
 
 
 def _table_cells(value: Any, name: str) -> Iterator[Cell]:
@@ -350,6 +394,26 @@ def _wrapped(value: Any) -> Iterator[Any]:
         maps = dict.get(attributes, "maps")
         yield maps
         yield from maps if type(maps) is list else ()
+    if any(static.has_base(kind, base) for base in _WEAK):
+        yield dict.get(attributes, "data")
+    yield from _held_by(value)
+
+
+def _held_by(value: Any) -> Iterator[Any]:
+    """Yield the containers in which an object of the classes of `_HOLDERS` keeps its content."""
+    for module, name, held in _HOLDERS:
+        base = static.loaded_class(module, name)
+        if base is None or not static.is_a(value, base):
+            continue
+        for attribute in held:
+            container = dict.get(static.instance_dict(value) or {}, attribute)
+            yield container
+            if type(container) is dict:
+                yield from (one for one in list(dict.values(container)) if type(one) is dict)
+    model = static.loaded_class("pydantic.main", "BaseModel")
+    if model is not None and static.is_a(value, model):
+        slots = [static.find(model, holder) for holder in MODEL_HOLDERS]
+        yield from (static.slot_value(value, found[1]) for found in slots if found is not None)
 
 
 def _parts(value: Any, name: str) -> Iterator[tuple[Any, str]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from stopwhen import hits, judging
 from stopwhen.originals import use_original_builtins
+from stopwhen.thread_locals import ThisThread
 from stopwhen.types import AccessType
 
 use_original_builtins(globals())
@@ -46,7 +47,9 @@ class Watchpoint:
         enabled: False while the user has switched it off.
         mechanisms: those that it may be planned with, now and later.
         was_present: its expression had a value at some time.
+        thread: the one that asked for it, whose attributes of a `threading.local` it reads.
         began: it has been read in some scope at some time.
+        told_unreadable: the user knows that it could not be read at some time.
         activations: its expression in each scope that it is read in now, by key; none while it is disarmed.
         family: what its scope stands for, when that is each of many; None while it is disarmed.
         tells_end: say so when it ends with the frame in which it is read, and had no hit.
@@ -68,7 +71,9 @@ class Watchpoint:
     place: judging.Place | None = field(default=None, init=False)
     kept: deque[Hit] = field(default_factory=lambda: deque(maxlen=MOST_HITS))
     was_present: bool = False
+    thread: ThisThread = field(default_factory=ThisThread)
     began: bool = False
+    told_unreadable: bool = False
     removed: bool = False
     condition_failed: bool = False
     activations: dict[object, Activation] = field(default_factory=dict)

@@ -128,13 +128,17 @@ def test_numpy(case, mechanism, tmp_path, monkeypatch):
     [
         ([1, 2, 3], "a[1] = 9", "a  replaced 2 at 1 by 9"),
         ([[1, 2], [3, 4]], "a[1, 0] = 9", "a  replaced 3 at (1, 0) by 9"),
-        ([1.5, 2], "a[:] = 0", "a  replaced 1.5, 2.0 at 0 by 0.0, 0.0"),
+        ([1.5, 2], "a[:] = 0", "a  replaced 1.5, 2.0 by 0.0, 0.0"),
+        ([1.0, 2.0, 3.0, 4.0], "np.multiply(a, 2, out=a)", "a  replaced 1.0, 2.0, 3.0, 4.0 by 2.0, 4.0, 6.0, 8.0"),
+        ([1, 1, 2, 3], "a[1:] = a[:-1].copy()", "a  replaced 2, 3 at 2 by 1, 2"),
+        ([[1, 2], [3, 4]], "a[:, 0] = 0", "a  replaced 1 at (0, 0) by 0; replaced 3 at (1, 0) by 0"),
+        ([1] * 9, "a[::2] = 0", "a  replaced 1 at 0 by 0; replaced 1 at 2 by 0; replaced 1 at 4 by 0; ... 2 more"),
         (["x", None], "a[1] = 'y'", "a  replaced None at 1 by 'y'"),
     ],
 )
 def test_the_words_tell_which_element(array, store, words, mechanism, monkeypatch):
     choose(monkeypatch, mechanism)
-    names = {"a": np.array(array)}
+    names = {"a": np.array(array), "np": np}
     with Recorder() as hits:
         hits.changes("a", scope=names)
         exec(store, names)

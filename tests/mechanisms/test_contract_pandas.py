@@ -195,7 +195,7 @@ def test_the_words_tell_which_column_and_row(monkeypatch):
         hits.changes("df", scope=subject)
         exec("df.loc[1, 'c'] = 7", subject)
         exec("df.columns = list('xyz')", subject)
-    assert str(hits.hits[0].change) == "df['c']  replaced 2.0 at (0, 1) by 7.0"
+    assert str(hits.hits[0].change) == "df['c']  replaced 2.0 at row 1 by 7.0"
     assert str(hits.hits[-1].change) == f"df  {hits.hits[-1].old_text} -> {hits.hits[-1].new_text}"
 
 

@@ -235,7 +235,6 @@ class TestAttributes:
         ("text", "word"),
         [
             ("t.computed", "'Thing.computed' is a property"),
-            ("t.cached", "'Thing.cached' is a cached_property"),
             ("t.user", "'Described.user' is a Descriptor, whose __get__ would run"),
             ("t.data", "'Described.data' is a DataDescriptor, whose __get__ would run"),
             ("g.x", "Getter.__getattribute__ would run"),

@@ -57,6 +57,11 @@ def test_no_code_of_a_structure_is_run():
     assert text_of(one) == "Guarded(x=1)"
 
 
+def placed(*delta):
+    """Return a delta of items that keep their places."""
+    return Spliced(*delta, elementwise=True)
+
+
 @pytest.mark.parametrize(
     ("owner", "old", "new", "delta"),
     [
@@ -64,11 +69,11 @@ def test_no_code_of_a_structure_is_run():
         (Point(1, 2, 3), Point(1, 2, 3), Point(1, 2, 4), Items((("bits", 3, 4),), 3, attributes=True)),
         (ctypes.c_int(1), ctypes.c_int(1), ctypes.c_int(2), Items((("value", 1, 2),), 1, attributes=True)),
         (ctypes.c_float(), ctypes.c_float(0), ctypes.c_float(-0.0), Items((("value", 0.0, -0.0),), 1, attributes=True)),
-        (array.array("h"), array.array("h", [1, 2, 3]), array.array("h", [1, 9, 3]), Spliced(1, (2,), (9,), 3)),
+        (array.array("h"), array.array("h", [1, 2, 3]), array.array("h", [1, 9, 3]), placed(1, (2,), (9,), 3)),
         (array.array("h"), array.array("h", [1, 2]), array.array("h", [1]), Spliced(1, (2,), (), 1)),
-        ((ctypes.c_int * 2)(), (ctypes.c_int * 2)(1, 2), (ctypes.c_int * 2)(1, 3), Spliced(1, (2,), (3,), 2)),
+        ((ctypes.c_int * 2)(), (ctypes.c_int * 2)(1, 2), (ctypes.c_int * 2)(1, 3), placed(1, (2,), (3,), 2)),
         ((ctypes.c_char * 2)(), (ctypes.c_char * 2)(1, 2), (ctypes.c_char * 2)(1, 3), Spliced(1, b"\2", b"\3", 2)),
-        (memoryview(array.array("i", [0])), array.array("i", [1]), array.array("i", [2]), Spliced(0, (1,), (2,), 1)),
+        (memoryview(array.array("i", [0])), array.array("i", [1]), array.array("i", [2]), placed(0, (1,), (2,), 1)),
         (mmap.mmap(-1, 3), b"abc", b"axc", Spliced(1, b"b", b"x", 3)),
     ],
 )  # fmt: skip

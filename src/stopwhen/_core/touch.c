@@ -303,7 +303,8 @@ touch_read_attribute(Touched *touched, PyObject *owner, PyObject *name)
         return;
     }
     PyObject *in_class = _PyType_Lookup(type, name); /* Borrowed. */
-    if (in_class != NULL && Py_TYPE(in_class)->tp_descr_set != NULL) {
+    /* A descriptor without `__get__` hides nothing from a reader. */
+    if (in_class != NULL && Py_TYPE(in_class)->tp_descr_set != NULL && Py_TYPE(in_class)->tp_descr_get != NULL) {
         touch_by_descriptor(touched, owner, in_class, name, 1);
         return;
     }
