@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import itertools
 import sys
 import threading
@@ -38,9 +37,11 @@ g = {{"b": 0}}
 o = O(0); o.a = O(0)
 s = S(0); s.a = S(0)
 def rebinds():
+    begin.wait()
     for _ in range(count):
         {rebinds}  # @outer
 def stores():
+    begin.wait()
     for _ in range(count):
         {stores}  # @inner
 """
@@ -56,20 +57,15 @@ def test_each_of_several_threads_has_its_own_lines_on_nested_data(shape: str, tm
     source = PROGRAM.format(rebinds=rebinds, stores=stores, is_attribute=shape.startswith("attribute of"))
     module = Module(tmp_path)
     number = itertools.count(1)
-    module.__dict__.update(count=COUNT, outer=lambda: -next(number), inner=lambda: next(number))
+    module.__dict__.update(
+        count=COUNT, begin=threading.Barrier(4), outer=lambda: -next(number), inner=lambda: next(number)
+    )
     module.run(source)
     lines = marked_lines(source)
-    told, wrong = set(), collections.Counter()
-
-    def see(hit: stopwhen.Hit) -> None:
-        told.add(hit.new)
-        if hit.exact and hit.location.lineno != lines["outer" if hit.new < 0 else "inner"]:
-            wrong[hit.location.lineno, hit.new < 0] += 1
-
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        with stopwhen.changes(expression, scope=module, action=see):
+        with stopwhen.changes(expression, scope=module, action="count") as watchpoint:
             threads = [threading.Thread(target=one) for one in (module.rebinds, module.stores) * 2]
             for thread in threads:
                 thread.start()
@@ -77,5 +73,7 @@ def test_each_of_several_threads_has_its_own_lines_on_nested_data(shape: str, tm
                 thread.join()
     finally:
         sys.setswitchinterval(interval)
-    assert not wrong
-    assert len(told) == 4 * COUNT
+    right = {True: lines["outer"], False: lines["inner"]}
+    told = [(hit.new, hit.location.lineno) for hit in watchpoint.hits if hit.exact]
+    assert [(value, line) for value, line in told if line != right[value < 0]] == []
+    assert watchpoint.count == 4 * COUNT

@@ -122,7 +122,13 @@ arming_end(void)
 void
 arming_wait(CoreState *state)
 {
-    if (armers == 0 || arming || events_is_draining()) {
+    if (armers == 0 || events_is_draining()) {
+        return;
+    }
+    if (arming && !events_wait_for(state, PyThreadState_Get())) {
+        arming_end(); /* Another thread has processed what this one has noted. */
+    }
+    if (arming) {
         return;
     }
     int has_waited = 0;
