@@ -82,7 +82,7 @@ class Output:
         return True
 
     def record(self, hit: Hit) -> None:
-        """Take note of a hit that acts, whatever its action is."""
+        """Note a hit that acts, whatever its action is."""
 
     def show(self, hit: Hit) -> None:
         """Write the report of a hit."""

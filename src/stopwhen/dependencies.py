@@ -19,7 +19,7 @@ from stopwhen.functions import check_members
 from stopwhen.items import Lazy, elements, is_true, item, plain_container
 from stopwhen.operations import as_list, binary, compare, shown, unary
 from stopwhen.originals import ast, types, use_original_builtins
-from stopwhen.record import UNREAD, Absence, Amid, Record, Unreadable, attempt
+from stopwhen.record import UNREAD, Absence, InsideCall, Record, Unreadable, attempt
 from stopwhen.scope import Scope
 from stopwhen.static import TypeSet, class_name
 from stopwhen.thread_locals import ThisThread
@@ -78,12 +78,12 @@ def read(
         allow_calls: run what is not known to be pure, as the user allowed.
         past: values of cells to take instead of their present ones, to evaluate as of an earlier moment; for a Content
             cell a container of the same type to read instead of the owner.
-        may_wait: raise `Amid` where calls would enter what this thread is amid.
+        may_wait: raise `InsideCall` where evaluating could enter a call that this thread is in.
         thread: whose attributes of a `threading.local` are read; None for this one.
         goes_on: what can be read at other times is unreadable now, where code of the program's would run.
 
     Raises:
-        Amid: as said.
+        InsideCall: as said.
         Refused: the value cannot be read without running code of the program's, or only at too great a cost.
     """
 
@@ -154,7 +154,7 @@ class _Again:
                 goes_on=True,
                 thread=self.thread,
             )
-        except Amid:
+        except InsideCall:
             self.waited = True
             return UNREAD
         return reading.value

@@ -1,4 +1,4 @@
-"""Whether a thread is amid an operation of the program's that evaluating a watch expression could enter as well."""
+"""Whether a thread is inside a call of the program that evaluating a watch expression could enter as well."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def wrapper(writer: Writer, value: Any, kind: Any, room: int, depth: int) -> str
 
 
 def weak(writer: Writer, value: Any, kind: Any, room: int, depth: int) -> str:
-    """Return the text of a weak container: of what it refers to, as far as that is alive."""
+    """Return the text of a weak container: of what it refers to that is still alive."""
     name = static.class_name(kind)
     data = dict.get(static.instance_dict(value) or {}, "data")
     if type(data) is set:

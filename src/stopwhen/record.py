@@ -43,8 +43,8 @@ class Absence(Exception):  # noqa: N818 - it says what was found
         self.kind = kind
 
 
-class Amid(Exception):  # noqa: N818 - it says what was found
-    """The thread is amid an operation of the program's, which evaluating could enter: `cell` is to be read later."""
+class InsideCall(Exception):  # noqa: N818 - it says what was found
+    """The thread is inside a call of the program that evaluating could enter: `cell` is to be read later."""
 
     def __init__(self, cell: Cell) -> None:
         super().__init__(cell.name)
@@ -99,7 +99,7 @@ class Record:
         self.source: Cell | None = None
         self.source_value: Any = None
         self._past = past
-        self.may_wait = False  # raise `Amid` rather than evaluate amid an operation of the program's
+        self.may_wait = False  # raise `InsideCall` rather than evaluate inside a call of the program
         self._again = again
         self.allow_calls = allow_calls
         self.goes_on = goes_on
@@ -142,7 +142,7 @@ class Record:
         return attributes
 
     def note(self, cell: Cell) -> None:
-        """Take note of `cell`, which decides where to look, but is not the source of what is read."""
+        """Note `cell`, which decides where to look, but is not the source of what is read."""
         self.cells.setdefault(cell)
 
     def layout(self, owner: Any, name: str) -> tuple[type, dict[str, Any] | None]:
@@ -254,7 +254,7 @@ class Record:
         self.source = Opaque(self.text, self._again())
         self.cells.setdefault(self.source)
         if self.may_wait and is_amid(tuple(cell.cell_contents for cell in run.__closure__ or ())):
-            raise Amid(self.source)
+            raise InsideCall(self.source)
         value = attempt(run)
         self.fresh = True
         return value
@@ -270,7 +270,7 @@ def attempt(run: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     """Return what `run` returns; an error it raises is one that evaluating the expression raises."""
     try:
         return run(*arguments, **options)
-    except (Refused, Absence, Amid):
+    except (Refused, Absence, InsideCall):
         raise
     except Exception as error:
         kind = type(error)

@@ -35,7 +35,7 @@ from stopwhen.originals import os, sys, use_original_builtins
 from stopwhen.parts import refused_call
 from stopwhen.pinned import pinned
 from stopwhen.plan import Plan, cells_of, plan_for
-from stopwhen.record import Amid
+from stopwhen.record import InsideCall
 from stopwhen.rules import depth_of, rules_of
 from stopwhen.scope import MAIN_ENTRY, FrameScope, MainScope, NoScope, Scope, main
 from stopwhen.static import replaced, see_modules
@@ -457,7 +457,7 @@ class Session:
         except Exception as error:
             if isinstance(error, MemoryError | RecursionError) or not is_own_failure(error):
                 raise
-            # A mistake of ours, which would only be made again at each event.
+            # Our own mistake, which would only be made again at each event.
             told = StopwhenError(f"stopwhen fails at it with {type(error).__name__}: {error}", slug="own-mistake")
             self._give_up(watchpoint, told)
 
@@ -626,8 +626,8 @@ class Session:
         watchpoint, seen = activation.watchpoint, activation.seen
         try:
             new, changed = self._look(activation, event)
-        except Amid as amid:
-            self._wait(activation, amid.cell)
+        except InsideCall as inside:
+            self._wait(activation, inside.cell)
             return
         except Refused as refused:
             if refused.slug == "too-deep":
@@ -744,7 +744,7 @@ class Session:
             event: None for the present.
             past: what cells held, where it is not that.
             depth: how far the content of the value counts; None for what the watchpoint says.
-            may_wait: raise `Amid` where calls would enter what this thread is amid.
+            may_wait: raise `InsideCall` where evaluating could enter a call that this thread is in.
         """
         content = accessing.depth_of_content(watchpoint.access, watchpoint.depth) if depth is None else depth
         goes_on = watchpoint.began or watchpoint.family is not None

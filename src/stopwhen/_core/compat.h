@@ -334,7 +334,7 @@ Waiting compat_begin_wait(void);
  * compat_handle_signals_soon() is called. */
 void compat_end_wait(const Waiting *waiting);
 
-/* Have the signals handled that have come, in the main thread. Amid a handler of one they are not, and the frame is returned,
+/* Have the signals handled that have come, in the main thread. While a handler runs they are not, and the frame is returned,
  * borrowed, that this one has interrupted: a handler that takes longer than the time between two signals would run again and
  * again, ever deeper. */
 PyFrameObject *compat_handle_signals_soon(void);
@@ -351,7 +351,7 @@ typedef struct {
     int what_event;
 } Quiet;
 
-/* Let this thread have events, if it has none since a callback of ours runs (`is_event`), and then none again. */
+/* Let this thread have events, if it has none because one of our callbacks runs (`is_event`), and then none again. */
 Quiet compat_end_quiet(int is_event);
 void compat_begin_quiet(Quiet quiet);
 

@@ -9,7 +9,7 @@
  *     them only when it is too; any other key might be equal to each of them, which only the user's code could tell:
  *     then all become unknown.
  * I5. CLONED, which an empty dict gets that takes all of another, has that other dict for its key, and no value.
- * I6. While another has taken our watcher id away, nobody tells of the end of dicts: only those that tokens hold are
+ * I6. While another has taken our watcher id away, no event tells that a dict has ended: only those that tokens hold are
  *     looked at then.
  */
 #include "dictwatch.h"

@@ -357,7 +357,7 @@ events_own(PyObject *Py_UNUSED(module), PyObject *flag)
     Py_RETURN_NONE;
 }
 
-/* let_run(flag): begin (True) or end (False) code of the user's, amid which signals are handled and garbage is collected
+/* let_run(flag): begin (True) or end (False) code of the user's, during which signals are handled and garbage is collected
  * (I5). */
 PyObject *
 events_let_run(PyObject *Py_UNUSED(module), PyObject *flag)

@@ -1,5 +1,5 @@
 /* Judges changes where they happen, so that one which is no hit, or is only counted, costs next to nothing: Python says what
- * a watchpoint asks for, and is told of what is left. What is kept of hits is raw: texts are made of it when
+ * a watchpoint asks for, and takes what is left. What is kept of hits is raw: texts are made of it when
  * somebody asks.
  *
  * I1. A change is judged only while nothing waits: no record, no action, no handler at work in this thread. So all that
@@ -686,7 +686,7 @@ case_dealloc(PyObject *object)
 
 static PyMethodDef case_methods[] = {
     {"take", case_take, METH_NOARGS, PyDoc_STR("Return value and truth if they have been judged since the last call.")},
-    {"see", case_see, METH_O, PyDoc_STR("Take note that Python has looked, and of the truth that it found.")},
+    {"see", case_see, METH_O, PyDoc_STR("Remember that Python has looked, and the truth that it found.")},
     {NULL, NULL, 0, NULL},
 };
 

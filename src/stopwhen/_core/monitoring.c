@@ -222,9 +222,9 @@ drain_own(CoreState *state)
     if (state->queued == 0 && state->due == 0 && state->held_count == 0) {
         return 0;
     }
-    int result = events_wait_for(state, PyThreadState_Get()) ? events_drain(state, AMID_EVENT) : 0;
+    int result = events_wait_for(state, PyThreadState_Get()) ? events_drain(state, IN_EVENT) : 0;
     if (result == 0 && state->shared_count > 0 && shared_catch_up(state)) {
-        result = events_drain(state, AMID_EVENT);
+        result = events_drain(state, IN_EVENT);
     }
     return result;
 }

@@ -311,5 +311,5 @@ recheck_end_frame(CoreState *state)
     PendingError error = take_pending_error();
     frames_note_end(state, ref, ref->frame);
     put_back_pending_error(error);
-    return state->queued > 0 ? events_drain(state, AMID_EVENT) : 0;
+    return state->queued > 0 ? events_drain(state, IN_EVENT) : 0;
 }

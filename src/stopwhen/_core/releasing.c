@@ -169,7 +169,7 @@ releasing_release(CoreState *state, Caller caller)
 #if !HAS_MONITORING
     Position position = tracing_position(state, me);
 #endif
-    Quiet quiet = compat_end_quiet(caller == AMID_EVENT);
+    Quiet quiet = compat_end_quiet(caller == IN_EVENT);
     PyObject *running = (PyObject *)compat_running_frame(); /* Borrowed; NULL when nobody can speak of it. */
     Standing standing = {.frame = NULL};
     int has_run = 0;

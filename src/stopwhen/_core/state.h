@@ -30,13 +30,13 @@ typedef struct {
     int offset;              /* In bytes, of the instruction of that frame that made the change. */
 } Record;
 
-/* What somebody of ours is about to drop (releasing.c). */
+/* A reference that our code is about to drop (releasing.c). */
 typedef struct {
     PyObject *object;        /* Owned. */
     unsigned long thread_id; /* Of the thread in which it is to be dropped. */
     PyObject *frame;         /* Borrowed from a record's tuple; NULL when it is none, Py_None as in the record. */
     int offset;              /* As in the record. */
-    int is_ready;            /* Nobody else of ours holds it any more. */
+    int is_ready;            /* No other code of stopwhen holds it any more. */
 } Held;
 
 /* Who is held to have made a change. */
@@ -391,7 +391,7 @@ int events_note(CoreState *state, PyObject *token, DeltaKind kind, PyObject *dat
 void events_miss(CoreState *state, PyObject *token);
 /* Where the handler is called from. */
 typedef enum {
-    AMID_EVENT, /* A callback of ours for an event of the interpreter's, in which it gives no other ones. */
+    IN_EVENT,   /* Our callback for an event of the interpreter, which gives no other events meanwhile. */
     ANYWHERE,
 } Caller;
 int events_drain(CoreState *state, Caller caller);

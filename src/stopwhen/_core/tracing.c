@@ -622,7 +622,7 @@ drain_own(CoreState *state, const Traced *traced)
     events_see_signals(state);
     arming_wait(state);
     if ((state->queued > 0 || state->due > 0 || state->held_count > 0) && events_wait_for(state, traced->thread)) {
-        return events_drain(state, AMID_EVENT);
+        return events_drain(state, IN_EVENT);
     }
     return 0;
 }

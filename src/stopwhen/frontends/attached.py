@@ -323,7 +323,7 @@ class _Relay(Output):
             self._before.arm()
 
     def record(self, hit: Hit) -> None:
-        """Have what was there before take note."""
+        """Pass it on to what was there before."""
         if self._before is not None:
             self._before.record(hit)
 

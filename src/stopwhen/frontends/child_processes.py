@@ -37,7 +37,7 @@ class ChildProcesses:
         number = sum(not program.startswith((*_MACHINERY, _FORK_SERVER)) for program in programs)
         if any(program.startswith(_FORK_SERVER) for program in programs):
             spawned = sum(_SPAWNED in map(_text, words) for words in python)
-            # What a fork server forks, nobody here is told of.
+            # No event shows what a fork server forks.
             number += max(_processes_made() - spawned - self._forks, 0)
         return number
 

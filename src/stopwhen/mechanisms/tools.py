@@ -73,7 +73,7 @@ class Tool:
         return True
 
     def leave(self) -> None:
-        """Give it back with nothing of ours left, and nothing changed of what somebody else has put there."""
+        """Give it back: remove all that is ours, and leave what others have put there."""
         monitoring = sys.monitoring
         if monitoring.get_tool(self.number) is None:
             # Somebody has freed it. Until 3.13 all that we have set is there still, and only its owner can change that.
@@ -137,7 +137,7 @@ class SharedTool:
             self._let_go()
 
     def taken(self, taker: str) -> bool:
-        """Let go of an id that somebody has taken by `sys.monitoring.TAKER()`, or is about to by `use_tool_id()`.
+        """Give up an id that somebody has taken by `sys.monitoring.TAKER()`, or is about to by `use_tool_id()`.
 
         Returns:
             Whether we had it, and all is to be armed anew. Who asks for our id gets it, if there is another one for us.
