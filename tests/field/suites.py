@@ -108,7 +108,7 @@ SUITES = (
         "networkx==3.7",
         ("--pyargs", "networkx.classes", "networkx.algorithms.tests"),
         ("--pyargs", "networkx.classes.tests.test_graph"),
-        Data("self._adj", "networkx.classes.graph:Graph", "0"),
+        Data("self.graph", "networkx.classes.graph:Graph", "0"),
         Data("ne", "networkx.classes.graph:Graph.add_edges_from"),
         Data("config", "networkx.utils.configs"),
         packaged=True,
