@@ -391,7 +391,7 @@ int events_note(CoreState *state, PyObject *token, DeltaKind kind, PyObject *dat
 void events_miss(CoreState *state, PyObject *token);
 /* Where the handler is called from. */
 typedef enum {
-    IN_EVENT,   /* Our callback for an event of the interpreter, which gives no other events meanwhile. */
+    IN_EVENT, /* Our callback for an event of the interpreter, which gives no other events meanwhile. */
     ANYWHERE,
 } Caller;
 int events_drain(CoreState *state, Caller caller);
