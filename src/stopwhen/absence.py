@@ -76,7 +76,7 @@ def modules_of(frame: FrameType | None) -> Modules:
 def notices(
     expression: WatchExpression,
     scope: Scope | WideScope,
-    modules: Modules,
+    list_modules: Callable[[], Modules],
     option: Option = in_python,
     expected: Iterable[str] = (),
 ) -> list[Notice]:
@@ -85,15 +85,15 @@ def notices(
     Args:
         expression: the watch expression.
         scope: where its names are read.
-        modules: where functions and classes are looked for that may have been meant.
+        list_modules: lists where functions and classes are looked for that may have been meant.
         option: how a scope is written.
         expected: names of which it is no wonder that they are not there yet.
     """
     try:
         if isinstance(scope, WideScope):
-            return _notices_of_many(expression, scope, modules, option)
+            return _notices_of_many(expression, scope, list_modules, option)
         if isinstance(scope, ModuleScope) and scope.pending_name is not None:
-            hint = hint_of_scope(scope.pending_name, modules, option)
+            hint = hint_of_scope(scope.pending_name, list_modules(), option)
             return [] if hint is None else [_not_there(f"the module {scope.pending_name!r} is not imported yet", hint)]
         missing = [name for name in expression.root_names() if scope.find(name, present) is ABSENT]
     except Refused:
@@ -101,17 +101,20 @@ def notices(
     if isinstance(scope, FrameScope):
         missing = [name for name in missing if not scope.has_variable(frozenset((name,)))]
     missing = [name for name in missing if name not in expected]
+    modules = list_modules() if missing else ()
     return [_missing(expression, name, known_in(scope, modules), modules, option) for name in missing]
 
 
-def _notices_of_many(expression: WatchExpression, scope: WideScope, modules: Modules, option: Option) -> list[Notice]:
+def _notices_of_many(
+    expression: WatchExpression, scope: WideScope, list_modules: Callable[[], Modules], option: Option
+) -> list[Notice]:
     subject = scope.subject(present)
     if isinstance(subject, FunctionType):
         call = FutureCall(subject)
         missing = [name for name in expression.root_names() if not call.has(name)]
         known: Iterable[str] = call.names()
     elif subject is ABSENT:
-        hint = hint_of_scope(scope.name, modules, option)
+        hint = hint_of_scope(scope.name, list_modules(), option)
         return [] if hint is None else [_not_there(f"{scope.name} is not there yet", hint)]
     else:
         return []

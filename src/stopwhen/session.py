@@ -179,7 +179,7 @@ class Session:
 
     def tell_absent(self, watchpoint: Watchpoint, frame: FrameType | None) -> None:
         """Say which names of an expression are not there, where code in `frame` has just asked for it."""
-        for notice in absence.notices(watchpoint.expression, watchpoint.scope, absence.modules_of(frame)):
+        for notice in absence.notices(watchpoint.expression, watchpoint.scope, lambda: absence.modules_of(frame)):
             self.output.say_once(str(notice))
 
     def watchpoints(self) -> list[Watchpoint]:

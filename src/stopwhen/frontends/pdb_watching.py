@@ -334,8 +334,10 @@ class WatchCommands:
         """Say which names of an expression are not there, but for those that the code shown speaks of itself."""
         frame = self.curframe
         expected = () if frame is None else frame.f_code.co_names
-        modules = absence.modules_of(frame)
-        for notice in absence.notices(watchpoint.expression, watchpoint.scope, modules, expected=expected):
+        told = absence.notices(
+            watchpoint.expression, watchpoint.scope, lambda: absence.modules_of(frame), expected=expected
+        )
+        for notice in told:
             self.message(str(notice))
 
     def _made(self, access: AccessType, asked: Arguments, *, pin: bool) -> Watchpoint:
