@@ -236,7 +236,7 @@ def test_counts_are_told_at_the_end():
     """For writes and for reads."""
     source = "x = 5\nfor i in range(3): x = 5\nx; x\n"
     found = run_program(source, stopwhen=["--action", "count", "--writes", "x", "--reads", "x"])
-    assert found.stderr == "stopwhen: x was written 4 times\nstopwhen: x was read 2 times\n"
+    assert found.stderr == "stopwhen: x was written 4 times\nstopwhen: x was read 2 times\nstopwhen: 6 hits: x 6\n"
 
 
 @pytest.mark.parametrize(

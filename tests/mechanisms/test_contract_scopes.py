@@ -328,7 +328,8 @@ def test_a_local_of_the_calling_function(name, mechanism, tmp_path, monkeypatch,
         module.run(locals_of(body))
         assert stopwhen.watchpoints() == []
     assert described(hits.hits, module.path) == expected
-    assert capfd.readouterr().err == ""
+    if expected:  # else it is said that the watchpoint has ended with its frame
+        assert capfd.readouterr().err == ""
 
 
 @with_locals

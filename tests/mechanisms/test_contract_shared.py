@@ -165,8 +165,8 @@ def test_code_that_was_of_no_interest_is_looked_at_for_accesses_that_come_later(
 
 
 @only_where_stored
-def test_what_the_old_value_does_at_its_end_is_not_laid_to_a_line_with_certainty():
-    """The check is the last that holds it: it ends amid a look, where nothing has events."""
+def test_what_the_old_value_does_at_its_end_is_told_by_its_own_line():
+    """It ends where the program drops it, and what its finaliser stores has events of its own."""
     x = 1
 
     def helper():
@@ -181,7 +181,9 @@ def test_what_the_old_value_does_at_its_end_is_not_laid_to_a_line_with_certainty
         x = Setter()
         x = 2
         after = 1
-    assert [(one.exact, str(one.new)) for one in watchpoint.hits][1:] == [(True, "2"), (False, "3")]
+    told = [(one.exact, str(one.new), one.location.function.rpartition(".")[2]) for one in watchpoint.hits]
+    here = "test_what_the_old_value_does_at_its_end_is_told_by_its_own_line"
+    assert told[1:] == [(True, "2", here), (True, "3", "helper")]
     del after
 
 
