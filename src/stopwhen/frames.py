@@ -223,13 +223,19 @@ def _namespace_in_memory(frame: FrameType) -> Any:
     return None if namespace is EMPTY else namespace
 
 
+def may_close_silently(ref: FrameRef | None) -> bool:
+    """Return whether the frame is that of a generator, which may be closed without an event: see `is_closed`."""
+    frame = None if ref is None else ref.frame
+    return frame is not None and env.HAS_PURE_F_LOCALS and bool(frame.f_code.co_flags & _SUSPENDS)
+
+
 def is_closed(ref: FrameRef | None) -> bool:
     """Return whether the frame is that of a generator which has been closed.
 
     From 3.13 on no event tells of that where closing runs nothing of it, and the frame stays as long as the generator.
     """
     frame = None if ref is None else ref.frame
-    if frame is None or not env.HAS_PURE_F_LOCALS or not frame.f_code.co_flags & _SUSPENDS:
+    if frame is None or not may_close_silently(ref):
         return False
     if frame.f_back is not None or not _is_cleared(frame):
         return False

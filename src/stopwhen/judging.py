@@ -13,6 +13,7 @@ from stopwhen.dependencies import read
 from stopwhen.expression import parse
 from stopwhen.originals import use_original_builtins
 from stopwhen.record import present
+from stopwhen.scope import FrameScope
 from stopwhen.simple_conditions import NEW, Steps, is_place, truth_steps
 from stopwhen.types import AccessType, Action
 
@@ -119,6 +120,8 @@ def source_of(watchpoint: Watchpoint, scope: Scope, reading: Reading) -> Cell | 
     place = watchpoint.place
     if place is None or any(isinstance(cell, Opaque) for cell in reading.cells):
         return None
+    if isinstance(scope, FrameScope) and scope.may_close_silently:
+        return None  # at each event Python looks whether it has been closed
     found = reading
     if place.expression is not watchpoint.expression:
         found = read(place.expression, scope, depth=0)

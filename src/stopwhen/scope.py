@@ -123,6 +123,11 @@ class FrameScope:
         return self._ref is not None and self._ref.frame is None
 
     @property
+    def may_close_silently(self) -> bool:
+        """Whether the frame is that of a generator, of which no event may tell that it has been closed."""
+        return frames.may_close_silently(self._ref)
+
+    @property
     def is_closed(self) -> bool:
         """Whether the frame is that of a generator which has been closed."""
         return frames.is_closed(self._ref)

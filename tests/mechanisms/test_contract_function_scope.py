@@ -74,9 +74,9 @@ CASES = {
         [hit("a", "absent", "1"), hit("b", "1", "2"), hit("c", "2", "3")],
     ),
     "a shared variable after the call has ended": (
-        "def f():\n    x = 1  # @a\n    def g():\n        nonlocal x\n        x += 1\n    return g\n",
+        "def f():\n    x = 1  # @a\n    def g():\n        nonlocal x\n        x += 1  # @b\n    return g\n",
         ("x", "f", "f()()"),
-        [hit("a", "absent", "1")],
+        [hit("a", "absent", "1"), hit("b", "1", "2")],
     ),
     "an attribute of a local": (
         "class C:\n    n = 0\ndef f():\n    c = C()  # @a\n    set_n(c)\ndef set_n(c):\n    c.n = 5  # @b\n",

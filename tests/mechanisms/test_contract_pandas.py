@@ -52,7 +52,7 @@ def test_a_change_of_a_table_is_seen(statement, text, mechanism, monkeypatch):
         exec(statement, subject)
     assert hits.hits[-1].new_text == text
     assert all("pandas" in one.location.filename for one in hits.hits)
-    assert all(one.own_location.filename == "<string>" for one in hits.hits)
+    assert all(one.own_location.filename == __file__ for one in hits.hits)
 
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)
