@@ -121,7 +121,9 @@ class Stops:
 
     def show(self, hits: Sequence[Hit]) -> None:
         """Report hits; at a prompt, where its debugger reports."""
-        show = self._shows.get(get_ident(), self._output().show)
+        output = self._output()
+        output.arm()  # pytest, for one, has given the terminal back for the prompt
+        show = self._shows.get(get_ident(), output.show)
         for hit in hits:
             show(hit)
 

@@ -265,11 +265,12 @@ def _typing(port):
 
 
 def test_quit_ends_as_pdb_does(start):
-    """The program ends with status 1, and nothing of ours is in what is printed."""
+    """The program ends with status 1; only the hits are counted."""
     terminal = start(*RUN, "program.py")
     terminal.wait()
     ended = terminal.quit()
-    assert "stopwhen" not in ended
+    assert ended.count("stopwhen") == 1
+    assert ended.endswith("stopwhen: 1 hit: x 1\n")
     assert terminal.status == 1
 
 
@@ -475,7 +476,7 @@ def test_a_stop_amid_the_import_of_what_the_debugger_needs(start):
     shown = terminal.end()
     assert "[no-debugger]" in shown
     assert "PyCF_DONT_IMPLY_DEDENT changed" in shown
-    assert shown.endswith("end\n")
+    assert shown.endswith("end\nstopwhen: 1 hit: PyCF_DONT_IMPLY_DEDENT 1\n")
     assert terminal.status == 0
 
 
