@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from stopwhen import actions, conditions, env
 from stopwhen.missed import is_own_failure
 from stopwhen.originals import use_original_builtins
+from stopwhen.scope import main
 from stopwhen.stopping import Step, Stops, take_steps
 from stopwhen.texts import text_of
 from stopwhen.types import Action
@@ -186,6 +187,8 @@ class Acting:
             env.core.own(True)
             if not is_ours:
                 env.core.let_run(True)
+        if not is_ours:
+            main.keep()
         me = get_ident()
         self._depths[me] = self._depths.get(me, 0) + 1
 
@@ -197,6 +200,8 @@ class Acting:
                 env.core.let_run(False)
             self._absorb()
         finally:
+            if not is_ours:
+                main.end_keeping()
             self._depths[me] -= 1
             if not self._depths[me]:
                 del self._depths[me]

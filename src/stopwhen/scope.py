@@ -245,10 +245,14 @@ class Main:
     def __init__(self) -> None:
         self._given: tuple[dict[str, Any], object] | None = None
         self._latest: Any = None
+        self._kept: dict[str, Any] | None = None
+        self._keepers = 0
 
     @property
     def namespace(self) -> dict[str, Any] | None:
         """The names of `__main__`; None where there is none."""
+        if self._kept is not None:
+            return self._kept
         module = dict.get(sys.modules, "__main__")
         if self._given is not None and (module is None or module is self._given[1]):
             return self._given[0]
@@ -266,6 +270,20 @@ class Main:
     def give(self, namespace: dict[str, Any]) -> None:
         """Have a dict that is no module's be the namespace, until another module is `__main__`."""
         self._given = (namespace, dict.get(sys.modules, "__main__"))
+
+    def keep(self) -> None:
+        """Stay where it is until `end_keeping`: ipdb, for one, puts a module of its own there when it opens."""
+        if self._keepers == 0:
+            self._kept = self.namespace
+        self._keepers += 1
+
+    def end_keeping(self) -> None:
+        """Whatever has come there since `keep` is none of the program's."""
+        self._keepers -= 1
+        if self._keepers == 0:
+            kept, self._kept = self._kept, None
+            if kept is not None and self.namespace is not kept:
+                self.give(kept)
 
     def forget_given(self) -> None:
         """Have the module that is `__main__` be that again."""
