@@ -246,7 +246,7 @@ STARTED = {
     "spawn": ("mp.set_start_method('spawn'); pool()", 2),
     "forkserver": ("mp.set_start_method('forkserver'); pool()", 2),
     "fork": ("mp.set_start_method('fork'); pool()", 0),
-    "subprocess": ("subprocess.run([sys.executable, '-c', '']); subprocess.run(['python3', '-Ic', ''])", 2),
+    "subprocess": ("subprocess.run([sys.executable, '-c', '']); subprocess.run([sys.executable, '-Ic', ''])", 2),
     "others": ("subprocess.run(['true']); subprocess.run('exit', shell=True)", 0),
     "script": ("subprocess.run([os.path.abspath('script')])", 1),
     "failing": ("subprocess.call([sys.executable, '-c', '1/0'], stderr=subprocess.DEVNULL)", 1),
