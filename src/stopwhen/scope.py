@@ -299,7 +299,7 @@ main = Main()
 """The one of this process."""
 
 MAIN_ENTRY = DictItem("__main__", sys.modules, "__main__")
-"""The cell that tells of another module in the place of `__main__`."""
+"""The cell that changes when another module takes the place of `__main__`."""
 
 
 class MainScope:

@@ -328,8 +328,9 @@ def test_a_local_of_the_calling_function(name, mechanism, tmp_path, monkeypatch,
         module.run(locals_of(body))
         assert stopwhen.watchpoints() == []
     assert described(hits.hits, module.path) == expected
-    if expected:  # else it is said that the watchpoint has ended with its frame
-        assert capfd.readouterr().err == ""
+    said = capfd.readouterr().err
+    # Without a hit it is said, once in a process, that the watchpoint has ended with its frame.
+    assert said == "" or (not expected and said.count("stopwhen:") == 1 and "[frame-ended]" in said)
 
 
 @with_locals

@@ -4,7 +4,7 @@
 
 #include "state.h"
 
-/* What has been taken; mechanisms/takeovers.py tells of each. */
+/* What has been taken; mechanisms/takeovers.py reports each. */
 enum {
     TAKEN_TOOL = 1,    /* The tool id of sys.monitoring, its events or its callbacks. */
     TAKEN_WATCHER = 2, /* The dict watcher id, or a dict that it watched. */

@@ -35,7 +35,7 @@ STDERR_WORD = "-"
 
 @dataclass(frozen=True, slots=True)
 class Reporting:
-    """How a run tells of its hits.
+    """How a run reports its hits.
 
     Attributes:
         output: file that texts go to instead of stderr.

@@ -97,7 +97,7 @@ def format_hit(
 
 
 def folded_text(hit: Hit, more: int) -> str:
-    """Return the line that tells of `more` hits like `hit`, at the same line, that were not shown."""
+    """Return the line that counts `more` hits like `hit`, at the same line, that were not shown."""
     place = f"at {where(hit)}" if hit.exact and places(hit) else where(hit)
     return f"{head(hit)[0]} {place} ... and {more} more at this line"
 
