@@ -271,12 +271,16 @@ call_handler(CoreState *state)
     state->called_code = NULL;
 #if !HAS_MONITORING
     Position position = tracing_position(state, PyThreadState_Get());
+    /* No event for frames of ours, where it is no event that called: the interpreter would look again and again, at the
+     * first instruction of such a frame, whether what it was told to do has been done, and I5 has it wait. */
+    PyThreadState_EnterTracing(PyThreadState_Get());
 #endif
     compat_lend_stack(EXTRA_STACK);
     PyObject *result = PyObject_CallNoArgs(handler);
     compat_lend_stack(-EXTRA_STACK);
     result = calling_take_steps(state, result);
 #if !HAS_MONITORING
+    PyThreadState_LeaveTracing(PyThreadState_Get());
     tracing_go_back(state, position);
 #endif
     Py_DECREF(handler);
