@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from _thread import get_ident
 from collections.abc import Iterator
@@ -15,6 +16,15 @@ from stopwhen.event import Place
 from stopwhen.mechanisms import recheck
 
 __all__ = ["pytest_configure"]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _collector_passes_over_the_test_runner() -> Iterator[None]:
+    """Many tests collect garbage, or look at all objects; half a million of the runner's own are of no interest."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True, scope="session")

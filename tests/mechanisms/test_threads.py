@@ -344,10 +344,10 @@ def test_watching_begins_while_threads_write(kind, mechanism, tmp_path, monkeypa
         thread.start()
     wrong = []
     try:
-        for _ in range(15):
+        for _ in range(6):
             where = module if scope is None else getattr(module, scope)
             with stopwhen.changes(expression, scope=where, action="count") as watchpoint:
-                for _ in range(200):
+                for _ in range(100):
                     module.rest()
             wrong += [one for one in watchpoint.hits if one.exact and one.thread_id == threading.get_ident()]
     finally:

@@ -17,7 +17,7 @@ import pytest
 
 import stopwhen
 
-ROUNDS = 60
+ROUNDS = 20
 
 
 class Plain:
