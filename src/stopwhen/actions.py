@@ -53,8 +53,9 @@ class Output:
     @property
     def width(self) -> int:
         """How wide a report may be."""
-        columns = None if self._channel is None else self._channel.columns()
-        return report_width(self._columns or columns)
+        if self._columns is not None or self._channel is None:
+            return report_width(self._columns)
+        return report_width(self._channel.columns())
 
     def write(self, text: str) -> None:
         """Write `text`, a whole number of lines."""

@@ -25,6 +25,9 @@ STDERR: Final = 2
 _HIGH: Final = (700, 200, 100)
 """The program finds the numbers of its own descriptors as they would be without ours, which is above these."""
 
+_KIND: Final = 0o170000
+"""What tells files, pipes and terminals apart in their mode."""
+
 _PATIENCE: Final = 5_000
 """Milliseconds that a pipe or terminal that takes nothing just now is waited for."""
 
@@ -47,6 +50,7 @@ class Channel:
         self._encoding = encoding
         found = os.fstat(descriptor)
         self._identity = _identity(found)
+        self._may_be_terminal = stat.S_ISCHR(found.st_mode)
         self._may_wait = stat.S_ISFIFO(found.st_mode) or stat.S_ISSOCK(found.st_mode)
 
     @classmethod
@@ -82,6 +86,8 @@ class Channel:
 
     def columns(self) -> int | None:
         """Return how wide the terminal is; None for anything else."""
+        if not self._may_be_terminal:
+            return None
         try:
             return os.get_terminal_size(self.descriptor).columns or None if self._is_open() else None
         except (OSError, ValueError, AttributeError):
@@ -147,7 +153,7 @@ class Channel:
 
 
 def _identity(found: os.stat_result) -> tuple[int, int, int]:
-    return found.st_dev, found.st_ino, stat.S_IFMT(found.st_mode)
+    return found.st_dev, found.st_ino, found.st_mode & _KIND
 
 
 def _is(descriptor: int, identity: tuple[int, int, int]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import (
     BuiltinFunctionType,
@@ -20,7 +20,7 @@ from stopwhen.event import Place
 from stopwhen.expression import parse_silently, tree_of
 from stopwhen.originals import ast, opcode, os, sys, use_original_builtins
 from stopwhen.paths import SEPARATOR, absolute, is_absolute, is_file, join, normal_case, parent
-from stopwhen.positions import position_of
+from stopwhen.positions import located_in, position_of
 from stopwhen.scope import FrameScope
 from stopwhen.source_lines import lines_of, sys_path
 from stopwhen.static import has_base, is_a, loaded_module, module_dict, mro
@@ -66,13 +66,18 @@ def locate(code: CodeType, offset: int) -> Location:
     An instruction without a line belongs to what it cleans up after, and has the line at which that ends; any other has
     the line of the nearest one before it, as a frame outside its code has the first.
     """
+    located = located_in(code)
+    known: Location | None = located.get(offset)
+    if known is not None:
+        return known
     function = plain_str(code.co_qualname) or "?"
-    filename = filename_of(code)
     line, end_line, column, end_column = position_of(code, offset // 2)
     if line is None:
         line = end_line = code.co_firstlineno
         column = end_column = None
-    return Location(filename, line, line if end_line is None else end_line, column, end_column, function)
+    last = line if end_line is None else end_line
+    located[offset] = found = Location(filename_of(code), line, last, column, end_column, function)
+    return found
 
 
 def own_location(places: Iterable[Place]) -> Location | None:
@@ -105,6 +110,13 @@ def _source(filename: str, first: int, last: int) -> str | None:
 def filename_of(code: CodeType) -> str:
     """Return the file of `code`, as an exact str: `real_filename` of its `co_filename`."""
     return real_filename(plain_str(code.co_filename) or "?")
+
+
+def filenames_of(places: Sequence[Place]) -> list[str]:
+    """Return the file of each of `places`, as its code has it, as exact texts."""
+    if type(places) is tuple:
+        return [plain_str(code.co_filename) or "?" for code, _offset in places]
+    return places.filenames()  # type: ignore[attr-defined,no-any-return] # the C module's
 
 
 def real_filename(filename: str) -> str:
@@ -168,8 +180,15 @@ def name_cells(namer: Callable[[str], Cell | None]) -> Callable[[], None]:
     return lambda: _cell_namers.remove(namer)
 
 
+def has_cells() -> bool:
+    """Tell whether any file may be a cell of a notebook."""
+    return bool(_cell_namers)
+
+
 def cell_of(filename: str) -> Cell | None:
     """Return the cell that a file stands for; None for any other file."""
+    if not _cell_namers:
+        return None
     cells = (namer(filename) for namer in _cell_namers)
     return next((cell for cell in cells if cell is not None), None)
 

@@ -71,10 +71,16 @@ def normal_case(path: str) -> str:
 
 def is_file(path: str) -> bool:
     """Tell whether there is a regular file."""
+    return file_status(path) is not None
+
+
+def file_status(path: str) -> os.stat_result | None:
+    """Return the status of a regular file; None where there is none."""
     try:
-        return os.stat(path).st_mode & _KIND_OF_FILE == _REGULAR_FILE
+        found = os.stat(path)
     except (OSError, ValueError):
-        return False
+        return None
+    return found if found.st_mode & _KIND_OF_FILE == _REGULAR_FILE else None
 
 
 def encoded(text: str) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stopwhen.handlers import protected
 from stopwhen.originals import use_original_builtins
@@ -31,12 +31,18 @@ _known: dict[int, _Positions] = {}
 
 
 class _Positions:
-    """The positions of one code object: those of its units, where each begins, and what was worked out of them."""
+    """The positions of one code object: those of its units, where each begins, and what was worked out of them.
+
+    Attributes:
+        found: the positions of units.
+        located: by offset, what `location` makes of them.
+    """
 
     def __init__(self, code: CodeType) -> None:
         self.code = code  # held, so that its id is not used again
         self.length = 0
         self.found: dict[int, Position] = {}
+        self.located: dict[int, Any] = {}
         self._starts: list[int] = []
         self._positions: list[tuple[int | None, int | None, int | None, int | None]] = []
         latest = None
@@ -70,13 +76,22 @@ def position_of(code: CodeType, unit: int) -> Position:
 
     One without a line belongs to what it cleans up after, or has the line of the nearest one before it.
     """
+    return _positions_in(code).of(unit)
+
+
+def located_in(code: CodeType) -> dict[int, Any]:
+    """Return, by offset, what `location` has made of the places of a code object so far."""
+    return _positions_in(code).located
+
+
+def _positions_in(code: CodeType) -> _Positions:
     known = _known.get(id(code))
     if known is None:
         known = _Positions(code)
         if len(_known) >= MOST_CODES:
             _known.pop(list(_known)[0], None)  # noqa: RUF015 - another thread may add to it meanwhile
         _known[id(code)] = known
-    return known.of(unit)
+    return known
 
 
 def _line_cleaned_up_after(code: CodeType, lines: list[int | None]) -> int | None:

@@ -6,8 +6,8 @@ import re
 import sys
 from typing import Any, Final
 
-from stopwhen.originals import io, os, use_original_builtins
-from stopwhen.paths import is_absolute, is_file, join
+from stopwhen.originals import io, use_original_builtins
+from stopwhen.paths import file_status, is_absolute, join
 from stopwhen.static import is_a, loaded_module, module_dict
 
 use_original_builtins(globals())
@@ -27,8 +27,7 @@ def lines_of(filename: str) -> tuple[str, ...]:
 
     What was given to `exec` has those that IPython or another has put into the cache of `linecache` for it.
     """
-    path = _found(filename)
-    version = None if path is None else _version_of(path)
+    path, version = _found(filename)
     if path is None or version is None:
         return _cached_by_linecache(filename)
     known = _read.get(path)
@@ -47,23 +46,28 @@ def sys_path() -> list[str]:
     return [entry for entry in list.copy(entries) if type(entry) is str] if is_a(entries, list) else []
 
 
-def _found(filename: str) -> str | None:
-    """Return the path of a file; one that is named below an entry of `sys.path` is found, too."""
+def _found(filename: str) -> tuple[str | None, tuple[int, int] | None]:
+    """Return the path of a file, and what tells that it has been written since; None for none.
+
+    One that is named below an entry of `sys.path` is found, too.
+    """
     if filename.startswith("<"):
-        return None
-    if is_file(filename):
-        return filename
-    candidates = [] if is_absolute(filename) else [join(entry, filename) for entry in sys_path()]
-    return next((path for path in candidates if is_file(path)), None)
+        return None, None
+    version = _version_of(filename)
+    if version is not None or is_absolute(filename):
+        return filename, version
+    for entry in sys_path():
+        path = join(entry, filename)
+        version = _version_of(path)
+        if version is not None:
+            return path, version
+    return None, None
 
 
 def _version_of(path: str) -> tuple[int, int] | None:
-    """Return what tells that a file has been written since."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size
+    """Return what tells that a regular file has been written since; None for no such file."""
+    found = file_status(path)
+    return None if found is None else (found.st_mtime_ns, found.st_size)
 
 
 def _lines_in(path: str) -> tuple[str, ...]:

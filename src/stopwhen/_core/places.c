@@ -74,6 +74,22 @@ places_item(PyObject *object, Py_ssize_t index)
     return Py_BuildValue("Oi", place->code, place->offset);
 }
 
+/* filenames(): the file of each place, as exact texts. */
+static PyObject *
+places_filenames(PyObject *object, PyObject *Py_UNUSED(unused))
+{
+    PyObject *names = PyList_New(Py_SIZE(object));
+    for (Py_ssize_t i = 0; names != NULL && i < Py_SIZE(object); i++) {
+        PyObject *name = PyUnicode_FromObject(((Places *)object)->places[i].code->co_filename);
+        if (name == NULL) {
+            Py_CLEAR(names);
+            break;
+        }
+        PyList_SET_ITEM(names, i, name);
+    }
+    return names;
+}
+
 static void
 places_dealloc(PyObject *object)
 {
@@ -85,10 +101,16 @@ places_dealloc(PyObject *object)
     Py_DECREF(type);
 }
 
+static PyMethodDef places_methods[] = {
+    {"filenames", places_filenames, METH_NOARGS, PyDoc_STR("Return the file of each place, as exact texts.")},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyType_Slot places_slots[] = {
     {Py_tp_dealloc, places_dealloc},
     {Py_sq_length, places_length},
     {Py_sq_item, places_item},
+    {Py_tp_methods, places_methods},
     {Py_tp_doc, (void *)PyDoc_STR("Code and offset of each frame of a thread, innermost first.")},
     {0, NULL},
 };

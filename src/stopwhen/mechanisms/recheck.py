@@ -195,6 +195,8 @@ class Recheck:
 
     def resync(self, *, own: bool) -> list[Event]:
         """Return what has changed since the last look, blaming the caller's thread."""
+        if not (self._snapshots or self._instances or self._locals):
+            return []
         frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - there is no other way to a frame
         while frame is not None and location.is_ours(frame.f_code.co_filename):
             frame = frame.f_back

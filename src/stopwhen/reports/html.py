@@ -5,10 +5,9 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Final
 
-from stopwhen.event import Place
 from stopwhen.location import Location, locate, shown_line, source_line
 from stopwhen.originals import use_original_builtins
-from stopwhen.reports.text import callers, chain_words, head, places, spot, values, where, who
+from stopwhen.reports.text import Callers, callers, chain_words, head, places, spot, values, where, who
 from stopwhen.texts import clean
 
 use_original_builtins(globals())
@@ -88,11 +87,11 @@ def _value(name: str, old: str | None, new: str) -> str:
     return _element("div", f"{_element('span', _text(name), 'font-weight:bold')} &nbsp;{shown}", _MONO)
 
 
-def _callers(chain: list[Place]) -> str:
+def _callers(chain: Callers) -> str:
     """Return who called, folded up; nothing when nobody did."""
     if not chain:
         return ""
-    shown = chain if len(chain) <= _MOST_CALLERS else [*chain[: _MOST_CALLERS - 1], chain[-1]]
+    shown = chain.ends(_MOST_CALLERS)
     lines = []
     for code, offset in shown:
         location = locate(code, offset)

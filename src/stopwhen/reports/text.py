@@ -8,12 +8,14 @@ from stopwhen.event import Place
 from stopwhen.location import (
     Location,
     cell_of,
-    filename_of,
+    filenames_of,
+    has_cells,
     is_front_end,
     is_ours,
     is_own_code,
     locate,
     place_name,
+    real_filename,
     short_name,
     shown_line,
     source_line,
@@ -25,7 +27,7 @@ from stopwhen.types import AccessType
 use_original_builtins(globals())
 
 if TYPE_CHECKING:
-    from types import CodeType
+    from collections.abc import Sequence
 
     from stopwhen.hit import Hit
     from stopwhen.tally import Count
@@ -190,49 +192,79 @@ def values(hit: Hit) -> list[tuple[str, str | None, str]]:
     return told
 
 
-def callers(hit: Hit, *, whole: bool = False) -> list[Place]:
+class Callers:
+    """The places that led to the writer of a hit, innermost first, made one by one as they are asked for."""
+
+    def __init__(self, hit: Hit, indices: Sequence[int]) -> None:
+        self._places = hit.places
+        self._indices = indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, index: int) -> Place:
+        return self._places[self._indices[index]]
+
+    def first(self, most: int) -> list[Place]:
+        """Return the innermost `most`, or all."""
+        return [self[n] for n in range(min(most, len(self)))]
+
+    def ends(self, most: int) -> list[Place]:
+        """Return `most` of them, or all: the innermost ones and the outermost."""
+        return self.first(most) if len(self) <= most else [*self.first(most - 1), self[len(self) - 1]]
+
+
+def callers(hit: Hit, *, whole: bool = False) -> Callers:
     """Return the places that led to the writer, innermost first, without those of whoever started the program.
 
     They end with the outermost one in the program's own code; with `whole`, those of libraries that called that follow.
     """
-    found: dict[int, _File] = {}
-    chain = [(_file_of(place[0], found), place) for place in hit.places]
-    cells = [n for n, (file, _) in enumerate(chain) if file.is_cell]
-    if cells:
-        del chain[cells[-1] + 1 :]
-    del chain[:1]
-    starters = (n for n, (file, _) in enumerate(chain) if file.is_front_end)
-    del chain[next(starters, len(chain)) :]
-    bdb = next((n for n, (file, _) in enumerate(chain) if file.is_bdb), None)
-    if bdb is not None:  # It runs a script by a text of its own.
-        del chain[bdb - (bdb > 0 and chain[bdb - 1][0].name == "<string>") :]
-    chain = [one for one in chain if not one[0].is_ours]  # of a guarded function
-    own = [n for n, (file, _) in enumerate(chain) if file.is_own]
-    if own and not whole:
-        del chain[own[-1] + 1 :]
-    while chain and any(_is_named(chain[-1][0].name, name) for name in _STARTERS):
-        del chain[-1]
-    return [place for _file, place in chain]
+    names = filenames_of(hit.places)
+    files = {name: _file_of(name) for name in set(names)}
+    first, end = 1, len(names)
+    if has_cells():
+        end = max((n + 1 for n, name in enumerate(names) if cell_of(files[name].name) is not None), default=end)
+    if any(file.is_front_end for file in files.values()):
+        end = next((n for n in range(first, end) if files[names[n]].is_front_end), end)
+    if any(file.is_bdb for file in files.values()):
+        bdb = next((n for n in range(first, end) if files[names[n]].is_bdb), None)
+        if bdb is not None:  # It runs a script by a text of its own.
+            end = bdb - (bdb > first and names[bdb - 1] == "<string>")
+    if not whole:
+        own = next((n for n in range(end - 1, first - 1, -1) if files[names[n]].is_own), None)
+        end = end if own is None else own + 1
+    while end > first and (files[names[end - 1]].is_starter or files[names[end - 1]].is_ours):
+        end -= 1
+    indices = range(first, max(end, first))
+    if any(file.is_ours for file in files.values()):  # of a guarded function
+        return Callers(hit, [n for n in indices if not files[names[n]].is_ours])
+    return Callers(hit, indices)
 
 
 class _File(NamedTuple):
     """What a file is: asked once, however many frames are in it."""
 
     name: str
-    is_cell: bool
     is_front_end: bool
     is_bdb: bool
     is_ours: bool
     is_own: bool
+    is_starter: bool
 
 
-def _file_of(code: CodeType, found: dict[int, _File]) -> _File:
-    """Return what the file of `code` is, by `found` of those before it."""
-    file = found.get(id(code))
+_MOST_FILES: Final = 4096
+_files: Final[dict[str, _File]] = {}
+
+
+def _file_of(filename: str) -> _File:
+    """Return what a file is, by the name that code has for it."""
+    file = _files.get(filename)
     if file is None:
-        name = filename_of(code)
+        name = real_filename(filename)
         kinds = is_front_end(name), _is_named(name, "bdb.py"), is_ours(name), is_own_code(name)
-        file = found[id(code)] = _File(name, cell_of(name) is not None, *kinds)
+        file = _File(name, *kinds, is_starter=any(_is_named(name, starter) for starter in _STARTERS))
+        if len(_files) < _MOST_FILES:
+            _files[filename] = file
     return file
 
 
@@ -283,7 +315,7 @@ class _Writer:
         chain = callers(hit, whole=stack == "all")
         if stack is None:
             return [self.paint("from", f"  from {chain_words(chain)}")] if chain else []
-        shown = chain if stack == "all" else chain[:stack]
+        shown = chain.first(len(chain) if stack == "all" else stack)
         lines = [f"  from {spot(locate(code, offset))}" for code, offset in shown]
         if shown and len(chain) > len(shown):
             lines.append(f"  ... {len(chain) - len(shown)} more")
@@ -300,9 +332,9 @@ def _where(location: Location) -> str:
     return spot(location, location.function.rpartition("<locals>.")[2])
 
 
-def chain_words(chain: list[Place]) -> str:
+def chain_words(chain: Callers) -> str:
     """Return the first two callers and the outermost one."""
-    shown = chain if len(chain) <= 3 else [*chain[:2], chain[-1]]
+    shown = chain.ends(3)
     spots = []
     for code, offset in shown:
         location = locate(code, offset)
