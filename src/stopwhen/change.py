@@ -66,10 +66,13 @@ class _Edit(NamedTuple):
     inserted: Sequence[Any]
 
 
-def describe(delta: Delta, name: str) -> Change:
-    """Return what `delta` did to the part called `name`; bounded in time and size, and no user code is run."""
+def describe(delta: Delta, name: str, texts: tuple[str, str] | None = None) -> Change:
+    """Return what `delta` did to the part called `name`; bounded in time and size, and no user code is run.
+
+    `texts` are those of the old and the new object of a rebinding, by `text_of`, where they are known already.
+    """
     if isinstance(delta, Rebound):
-        return _rebound(delta.old, delta.new, name)
+        return _rebound(delta.old, delta.new, name, texts)
     if isinstance(delta, Spliced):
         return _spliced(delta, name)
     if isinstance(delta, Members):
@@ -90,14 +93,13 @@ def _keep(items: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(_kept(item) for item in islice(items, _KEPT))
 
 
-def _kept(value: Any) -> Any:
+def _kept(value: Any, text: str | None = None) -> Any:
     """Return a small simple value itself, and of any other its text."""
     kind = type(value)
-    if (kind is tuple or kind is frozenset) and len(value) > _KEPT:
-        return Text(text_of(value))
-    if is_simple(value) and sys.getsizeof(value) <= _KEPT_BYTES:
+    is_large = (kind is tuple or kind is frozenset) and len(value) > _KEPT
+    if not is_large and is_simple(value) and sys.getsizeof(value) <= _KEPT_BYTES:
         return value
-    return Text(text_of(value))
+    return Text(text_of(value) if text is None else text)
 
 
 def _listed(items: Sequence[Any]) -> str:
@@ -335,24 +337,29 @@ def _arrow(old: Any, new: Any) -> str:
     return f"{texts[0]} -> {texts[1]}" if texts[0] != texts[1] else f"another object, {texts[1]}"
 
 
-def _rebound(old: Any, new: Any, name: str) -> Change:
+def _rebound(old: Any, new: Any, name: str, texts: tuple[str, str] | None = None) -> Change:
     if old is ABSENT and new is ABSENT:
         return Change("written", name, "still absent")
+    before, after = texts or (text_of(old), text_of(new))
+    removed = () if old is ABSENT else (_kept(old, before),)
+    inserted = () if new is ABSENT else (_kept(new, after),)
     if old is ABSENT:
-        return _change("bound", name, f"bound to {text_of(new)}", (), (new,))
+        return Change("bound", name, f"bound to {after}", removed=removed, inserted=inserted)
     if new is ABSENT:
-        return _change("unbound", name, f"unbound, was {text_of(old)}", (old,), ())
+        return Change("unbound", name, f"unbound, was {before}", removed=removed, inserted=inserted)
     if _alike(old, new):
-        return _change("written", name, f"set to {text_of(new)} again", (old,), (new,))
-    return _change("rebound", name, _difference(old, new), (old,), (new,))
+        return Change("written", name, f"set to {after} again", removed=removed, inserted=inserted)
+    return Change("rebound", name, _difference(old, new, before, after), removed=removed, inserted=inserted)
 
 
-def _difference(old: Any, new: Any) -> str:
-    """Return in words how one object differs from the one in its place before."""
+def _difference(old: Any, new: Any, before: str, after: str) -> str:
+    """Return in words how one object differs from the one in its place before; `before` and `after` are their texts."""
     cls = type(new)
-    texts = text_of(old, _SHORT), text_of(new, _SHORT)
-    is_whole = not any("..." in text for text in texts)
-    if type(old) is not cls or (is_whole and texts[0] != texts[1]):
+    if type(old) is not cls:
+        return _arrow(old, new)
+    # What is cut in a long text is so in a short one.
+    texts = (before, after) if "..." in before or "..." in after else (text_of(old, _SHORT), text_of(new, _SHORT))
+    if not any("..." in text for text in texts) and texts[0] != texts[1]:
         return _arrow(old, new)
     for base, differ in _DIFFER:
         if is_a(new, base):

@@ -13,7 +13,6 @@ from stopwhen.event import Place
 from stopwhen.location import Location, filename_of, is_front_end, is_ours, locate
 from stopwhen.originals import functools, sys, use_original_builtins
 from stopwhen.reports.text import format_hit
-from stopwhen.static import replaced
 from stopwhen.texts import Text
 from stopwhen.types import ABSENT, AccessType
 from stopwhen.values import is_simple
@@ -115,7 +114,10 @@ class Hit:
 
     def kept(self) -> Hit:
         """Return this hit without a hold on the program's objects: of what is not simple, only the text."""
-        return replaced(self, old=_kept(self.old, self.old_text), new=_kept(self.new, self.new_text), frame=None)
+        kept = object.__new__(type(self))
+        old, new = _kept(self.old, self.old_text), _kept(self.new, self.new_text)
+        kept.__dict__.update(self.__dict__, old=old, new=new, frame=None)
+        return kept
 
     def call(self, function: Callable[[Hit], object], frame: FrameType | None) -> object:
         """Return what a condition or action says to this hit; meanwhile `frame` is the one that wrote."""

@@ -46,7 +46,7 @@ def hit_of(watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event, *, in_ch
         new=value,
         old_text=texts[0],
         new_text=texts[1],
-        change=_change_of(event, delta, seen, *texts, name=watchpoint.expression.text),
+        change=_change_of(event, delta, seen, new, texts, name=watchpoint.expression.text),
         location=writer,
         own_location=location.own_location(event.stack),
         by=_writer_of(event),
@@ -183,7 +183,9 @@ def _writer_of(event: Event) -> str | None:
     return location.writer_of(event.frame, *event.stack[0])
 
 
-def _change_of(event: Event, delta: Delta, seen: Seen, old_text: str, new_text: str, *, name: str) -> Change | None:
+def _change_of(
+    event: Event, delta: Delta, seen: Seen, new: Seen, texts: tuple[str, str], *, name: str
+) -> Change | None:
     """Return what happened in words, None for a read; of a list's first item, what happened to the list, if so."""
     cell = event.cell
     if isinstance(delta, Read):
@@ -199,8 +201,8 @@ def _change_of(event: Event, delta: Delta, seen: Seen, old_text: str, new_text: 
             return change.of_labelled(delta, label)
     if isinstance(cell, ThreadDicts):
         delta = Unknown()  # The thread has attributes now; of those of others nothing is told.
-    if isinstance(delta, Unknown) and old_text != new_text:
-        return change.Change("changed", cell.name, f"{old_text} -> {new_text}")
+    if isinstance(delta, Unknown) and texts[0] != texts[1]:
+        return change.Change("changed", cell.name, f"{texts[0]} -> {texts[1]}")
     if isinstance(cell, ListItem) and isinstance(delta, Rebound) and cell.index == 0 and cell.name.endswith("[0]"):
         items = list.__getitem__(cell.owner, slice(2))
         if len(items) > 1 and items[0] is delta.new and items[1] is delta.old:
@@ -208,7 +210,8 @@ def _change_of(event: Event, delta: Delta, seen: Seen, old_text: str, new_text: 
     if isinstance(delta, Relaid):
         is_class = isinstance(delta.shown, Rebound)
         return change.describe(delta.shown, f"type({cell.name})" if is_class else cell.name)
-    return change.describe(delta, cell.name)
+    is_whole = isinstance(delta, Rebound) and delta.old is seen.reading.value and delta.new is new.reading.value
+    return change.describe(delta, cell.name, texts if is_whole else None)
 
 
 def _delta_of(event: Event, seen: Seen, new: Seen, text: str) -> Delta:

@@ -17,10 +17,11 @@ from typing import Any, Final, NamedTuple
 
 from stopwhen.dependencies import read
 from stopwhen.event import Place
-from stopwhen.expression import parse_silently, tree_of
+from stopwhen.expression import WatchExpression, parse_silently, tree_of
+from stopwhen.of_code import OfCode, empty_for
 from stopwhen.originals import ast, opcode, os, sys, use_original_builtins
 from stopwhen.paths import SEPARATOR, absolute, is_absolute, is_file, join, normal_case, parent
-from stopwhen.positions import located_in, position_of
+from stopwhen.positions import position_of
 from stopwhen.scope import FrameScope
 from stopwhen.source_lines import lines_of, sys_path
 from stopwhen.static import has_base, is_a, loaded_module, module_dict, mro
@@ -35,6 +36,8 @@ INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
 _FROZEN: Final = "<frozen "
 
 _cell_namers: Final[list[Callable[[str], Cell | None]]] = []
+_located: Final[OfCode[dict[int, Location]]] = OfCode(empty_for)
+_callees: Final[OfCode[dict[int, Callee]]] = OfCode(empty_for)
 _own_code: Final[dict[str, bool]] = {}
 _real_names: Final[dict[str, str]] = {}
 
@@ -66,8 +69,8 @@ def locate(code: CodeType, offset: int) -> Location:
     An instruction without a line belongs to what it cleans up after, and has the line at which that ends; any other has
     the line of the nearest one before it, as a frame outside its code has the first.
     """
-    located = located_in(code)
-    known: Location | None = located.get(offset)
+    located = _located(code)
+    known = located.get(offset)
     if known is not None:
         return known
     function = plain_str(code.co_qualname) or "?"
@@ -247,24 +250,49 @@ def writer_of(frame: FrameType | None, code: CodeType, offset: int) -> str | Non
     None when the instruction calls nothing, or what it calls is no C function or cannot be known for certain.
     `frame` is the frame that runs the instruction, still there.
     """
-    if frame is None or not _is_call(code, offset):
+    if frame is None:
         return None
+    callees = _callees(code)
+    callee = callees.get(offset)
     try:
-        called = _called_text(code, offset)
-        if called is None:
-            return None
-        text, node = called
-        if isinstance(node, ast.Attribute) and _is_bare_super(node.value):
-            return _super_method(frame, code, node.attr)
-        return _c_name(_read(text, frame))
+        if callee is None:
+            callee = _NO_CALLEE if not _is_call(code, offset) else _callee(code, offset)
+            if callee is None:
+                return None
+            callees[offset] = callee
+        if callee.method_of_super is not None:
+            return _super_method(frame, code, callee.method_of_super)
+        return None if callee.expression is None else _c_name(_read(callee.expression, frame))
     except Exception:  # a name for the report is not worth an error
         return None
 
 
-def _read(text: str, frame: FrameType) -> object:
+class Callee(NamedTuple):
+    """What an instruction calls, as its source says."""
+
+    expression: WatchExpression | None
+    """What is called; None for nothing, or what is not known for certain."""
+    method_of_super: str | None = None
+    """The name of the method, where `super()` has it."""
+
+
+_NO_CALLEE: Final = Callee(None)
+
+
+def _callee(code: CodeType, offset: int) -> Callee | None:
+    """Return what the call at `offset` calls; None where there is no source for it, perhaps yet."""
+    called = _called_text(code, offset)
+    if called is None:
+        return None
+    text, node = called
+    if isinstance(node, ast.Attribute) and _is_bare_super(node.value):
+        return Callee(None, node.attr)
+    return Callee(parse_silently(text))
+
+
+def _read(expression: WatchExpression, frame: FrameType) -> object:
     """Return the value of an expression in `frame` without running user code."""
-    expression = parse_silently(text)
-    return None if expression is None else read(expression, FrameScope(frame)).value
+    return read(expression, FrameScope(frame), depth=0).value
 
 
 def _is_call(code: CodeType, offset: int) -> bool:
@@ -326,14 +354,19 @@ def _is_bare_super(node: ast.expr) -> bool:
 
 def _super_method(frame: FrameType, code: CodeType, name: str) -> str | None:
     """Return the name of the C method that `super().name` stands for in `frame`."""
-    bases = mro(type(_read(code.co_varnames[0], frame)))
-    here = _read("__class__", frame)
+    bases = mro(type(_read_name(code.co_varnames[0], frame)))
+    here = _read_name("__class__", frame)
     after = next(n for n, base in enumerate(bases) if base is here) + 1
     for base in bases[after:]:
         entry = own_entry(base, name)
         if entry is not None:
             return _c_name(entry)
     return None
+
+
+def _read_name(name: str, frame: FrameType) -> object:
+    expression = parse_silently(name)
+    return None if expression is None else _read(expression, frame)
 
 
 def _c_name(function: Any) -> str | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from stopwhen.handlers import protected
+from stopwhen.of_code import OfCode
 from stopwhen.originals import use_original_builtins
 
 use_original_builtins(globals())
@@ -23,26 +24,16 @@ class Position(NamedTuple):
     end_column: int | None = None
 
 
-MOST_CODES = 256
-"""Of how many code objects positions are kept: the latest."""
-
 _NOWHERE = Position()
-_known: dict[int, _Positions] = {}
 
 
 class _Positions:
-    """The positions of one code object: those of its units, where each begins, and what was worked out of them.
-
-    Attributes:
-        found: the positions of units.
-        located: by offset, what `location` makes of them.
-    """
+    """The positions of one code object: those of its units, where each begins, and what was worked out of them."""
 
     def __init__(self, code: CodeType) -> None:
-        self.code = code  # held, so that its id is not used again
+        self.code = code
         self.length = 0
         self.found: dict[int, Position] = {}
-        self.located: dict[int, Any] = {}
         self._starts: list[int] = []
         self._positions: list[tuple[int | None, int | None, int | None, int | None]] = []
         latest = None
@@ -71,27 +62,15 @@ class _Positions:
         return _NOWHERE if line is None else Position(line)
 
 
+_positions_in = OfCode(_Positions)
+
+
 def position_of(code: CodeType, unit: int) -> Position:
     """Return the position of a code unit, with columns only if it is the unit's own.
 
     One without a line belongs to what it cleans up after, or has the line of the nearest one before it.
     """
     return _positions_in(code).of(unit)
-
-
-def located_in(code: CodeType) -> dict[int, Any]:
-    """Return, by offset, what `location` has made of the places of a code object so far."""
-    return _positions_in(code).located
-
-
-def _positions_in(code: CodeType) -> _Positions:
-    known = _known.get(id(code))
-    if known is None:
-        known = _Positions(code)
-        if len(_known) >= MOST_CODES:
-            _known.pop(list(_known)[0], None)  # noqa: RUF015 - another thread may add to it meanwhile
-        _known[id(code)] = known
-    return known
 
 
 def _line_cleaned_up_after(code: CodeType, lines: list[int | None]) -> int | None:

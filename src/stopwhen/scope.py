@@ -10,7 +10,8 @@ from typing import Any, Protocol, TypeAlias
 from stopwhen import frames, static
 from stopwhen.cells import Cell, Closure, DictItem, FrameRef, Local
 from stopwhen.errors import Refused
-from stopwhen.originals import functools, sys, use_original_builtins
+from stopwhen.of_code import OfCode
+from stopwhen.originals import sys, use_original_builtins
 from stopwhen.paths import base_name
 from stopwhen.texts import plain_str
 from stopwhen.types import ABSENT
@@ -159,11 +160,13 @@ class SharedScope:
         return find_in(self._modules, name, look) if cell is None else look(cell)
 
 
-@functools.lru_cache(maxsize=256)
-def _variables_of(code: CodeType) -> tuple[frozenset[str], frozenset[str], tuple[str, ...]]:
+def _find_variables_of(code: CodeType) -> tuple[frozenset[str], frozenset[str], tuple[str, ...]]:
     """Return the names of the code's own fast variables, of its free ones, and of those that cell objects hold."""
     own = (*code.co_varnames, *code.co_cellvars) if code.co_flags & _OPTIMIZED else ()
     return frozenset(own), frozenset(code.co_freevars), (*code.co_cellvars, *code.co_freevars)
+
+
+_variables_of = OfCode(_find_variables_of)
 
 
 def _title_of(code: CodeType, lineno: int, namespace: dict[str, Any]) -> str:

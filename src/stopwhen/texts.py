@@ -35,6 +35,8 @@ _SORTED: Final = 200  # Members of a set that are sorted for a stable text.
 _ORDERED: Final = 1000  # Keys of an OrderedDict that are looked at to show its own order.
 _DIGITS: Final = 600  # No interpreter setting refuses an int of so few digits.
 
+_SMALL: Final = 10**9
+
 _MISSING: Final = object()
 _MADE_IN_C: Final = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE: no class statement makes a type that has it.
 
@@ -61,12 +63,29 @@ def text_of(value: object, limit: int = 200) -> str:
 
     Exact builtin values look as in Python; what is left out is counted.
     """
+    text = _text_of_small(value)
+    if text is not None and len(text) <= limit:
+        return text
     try:
         text = _Writer().text(value, limit, 0)
     except Exception:  # another thread may change what is being read
         text = _address(value)
     text = clean(text)
     return text if len(text) <= limit else text[: max(limit - 3, 0)] + "..."
+
+
+def _text_of_small(value: Any) -> str | None:
+    """Return the text of a number or text that is never cut, whatever the room; None for anything else."""
+    kind = type(value)
+    if kind is bool or value is None:
+        return repr(value)
+    if kind is int:
+        return int.__repr__(value) if -_SMALL < value < _SMALL else None
+    if kind is float:
+        return float.__repr__(value)
+    if kind is str and len(value) <= _LEAST // 2 and value.isprintable():
+        return repr(value)
+    return None
 
 
 def clean(text: str) -> str:
@@ -133,9 +152,14 @@ class _Writer:
         cls = type(value)
         if value is ABSENT:
             return "absent"
+        small = _text_of_small(value)
+        if small is not None and len(small) <= room:
+            return small
         # By id: looking a class up in a dict would run the `__hash__` of its metaclass.
         if id(cls) in _CONTENT:
             return _CONTENT[id(cls)](self, value, cls, room, depth)
+        if id(cls) in _WHOLE:
+            return _WHOLE[id(cls)](self, value, room, depth)
         bases = mro(cls)
         if any(base is enum.Enum for base in bases):
             return self._enum_member(value, room, depth)

@@ -35,6 +35,7 @@ ORDER = (
     "stopwhen.values",
     "stopwhen.deltas",
     "stopwhen.expression",
+    "stopwhen.of_code",
     "stopwhen.frames",
     "stopwhen.scope",
     "stopwhen.wide",

@@ -20,6 +20,7 @@ import warnings
 import pytest
 
 from stopwhen import location as location_module
+from stopwhen.expression import tree_of
 from stopwhen.location import (
     Location,
     is_own_code,
@@ -421,6 +422,18 @@ def test_a_writer_that_cannot_be_known_is_none(run):
     program.path.unlink()
     linecache.checkcache(str(program.path))
     assert writer_of(frame, frame.f_code, offset) is None
+
+
+def test_a_call_that_writes_often_is_parsed_once(run, monkeypatch):
+    """What it calls is named by what is there each time."""
+    program = run("import collections\nkeep()\nitems.append(1)  # @write\n", items=[])
+    parsed = []
+    monkeypatch.setattr("stopwhen.location.tree_of", lambda text: parsed.append(text) or tree_of(text))
+    found = []
+    for items in ([], collections.deque(), [], bytearray(), hostile()):
+        program.namespace["items"] = items
+        found.append(program.writer("write"))
+    assert (found, len(parsed)) == (["list.append", "deque.append", "list.append", "bytearray.append", None], 1)
 
 
 def test_naming_the_writer_runs_nothing_of_the_programs(run):
