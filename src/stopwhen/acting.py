@@ -91,8 +91,21 @@ class Acting:
         self._due.setdefault(_ANY if due.frame is None else thread_id, []).append(due)
 
     def take(self) -> list[DueHit]:
-        """Take what waits for this thread, and what waits for any."""
-        return self._due.pop(_ANY, []) + self._due.pop(get_ident(), [])
+        """Take what waits for this thread, what waits for any, and what waits for threads that have ended."""
+        return self._due.pop(_ANY, []) + self._due.pop(get_ident(), []) + self.take_of_ended()
+
+    def take_of_ended(self) -> list[DueHit]:
+        """Take what waits for threads that have ended: nobody else will."""
+        return [DueHit(one.hit, None) for thread_id in self._ended() for one in self._due.pop(thread_id)]
+
+    def waits_for_ended(self) -> bool:
+        """Return whether something waits for a thread that has ended."""
+        return bool(self._ended())
+
+    def _ended(self) -> list[int]:
+        if not self._due or env.core is None:
+            return []
+        return [thread_id for thread_id in self._due if thread_id != _ANY and not env.core.has_thread(thread_id)]
 
     @contextlib.contextmanager
     def at_prompt(self, show: Callable[[Hit], object]) -> Iterator[None]:

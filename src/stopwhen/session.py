@@ -270,6 +270,8 @@ class Session:
         """End `watchpoint`: nothing of it stays armed, and it holds none of the program's objects."""
         with self._lock:
             self._see_takeovers()
+            left = self._acting.take_of_ended()
+        self._acting.run(left)
         with self._lock, self._calls:
             watchpoint.removed = True
             self._watchpoints.pop(watchpoint.number, None)
@@ -604,6 +606,8 @@ class Session:
                 self._processing = False
                 if env.core is not None:
                     env.core.set_due(len(self._acting))
+                    if self._acting.waits_for_ended():
+                        env.core.drain_later()
 
     def _tell(self, reader: Activation | Family, event: Event) -> None:
         """Have `reader` take `event`; what cannot be watched any more after it is removed, and the reason said."""
@@ -792,6 +796,7 @@ class Session:
 
     def _consider(self, watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event) -> None:
         """Ask the rules in their order; what passes them all is due in the thread that wrote."""
+        event = self._weighed(event, seen, new)
         if watchpoint.rules.has_filters and not self._is_allowed(watchpoint, event):
             return
         if not self._acting.expression_holds(watchpoint, self._step(watchpoint, seen, new, event), event.frame):
@@ -803,6 +808,14 @@ class Session:
         due = self._keep(watchpoint, hit, event.frame)
         if due is not None:
             self._acting.add(event.thread_id, due)
+
+    @staticmethod
+    def _weighed(event: Event, seen: Seen, new: Seen) -> Event:
+        """Return `event`; not exact where another thread may have written what it leads to before that was watched."""
+        is_settled = event.other is not None or not event.stack or env.core is None
+        if is_settled or seen.reading.cells == new.reading.cells or not env.core.is_doubtful():
+            return event
+        return replaced(event, other=event.stack[0])
 
     @staticmethod
     def _is_allowed(watchpoint: Watchpoint, event: Event) -> bool:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import _thread
+import collections
 import itertools
+import operator
 import sys
 import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,33 +53,134 @@ def stores():
 """
 
 COUNT = 60
+MOST_LOST = 8
+"""A store may go to an object that has been replaced meanwhile: it changes nothing that is watched."""
+
+
+@pytest.fixture(autouse=True)
+def switching() -> Iterator[None]:
+    """Let threads take turns as often as possible."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+def module_of(shape: str, folder: Path) -> tuple[Module, str]:
+    """Return a module that writes both negative and positive values, and its source; the sign tells the line."""
+    _, rebinds, stores = SHAPES[shape]
+    source = PROGRAM.format(rebinds=rebinds, stores=stores, is_attribute=shape.startswith("attribute of"))
+    module = Module(folder)
+    number = itertools.count(1)
+    module.__dict__.update(
+        count=COUNT, begin=threading.Barrier(4), outer=lambda: -next(number), inner=lambda: next(number)
+    )
+    module.run(source)
+    return module, source
+
+
+def wrong(hits: list[stopwhen.Hit], source: str) -> list[tuple[int, int]]:
+    """Return the values and lines of hits that are said to be exact, and are on the other line."""
+    lines = marked_lines(source)
+    right = {True: lines["outer"], False: lines["inner"]}
+    told: list[Any] = [(hit.new, hit.location and hit.location.lineno) for hit in hits if hit.exact]
+    return [(value, line) for value, line in told if line != right[value < 0]]
 
 
 @native
 @pytest.mark.parametrize("shape", SHAPES)
 def test_each_of_several_threads_has_its_own_lines_on_nested_data(shape: str, tmp_path: Path) -> None:
     """No thread writes unseen between a rebinding and the watching of what it has led to."""
-    expression, rebinds, stores = SHAPES[shape]
-    source = PROGRAM.format(rebinds=rebinds, stores=stores, is_attribute=shape.startswith("attribute of"))
-    module = Module(tmp_path)
-    number = itertools.count(1)
-    module.__dict__.update(
-        count=COUNT, begin=threading.Barrier(4), outer=lambda: -next(number), inner=lambda: next(number)
+    module, source = module_of(shape, tmp_path)
+    with stopwhen.changes(SHAPES[shape][0], scope=module, action="count") as watchpoint:
+        threads = [threading.Thread(target=one) for one in (module.rebinds, module.stores) * 2]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert wrong(list(watchpoint.hits), source) == []
+    values = [hit.new for hit in watchpoint.hits]
+    assert sum(value < 0 for value in values) == 2 * COUNT
+    assert 2 * COUNT - MOST_LOST <= sum(value > 0 for value in values) <= 2 * COUNT
+
+
+class Overridden(threading.Thread):
+    """A thread whose code is its own."""
+
+    def __init__(self, target: Callable[[], None]) -> None:
+        super().__init__()
+        self.target = target
+
+    def run(self) -> None:
+        self.target()
+
+
+def run_in(begin: Callable[[Callable[[], None]], Any], work: Callable[[], None]) -> threading.Event:
+    """Run `work` in a thread, and return what is set then."""
+    done = threading.Event()
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            done.set()
+
+    begin(run)
+    return done
+
+
+def begin_called_by_c(run: Callable[[], None]) -> None:
+    """Run it below a function in C, which is the first that the thread runs."""
+    _thread.start_new_thread(collections.deque, (map(operator.call, [run]), 0))
+
+
+BEGINNINGS: dict[str, Callable[[Callable[[], None]], Any]] = {
+    "Thread": lambda run: threading.Thread(target=run).start(),
+    "subclass": lambda run: Overridden(run).start(),
+    "timer": lambda run: threading.Timer(0, run).start(),
+    "start_new_thread": lambda run: _thread.start_new_thread(run, ()),
+    "below C": begin_called_by_c,
+}
+
+
+@native
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("begin", BEGINNINGS)
+def test_a_thread_that_begins_meanwhile_has_its_own_lines(shape: str, begin: str, tmp_path: Path) -> None:
+    """However it begins, it waits as the others do."""
+    module, source = module_of(shape, tmp_path)
+    module.__dict__.update(count=3, begin=threading.Barrier(1))
+    with stopwhen.changes(SHAPES[shape][0], scope=module, action="count") as watchpoint:
+        for _ in range(10):
+            done = [run_in(BEGINNINGS[begin], module.stores) for _ in range(3)]
+            module.rebinds()
+            for one in done:
+                one.wait()
+    assert wrong(list(watchpoint.hits), source) == []
+    assert sum(hit.new < 0 for hit in watchpoint.hits) == 30
+
+
+@native
+@pytest.mark.parametrize("shape", SHAPES)
+def test_beside_a_thread_without_python_code_a_hit_is_not_exact(shape: str, tmp_path: Path) -> None:
+    """It cannot be made to wait, and might have written what the rebinding has led to."""
+    module, source = module_of(shape, tmp_path)
+    module.__dict__.update(count=40, begin=threading.Barrier(1))
+    done = _thread.allocate_lock()
+    done.acquire()
+    # Each call lets go of the interpreter's lock, and none of them is of Python code.
+    calls = itertools.starmap(
+        operator.call, itertools.chain(itertools.repeat((time.sleep, 0), 2000), [(done.release,)])
     )
-    module.run(source)
-    lines = marked_lines(source)
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        with stopwhen.changes(expression, scope=module, action="count") as watchpoint:
-            threads = [threading.Thread(target=one) for one in (module.rebinds, module.stores) * 2]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-    finally:
-        sys.setswitchinterval(interval)
-    right = {True: lines["outer"], False: lines["inner"]}
-    told = [(hit.new, hit.location.lineno) for hit in watchpoint.hits if hit.exact]
-    assert [(value, line) for value, line in told if line != right[value < 0]] == []
-    assert watchpoint.count == 4 * COUNT
+    running = _thread._count()
+    with stopwhen.changes(SHAPES[shape][0], scope=module, action="count") as watchpoint:
+        _thread.start_new_thread(collections.deque, (calls, 0))
+        module.rebinds()
+        done.acquire()
+    while _thread._count() > running:
+        pass
+    doubtful = [hit for hit in watchpoint.hits if not hit.exact]
+    assert doubtful
+    for hit in doubtful:
+        assert hit.between is not None
+        assert {place.lineno for place in hit.between} == {marked_lines(source)["outer"]}

@@ -6,17 +6,28 @@
  * I1. `armers` is the number of threads that have noted such a change and not processed it yet; `arming` is set in each.
  *     While it is not 0, the lock is held.
  * I2. Other threads have an event before their next instruction, and wait there; never those that run the handler, nor for
- *     longer than PATIENCE: whoever they wait for may wait for them.
+ *     longer than PATIENCE: whoever they wait for may wait for them. A frame that C code begins, the first one of a new
+ *     thread too, waits before it runs (threads.c).
+ * I3. From the first such change until the last is processed is a window; `arming` is its number. What I2 cannot hold for
+ *     a thread that may have run is told by arming_is_doubtful(): there was no memory to stop it, it has waited for too
+ *     long, or it runs no Python code.
  */
 #include "codeinfo.h"
 #include "tools.h"
 
 #define PATIENCE 1000000 /* Microseconds. The same as in session.py. */
-#define MOST_ROUNDS 100 /* So often another thread may be waited for at one event. */
+#define MOST_ROUNDS 10000 /* So often another thread may be waited for at one event. */
 
-static _Thread_local int arming;
+static _Thread_local uint64_t arming; /* 0 for none. */
 static int armers;
 static PyThread_type_lock lock;
+
+/* The latest window (I3). */
+static uint64_t window;
+static uint64_t doubted; /* Number of the latest window in which a thread has not waited that had to. */
+static unsigned long switches_before; /* How often threads had taken turns. */
+static int some_before;               /* There were threads that ran no Python code. */
+static int newborn;                   /* Number of threads that wait before their first frame. */
 
 /* True for what leads to nothing that could be watched. */
 static int
@@ -56,30 +67,81 @@ leads_further(CoreState *state, DeltaKind kind, PyObject *data)
     return new_value != state->absent && !is_scalar(new_value);
 }
 
+/* Return the innermost frame of another thread that is none of ours, new; NULL where there is none. */
+static PyFrameObject *
+frame_to_stop(CoreState *state, PyThreadState *thread, CodeInfo **info)
+{
+    PyFrameObject *frame = PyThreadState_GetFrame(thread);
+    if (frame == NULL && compat_runs_python(thread)) {
+        doubted = window; /* No memory. */
+    }
+    while (frame != NULL) {
+        PyCodeObject *code = PyFrame_GetCode(frame);
+        *info = code_info(state, code);
+        Py_DECREF(code); /* The frame keeps it. */
+        if (*info == NULL) {
+            doubted = window;
+            Py_CLEAR(frame);
+        }
+        else if (!(*info)->is_ours) {
+            break;
+        }
+        else {
+            Py_SETREF(frame, PyFrame_GetBack(frame));
+        }
+    }
+    return frame;
+}
+
 /* Have an event before the next instruction of each other thread. */
 static void
 stop_others(CoreState *state, const PyThreadState *me)
 {
     PyThreadState *thread = PyInterpreterState_ThreadHead(me->interp);
     for (; thread != NULL; thread = PyThreadState_Next(thread)) {
-        PyFrameObject *frame = thread == me ? NULL : PyThreadState_GetFrame(thread);
-        PyCodeObject *code = frame == NULL ? NULL : PyFrame_GetCode(frame);
-        CodeInfo *info = code == NULL ? NULL : code_info(state, code);
-        if (info != NULL && !info->is_ours) {
+        CodeInfo *info = NULL;
+        PyFrameObject *frame = thread == me ? NULL : frame_to_stop(state, thread, &info);
 #if HAS_MONITORING
-            if (state->set_local_events != NULL && !info->awaited) {
-                info->awaited = 1;
-                info->awaited = instrument_code(state, info, 1) == 0;
+        if (frame != NULL && !info->awaited) {
+            info->awaited = state->set_local_events != NULL;
+            if (!info->awaited || instrument_code(state, info, 1) < 0) {
+                info->awaited = 0;
+                doubted = window;
             }
+        }
 #else
+        if (frame != NULL) {
             Blame blame = {.frame = frame};
             tracing_stop_after(&blame);
-#endif
         }
+#endif
         PyErr_Clear(); /* No memory: it is not stopped. */
-        Py_XDECREF(code);
         Py_XDECREF(frame);
     }
+}
+
+/* The number of threads that run no Python code, but for those that wait before their first frame. */
+static Py_ssize_t
+count_c_only(void)
+{
+    return compat_count_c_only() + compat_count_foreign() - newborn;
+}
+
+static void
+begin_window(const CoreState *state)
+{
+    (void)PyThread_acquire_lock(lock, WAIT_LOCK); /* Who has waited gives it back at once, without the GIL. */
+    window++;
+    switches_before = *state->switches_now;
+    some_before = count_c_only() > 0;
+}
+
+static void
+end_window(CoreState *state)
+{
+    armers = 0;
+    PyThread_release_lock(lock);
+    threads_update(state);
 }
 
 /* This thread has noted a change: if that may lead to what is not watched yet, let the others wait until arming_end().
@@ -99,23 +161,41 @@ arming_begin(CoreState *state, DeltaKind kind, PyObject *data, const Blame *blam
         return; /* No memory: they are not stopped. */
     }
     if (armers == 0) {
-        (void)PyThread_acquire_lock(lock, WAIT_LOCK); /* Who has waited gives it back at once, without the GIL. */
+        begin_window(state);
     }
-    arming = 1; /* I1 */
+    arming = window; /* I1, I3 */
     armers++;
+    threads_update(state);
     stop_others(state, me);
 }
 
 /* This thread has processed what it has noted. */
 void
-arming_end(void)
+arming_end(CoreState *state)
 {
-    if (arming) {
-        arming = 0;
-        if (armers > 0 && --armers == 0) {
-            PyThread_release_lock(lock);
-        }
+    if (arming == 0) {
+        return;
     }
+    if (arming == window && armers > 0 && --armers == 0) {
+        end_window(state);
+    }
+    if (armers == 0 && doubted == arming) {
+        doubted = 0;
+    }
+    arming = 0;
+}
+
+/* is_doubtful(): True when what a change that is being processed has led to, and was not watched yet, may have been written
+ * by a thread that did not wait (I3). */
+PyObject *
+arming_is_doubtful(PyObject *module, PyObject *Py_UNUSED(unused))
+{
+    const CoreState *state = PyModule_GetState(module);
+    if (armers > 0 && *state->switches_now != switches_before && (some_before || count_c_only() > 0)) {
+        doubted = window;
+    }
+    uint64_t mine = arming == 0 ? window : arming;
+    return PyBool_FromLong(mine != 0 && mine <= doubted);
 }
 
 /* At an event: wait until no other thread has such a change to process (I2). */
@@ -125,25 +205,29 @@ arming_wait(CoreState *state)
     if (armers == 0 || events_is_draining()) {
         return;
     }
-    if (arming && !events_wait_for(state, PyThreadState_Get())) {
-        arming_end(); /* Another thread has processed what this one has noted. */
+    if (arming != 0 && !events_wait_for(state, PyThreadState_Get())) {
+        arming_end(state); /* Another thread has processed what this one has noted. */
     }
-    if (arming) {
+    if (arming != 0) {
         return;
     }
     int has_waited = 0;
     for (int round = 0; round < MOST_ROUNDS && armers > 0; round++) {
         has_waited = 1;
         int is_free;
+        uint64_t awaited = window;
         Py_BEGIN_ALLOW_THREADS is_free = PyThread_acquire_lock_timed(lock, PATIENCE, 0) == PY_LOCK_ACQUIRED;
         if (is_free) {
             PyThread_release_lock(lock);
         }
-        Py_END_ALLOW_THREADS if (!is_free && armers > 0)
+        Py_END_ALLOW_THREADS if (!is_free && armers > 0 && awaited == window)
         {
-            armers = 0; /* Whoever it was may never come. */
-            PyThread_release_lock(lock);
+            doubted = window;
+            end_window(state); /* Whoever it was may never come. */
         }
+    }
+    if (armers > 0) {
+        doubted = window;
     }
     if (has_waited) {
         PendingError error = take_pending_error();
@@ -152,11 +236,39 @@ arming_wait(CoreState *state)
     }
 }
 
+/* True while threads are to wait. */
+int
+arming_keeps_waiting(void)
+{
+    return armers > 0;
+}
+
+/* Before a frame of `code` that C code begins: the same. */
+void
+arming_wait_to_begin(CoreState *state, PyThreadState *me, PyCodeObject *code)
+{
+    if (armers == 0 || arming != 0 || events_is_draining()) {
+        return;
+    }
+    PendingError error = take_pending_error();
+    const CodeInfo *info = code_info(state, code);
+    if (info == NULL || !info->is_ours) { /* Ours may hold what the handler waits for. */
+        PyErr_Clear();
+        int is_newborn = !compat_runs_python(me);
+        newborn += is_newborn;
+        arming_wait(state);
+        newborn -= is_newborn && newborn > 0; /* None counts after a fork. */
+    }
+    put_back_pending_error(error);
+}
+
 /* In a forked child, whose only thread runs the handler or none. */
 void
-arming_forget_threads(void)
+arming_forget_threads(CoreState *state)
 {
     armers = 0;
     arming = 0;
+    newborn = 0;
     lock = NULL; /* What another thread may hold is left alone. */
+    threads_update(state);
 }

@@ -95,6 +95,29 @@ code_of(_PyInterpreterFrame *frame)
 }
 
 PyCodeObject *
+compat_code_of(_PyInterpreterFrame *frame)
+{
+    return code_of(frame);
+}
+
+/* Not by `_PyInterpreterState_SetEvalFrameFunc`, which throws away all that the JIT has compiled: of that, too, frames that
+ * C code begins are run so. */
+_PyFrameEvalFunction
+compat_run_frames_by(_PyFrameEvalFunction run)
+{
+    PyInterpreterState *interpreter = PyInterpreterState_Get();
+    _PyFrameEvalFunction before = _PyInterpreterState_GetEvalFrameFunc(interpreter);
+    interpreter->eval_frame = run == _PyEval_EvalFrameDefault ? NULL : run;
+    return before;
+}
+
+int
+compat_frames_are_run_by(_PyFrameEvalFunction run)
+{
+    return _PyInterpreterState_GetEvalFrameFunc(PyInterpreterState_Get()) == run;
+}
+
+PyCodeObject *
 compat_place(int *offset)
 {
     _PyInterpreterFrame *frame = current_frame();
@@ -522,8 +545,8 @@ compat_switches(void)
 #endif
 }
 
-int
-compat_some_run_c_only(void)
+Py_ssize_t
+compat_count_c_only(void)
 {
     PyInterpreterState *interpreter = PyInterpreterState_Get();
     unsigned long main = main_thread_kept != 0 ? main_thread_kept : _PyRuntime.main_thread;
@@ -532,7 +555,20 @@ compat_some_run_c_only(void)
     for (; thread != NULL; thread = PyThreadState_Next(thread)) {
         with_frames += thread->thread_id != main && compat_runs_python(thread);
     }
-    return (Py_ssize_t)interpreter->threads.count > with_frames;
+    return (Py_ssize_t)interpreter->threads.count - with_frames;
+}
+
+Py_ssize_t
+compat_count_foreign(void)
+{
+    Py_ssize_t count = 0;
+#if PY_VERSION_HEX >= 0x030D0000
+    PyThreadState *thread = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
+    for (; thread != NULL; thread = PyThreadState_Next(thread)) {
+        count += thread->_whence == _PyThreadState_WHENCE_GILSTATE && !compat_runs_python(thread);
+    }
+#endif
+    return count;
 }
 
 #if HAS_MONITORING

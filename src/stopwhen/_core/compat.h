@@ -271,15 +271,23 @@ PyObject *compat_frame_trace(PyFrameObject *frame);
 /* Return `thread`, which may have ended, if it lives; NULL otherwise. */
 PyThreadState *compat_living_thread(const PyThreadState *thread);
 
+/* Have the interpreter run frames by `run`, and return what it has run them by (PEP 523). */
+_PyFrameEvalFunction compat_run_frames_by(_PyFrameEvalFunction run);
+int compat_frames_are_run_by(_PyFrameEvalFunction run);
+/* Return the code of a frame of the interpreter's; borrowed. */
+PyCodeObject *compat_code_of(struct _PyInterpreterFrame *frame);
+
 /* Return where the interpreter keeps the id of the thread that began last, alive or not. Ids grow, from 1 on. */
 const uint64_t *compat_latest_thread(void);
 
 /* Return where the interpreter counts how often another thread than before has got its lock. */
 const unsigned long *compat_switches(void);
 
-/* True when a thread that Python has started runs, and has no Python frame: it is amid a C function. One that has been
- * started, but does not run yet, does not count. */
-int compat_some_run_c_only(void);
+/* Return how many threads that Python has started run, and have no Python frame: they are amid a C function. One that has
+ * been started, but does not run yet, does not count. */
+Py_ssize_t compat_count_c_only(void);
+/* Return how many threads that C code has started run no Python code now; 0 before 3.13, which cannot tell. */
+Py_ssize_t compat_count_foreign(void);
 
 /* Return the id of this process, and the time in nanoseconds since the epoch. */
 long compat_pid(void);

@@ -59,6 +59,14 @@ events_drain_later(void)
     (void)Py_AddPendingCall(pending_call, NULL);
 }
 
+/* drain_later(): the same. */
+PyObject *
+events_ask_for_drain(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    events_drain_later();
+    Py_RETURN_NONE;
+}
+
 int
 events_is_own(void)
 {
@@ -289,7 +297,7 @@ call_handler(CoreState *state)
     put_back_pending_error(error);
     let_run(1);
     draining = 0;
-    arming_end();
+    arming_end(state);
     return result;
 }
 
@@ -427,7 +435,7 @@ events_forget_threads(PyObject *module, PyObject *Py_UNUSED(unused))
     state->queued = kept;
     state->due = 0;
     compat_forget_waits();
-    arming_forget_threads();
+    arming_forget_threads(state);
     releasing_forget_threads(state);
     int mine = draining && collecting && users == 0;
     if (paused > mine && !mine) {
@@ -477,7 +485,7 @@ events_set_due(PyObject *module, PyObject *number)
     int has_more = state->missed_count > 0 || state->missed_more || state->taken != 0; /* I3; takeovers.c */
     state->due = due == 0 && has_more ? 1 : due;
     releasing_make_ready(state);
-    arming_end();
+    arming_end(state);
     Py_RETURN_NONE;
 }
 

@@ -82,6 +82,14 @@ thread_of(unsigned long thread_id)
     return thread;
 }
 
+/* has_thread(thread id): whether it has not ended. */
+PyObject *
+releasing_has_thread(PyObject *Py_UNUSED(module), PyObject *number)
+{
+    unsigned long thread_id = PyLong_AsUnsignedLong(number);
+    return PyErr_Occurred() ? NULL : PyBool_FromLong(thread_of(thread_id) != NULL);
+}
+
 /* True when `thread` is to drop it, or may: that which should may never come here. */
 static int
 is_for(const Held *held, const PyThreadState *thread)

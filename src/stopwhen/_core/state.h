@@ -367,11 +367,11 @@ typedef struct {
     PyThreadState *thread_head; /* Never followed: head of the thread list when last looked at. */
     Traced **traced;
     Py_ssize_t traced_count;
+    _PyFrameEvalFunction run_frame; /* Who ran frames before us; NULL while we are not asked to (threads.c). */
 #if !HAS_MONITORING
     /* Threads to come (threads.c). */
     uint64_t awaited_thread;
     const PyThreadState *setting_thread; /* Never followed: sets a trace function of its own just now. NULL for none. */
-    _PyFrameEvalFunction run_frame; /* Who ran frames before us; NULL while we are not asked to. */
     /* Trace functions that the program sets (settrace.c). */
     PyObject *settrace; /* Owned. */
     PyMethodDef *settrace_def;
@@ -396,6 +396,7 @@ typedef enum {
 } Caller;
 int events_drain(CoreState *state, Caller caller);
 void events_drain_later(void);
+PyObject *events_ask_for_drain(PyObject *module, PyObject *unused);
 int events_wait_for(CoreState *state, PyThreadState *thread);
 int events_is_own(void);
 void events_see_signals(CoreState *state);
@@ -413,13 +414,17 @@ void blame_caller(Blame *blame);
 
 /* arming.c */
 void arming_begin(CoreState *state, DeltaKind kind, PyObject *data, const Blame *blame);
-void arming_end(void);
+void arming_end(CoreState *state);
 void arming_wait(CoreState *state);
-void arming_forget_threads(void);
+void arming_wait_to_begin(CoreState *state, PyThreadState *me, PyCodeObject *code);
+int arming_keeps_waiting(void);
+PyObject *arming_is_doubtful(PyObject *module, PyObject *unused);
+void arming_forget_threads(CoreState *state);
 
 /* releasing.c */
 int releasing_hold_records(CoreState *state);
 void releasing_make_ready(CoreState *state);
+PyObject *releasing_has_thread(PyObject *module, PyObject *number);
 int releasing_waits_for(const CoreState *state, const PyThreadState *thread);
 void releasing_release(CoreState *state, Caller caller);
 void releasing_forget_threads(CoreState *state);
@@ -577,10 +582,10 @@ int tracing_see_thread(CoreState *state, const PyThreadState *thread);
 int tracing_is_shared(const CoreState *state);
 void tracing_clear(CoreState *state);
 
-/* threads.c (3.11) */
+/* threads.c */
+void threads_update(CoreState *state);
 #if !HAS_MONITORING
 void threads_expect(CoreState *state, int starts);
-void threads_update(CoreState *state);
 #endif
 
 /* settrace.c (3.11) */

@@ -107,7 +107,7 @@ static const Unheard *
 find_suspect(const CoreState *state)
 {
     for (Py_ssize_t i = 0; i < state->unheard_count; i++) {
-        if (living(state->unheard[i].id) == NULL || compat_some_run_c_only()) {
+        if (living(state->unheard[i].id) == NULL || compat_count_c_only() > 0) {
             return &state->unheard[i];
         }
     }
