@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from stopwhen import memory, static, tables, values
-from stopwhen.cells import Content
+from stopwhen.cells import Attributes, Closure, Content, Slot
 from stopwhen.event import Delta, Ended, Items, Members, Rebound, Relaid, Spliced, Unknown
 from stopwhen.originals import use_original_builtins
 from stopwhen.static import TypeSet
@@ -156,3 +156,26 @@ def is_change(delta: Delta) -> bool:
         case Ended():
             return False
     return True
+
+
+def is_of_scalars(cell: Cell, delta: Delta) -> bool:
+    """Tell that `delta` of `cell`, content of some value, neither brings nor takes what has content of its own."""
+    if type(cell) not in _HOLD_PARTS:
+        return False
+    match delta:
+        case Spliced():
+            return _are_scalars(delta.removed) and _are_scalars(delta.inserted)
+        case Items():
+            return all(map(_are_scalars, delta.changes))
+        case Members():
+            return _are_scalars(delta.removed) and _are_scalars(delta.added)
+        case Rebound():
+            return _are_scalars((delta.old, delta.new))
+    return False
+
+
+def _are_scalars(parts: Sequence[Any]) -> bool:
+    return type(parts) is bytes or all(type(part) in values.SCALARS or part is ABSENT for part in parts)
+
+
+_HOLD_PARTS = TypeSet(Content, Attributes, Slot, Closure)

@@ -7,7 +7,7 @@ pure, and notes each cell it consults. What was not evaluated, such as the right
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from stopwhen import static
@@ -33,6 +33,9 @@ Bound: TypeAlias = Mapping[str, tuple[Any, str]]
 """The variables of the comprehensions around a node: value, and what the user would call it: `rows[3]`."""
 
 
+_FEW = 8
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Reading:
     """What a watch expression was when it was read.
@@ -56,6 +59,15 @@ class Reading:
     absent_because: str | None
     source: Cell | None = None
     unreadable: str | None = None
+    _places: list[frozenset[Cell]] = field(default_factory=list, repr=False)
+
+    def has_content(self, cell: Cell) -> bool:
+        """Tell whether `cell` is one of those of the value's content."""
+        if len(self.content) <= _FEW:
+            return cell in self.content
+        if not self._places:
+            self._places.append(frozenset(self.content))
+        return cell in self._places[0]
 
 
 def read(

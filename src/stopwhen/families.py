@@ -178,7 +178,7 @@ class Families:
         memo = self._instances(family).memo(instance)
         assert memo is None or isinstance(memo, Memo)
         seen = self._before(family, event, scope, new, memo)
-        is_content = event.cell in new.reading.content or (memo is not None and event.cell.place in memo.content)
+        is_content = new.reading.has_content(event.cell) or (memo is not None and event.cell.place in memo.content)
         changed = _has_changed(watchpoint, seen, new, event, is_content=is_content)
         self._settle(family, instance, new)
         if changed and not event.own:

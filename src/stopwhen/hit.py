@@ -171,6 +171,13 @@ class Hit:
         return f"<Hit {self.count} of watchpoint {self.watchpoint.number}: {self.change or self.new_text} {where}>"
 
 
+def made(**fields: Any) -> Hit:
+    """Return a hit with these `fields`, as its class does it, in less time."""
+    hit = object.__new__(Hit)
+    hit.__dict__.update(fields)
+    return hit
+
+
 @functools.cache
 def command() -> str:
     """Return the command line of this process, as it is when this is first asked for."""

@@ -9,7 +9,7 @@ from stopwhen import change, env, location, tables
 from stopwhen.attributes import is_descriptor_method
 from stopwhen.cells import Content, DictItem, ListItem, ThreadDicts
 from stopwhen.event import Event, Read, Rebound, Relaid, Spliced, Unknown, Written
-from stopwhen.hit import Hit
+from stopwhen.hit import Hit, made
 from stopwhen.originals import os, sys, time, use_original_builtins
 from stopwhen.record import present
 from stopwhen.texts import short_class_name, text_of
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from stopwhen.watchpoint import Watchpoint
 
 
-def hit_of(watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event, *, in_child: bool) -> Hit:
+def hit_of(watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event, *, own_pid: int) -> Hit:
     """Return the hit that `event` is: it took the watch expression from the state `seen` to `new`."""
     wants_truth = watchpoint.access is AccessType.TRUE
     old, value = values_of(watchpoint.access, seen, new)
@@ -40,7 +40,8 @@ def hit_of(watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event, *, in_ch
     if event.other is not None and writer is not None:
         between = (location.locate(*event.other), writer)
     delta = _delta_of(event, seen, new, watchpoint.expression.text)
-    return Hit(
+    pid = os.getpid()
+    return made(
         watchpoint=watchpoint,
         old=old,
         new=value,
@@ -53,13 +54,13 @@ def hit_of(watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event, *, in_ch
         thread=thread_name(event.thread_id),
         thread_id=event.thread_id,
         task=task_name(event.thread_id),
-        pid=os.getpid(),
+        pid=pid,
         time_ns=time.time_ns(),
         count=watchpoint.count + 1,
         mechanism=event.mechanism,
         exact=event.other is None,
         between=between,
-        in_child=in_child,
+        in_child=pid != own_pid,
         instance=None if event.instance is None else _text_of_instance(event.instance),
         test=current_test(),
         places=event.stack,

@@ -22,10 +22,12 @@ from stopwhen.of_code import OfCode, empty_for
 from stopwhen.originals import ast, opcode, os, sys, use_original_builtins
 from stopwhen.paths import SEPARATOR, absolute, is_absolute, is_file, join, normal_case, parent
 from stopwhen.positions import position_of
+from stopwhen.record import present
 from stopwhen.scope import FrameScope
 from stopwhen.source_lines import lines_of, sys_path
-from stopwhen.static import has_base, is_a, loaded_module, module_dict, mro
+from stopwhen.static import find, has_base, is_a, loaded_module, module_dict, mro
 from stopwhen.texts import own_entry, plain_str, short_class_name
+from stopwhen.values import SIZED
 
 use_original_builtins(globals())
 
@@ -260,9 +262,7 @@ def writer_of(frame: FrameType | None, code: CodeType, offset: int) -> str | Non
             if callee is None:
                 return None
             callees[offset] = callee
-        if callee.method_of_super is not None:
-            return _super_method(frame, code, callee.method_of_super)
-        return None if callee.expression is None else _c_name(_read(callee.expression, frame))
+        return _called_by(callee, frame, code)
     except Exception:  # a name for the report is not worth an error
         return None
 
@@ -274,6 +274,10 @@ class Callee(NamedTuple):
     """What is called; None for nothing, or what is not known for certain."""
     method_of_super: str | None = None
     """The name of the method, where `super()` has it."""
+    owner: str | None = None
+    """The name whose method it is, where that is one."""
+    method: str = ""
+    """The method of `owner`."""
 
 
 _NO_CALLEE: Final = Callee(None)
@@ -287,7 +291,23 @@ def _callee(code: CodeType, offset: int) -> Callee | None:
     text, node = called
     if isinstance(node, ast.Attribute) and _is_bare_super(node.value):
         return Callee(None, node.attr)
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        return Callee(parse_silently(text), owner=node.value.id, method=node.attr)
     return Callee(parse_silently(text))
+
+
+def _called_by(callee: Callee, frame: FrameType, code: CodeType) -> str | None:
+    """Return the name of the C function that `callee` is in `frame`."""
+    if callee.method_of_super is not None:
+        return _super_method(frame, code, callee.method_of_super)
+    if callee.expression is None:
+        return None
+    if callee.owner is not None:  # by far the most frequent: a method of a container with a name
+        owner = FrameScope(frame).find(callee.owner, present)
+        entry = find(type(owner), callee.method) if type(owner) in SIZED else None
+        if entry is not None and type(entry[1]) in (MethodDescriptorType, WrapperDescriptorType):
+            return f"{short_class_name(entry[0])}.{entry[1].__name__}"
+    return _c_name(_read(callee.expression, frame))
 
 
 def _read(expression: WatchExpression, frame: FrameType) -> object:

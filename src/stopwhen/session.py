@@ -63,6 +63,8 @@ if TYPE_CHECKING:
 
 _PLAIN = Terms()
 
+_COUNT_CONTENT = (AccessType.CHANGE, AccessType.WRITE)
+
 PATIENCE = 1.0
 """For how many seconds a thread of the program waits until another has processed what both have written."""
 
@@ -645,7 +647,8 @@ class Session:
         if isinstance(event.delta, Unknown) or seen.reading.fresh:  # else what the event replaced holds what we drop
             self._drop_later(seen, event.thread_id)
         activation.seen = new
-        if activation.judged is None or new.reading.cells != seen.reading.cells:
+        is_same = new.reading is seen.reading
+        if not is_same and (activation.judged is None or new.reading.cells != seen.reading.cells):
             self._armed.judge(activation)
         watchpoint.was_present |= new.reading.value is not ABSENT
         if changed and not event.own and not self._is_of_launcher(activation, event):
@@ -690,12 +693,7 @@ class Session:
         watchpoint, seen, access = activation.watchpoint, activation.seen, activation.watchpoint.access
         if accessing.is_access(event):
             return seen, self._accesses.is_hit(activation, event)
-        is_flat = watchpoint.depth == 1 and not values.is_wrapper(seen.reading.value)
-        is_flat = is_flat and not isinstance(event.cell, Layout)
-        counts_content = access in (AccessType.CHANGE, AccessType.WRITE)
-        is_flat = is_flat and event.cell not in activation.span
-        if event.cell not in seen.reading.cells and is_flat and counts_content:
-            # Content of the value alone: neither the value nor what it depends on is another.
+        if access in _COUNT_CONTENT and self._leads_to_nothing_new(activation, event):
             if access is AccessType.CHANGE and not deltas.is_change_of(seen.reading.value, event.cell, event.delta):
                 return seen, False
             return Seen(seen.reading, text=text_of(seen.reading.value)), True
@@ -708,6 +706,16 @@ class Session:
         return new, self._is_asked_for(watchpoint, seen, new, event)
 
     @staticmethod
+    def _leads_to_nothing_new(activation: Activation, event: Event) -> bool:
+        """Tell that `event` is a change of content alone: neither the value nor what it depends on is another."""
+        watchpoint, reading = activation.watchpoint, activation.seen.reading
+        if event.cell in reading.cells or event.cell in activation.span or isinstance(event.cell, Layout):
+            return False
+        if watchpoint.depth == 1 and not values.is_wrapper(reading.value):
+            return True
+        return deltas.is_of_scalars(event.cell, event.delta)
+
+    @staticmethod
     def _is_asked_for(watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event) -> bool:
         """Return whether the step from `seen` to `new` is what the access type asks for."""
         before, now = seen.reading, new.reading
@@ -718,7 +726,7 @@ class Session:
                 return False
             case AccessType.WRITE:
                 return accessing.is_written(seen, new, event)
-        if event.cell in before.content and values.is_one_object(before.value, now.value):
+        if values.is_one_object(before.value, now.value) and before.has_content(event.cell):
             return deltas.is_change_of(now.value, event.cell, event.delta)
         equal = values.same_structure if now.fresh and before.fresh else values.same
         return not equal(before.value, now.value)
@@ -801,7 +809,7 @@ class Session:
             return
         if not self._acting.expression_holds(watchpoint, self._step(watchpoint, seen, new, event), event.frame):
             return
-        hit = hits.hit_of(watchpoint, seen, new, event, in_child=os.getpid() != self._pid)
+        hit = hits.hit_of(watchpoint, seen, new, event, own_pid=self._pid)
         if not self._acting.callable_holds(watchpoint, hit, event.frame):
             return
         watchpoint.count += 1
@@ -828,7 +836,8 @@ class Session:
         """Return the step that `event` is, as conditions see it."""
         value, content = new.reading.value, new.reading.content
         is_truth = watchpoint.access is AccessType.TRUE
-        if is_truth or event.cell not in content or not values.is_one_object(seen.reading.value, value):
+        is_whole = is_truth or not values.is_one_object(seen.reading.value, value)
+        if is_whole or not new.reading.has_content(event.cell):
             return Replaced(*hits.values_of(watchpoint.access, seen, new))
 
         def later() -> list[tuple[Cell, Delta]]:

@@ -214,6 +214,8 @@ def _same_opaque(left: Any, right: Any) -> bool:
 def is_wrapper(value: Any) -> bool:
     """Tell whether the content of `value` is that of another object which it holds, and can replace."""
     kind = type(value)
+    if kind in SIZED:
+        return False
     if tables.is_table(value) or thread_locals.is_local(kind):
         return True
     bases = (*(wrapper for wrapper, _ in WRAPPERS), ChainMap, *_WEAK)
