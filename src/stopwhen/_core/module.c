@@ -324,7 +324,9 @@ static int
 module_clear(PyObject *module)
 {
     CoreState *state = PyModule_GetState(module);
-    disarm_all(state);
+    if (the_state == state) { /* Else it was not loaded, as another is: what is armed is that one's. */
+        disarm_all(state);
+    }
     children_end(state);
     frames_clear(state);
     Py_CLEAR(state->absent);
@@ -389,6 +391,9 @@ find_types(CoreState *state)
 static int
 module_exec(PyObject *module)
 {
+    CoreState *state = PyModule_GetState(module);
+    state->watcher_id = -1;
+    state->class_watcher_id = -1;
     if (!is_in_main_interpreter()) {
         PyErr_SetString(PyExc_ImportError, "stopwhen works in the main interpreter only");
         return -1;
@@ -397,9 +402,6 @@ module_exec(PyObject *module)
         PyErr_SetString(PyExc_ImportError, "stopwhen._core is loaded already and cannot be loaded twice");
         return -1;
     }
-    CoreState *state = PyModule_GetState(module);
-    state->watcher_id = -1;
-    state->class_watcher_id = -1;
     state->access_era = 1;
     state->latest_thread_now = compat_latest_thread();
     state->switches_now = compat_switches();
