@@ -237,6 +237,8 @@ class Acting:
 
     def _act(self, hit: Hit, frame: FrameType | None) -> None:
         action = _action_of(hit)
+        if not isinstance(action, Action) and not callable(action):
+            return  # the program has loaded us anew just now, and this is what Action was before: its end is told next
         if action is Action.RAISE and frame is not None:
             actions.raise_changed(hit)
         with Own(self, is_ours=isinstance(action, Action)):
