@@ -15,6 +15,8 @@ from random_programs.shrinking import shrunk
 from random_programs.writing import Program, Watch
 
 NUMBERS = {"data": 8, "functions": 3, "instances": 10, "objects": 12, "switching": 14, "tasks": 2}
+NUMBERS |= {"finalisers": 6, "signals": 6, "gc": 6, "nested": 4}
+LATE = [kind for kind in ("finalisers", "signals", "gc", "nested") if kind in KINDS]
 
 
 @pytest.mark.parametrize(("kind", "seed"), [(kind, seed) for kind in KINDS for seed in range(NUMBERS.get(kind, 0))])
@@ -38,6 +40,40 @@ def test_each_store_to_an_attribute_counts_though_its_text_is_the_one_last_seen(
     main = "for n in range(2):\n    A.items = [1]\n    A.items += [n]\nvars(A).update(x=1, y=2)\n"
     comparison = compare(Program(setup, main, (Watch("changes", "self", "Thing", ("A",)),)))
     assert (comparison.hits, comparison.difference) == (3, None)
+
+
+@pytest.mark.parametrize("kind", LATE)
+def test_much_is_written_by_what_the_interpreter_calls(kind):
+    """At least one in fifty statements, and they are counted."""
+    comparisons = [compare(KINDS[kind](seed)) for seed in range(6)]
+    late = sum(one.late for one in comparisons)
+    assert 50 * late >= sum(one.statements for one in comparisons)
+
+
+TELLING = """\
+import sys
+written = []
+def v(line=None):
+    written.append((line or sys._getframe(1).f_lineno) * 1_000_000 + len(written))
+    return written[-1]
+G = H = 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("main", "told"),
+    [
+        ("G = v()\nG = v()\n", None),
+        ("G = v()\nG = v(1)\n", "at line 2: G = v(1)"),
+        ("G = v()\nH = v()\n", "not told: 2000001, line 2: H = v()"),
+    ],
+    ids=["right", "another line", "not watched"],
+)
+def test_a_value_on_another_line_and_one_that_is_not_told_are_differences(main, told):
+    """Where values tell their line, a hit that is said to be exact has it, and each value has a hit."""
+    difference = compare(Program(TELLING, main, (Watch("changes", "G"),), is_told_by_values=True)).difference
+    assert (difference is None) == (told is None)
+    assert told is None or told in (difference or "")
 
 
 def test_a_difference_is_told():

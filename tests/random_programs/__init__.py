@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 
 from random_programs import (
     data_programs,
     function_programs,
     instance_programs,
+    late_programs,
+    nested_programs,
     object_programs,
     task_programs,
     thread_programs,
@@ -25,6 +28,11 @@ KINDS: dict[str, Callable[[int], Program]] = {
     "switching": object_programs.switching_program,
     "tasks": task_programs.program,
     "threads": thread_programs.program,
+    "finalisers": late_programs.finaliser_program,
+    "gc": late_programs.collected_program,
+    "nested": nested_programs.program,
 }
+if hasattr(signal, "SIGUSR1"):
+    KINDS["signals"] = late_programs.signal_program
 if env.core is not None:
     KINDS["instances"] = instance_programs.program

@@ -34,7 +34,7 @@ def main() -> int:
     kinds = options.kind or list(KINDS)
     start = time.monotonic()
     print(f"seed {seed}; {', '.join(kinds)}; recheck against {', '.join(MECHANISMS)}", file=sys.stderr, flush=True)
-    total, by_kind = Batch(), Counter[str]()
+    total, by_kind, late = Batch(), Counter[str](), Counter[str]()
     told_at = start
     with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
         running: dict[Future[Batch], tuple[str, int]] = {}
@@ -63,8 +63,10 @@ def main() -> int:
             total.programs += batch.programs
             total.statements += batch.statements
             total.hits += batch.hits
+            total.late += batch.late
             total.disagreements += batch.disagreements
             by_kind[kind] += batch.statements
+            late[kind] += batch.late
             for text in batch.disagreements:
                 if len(total.disagreements) <= MOST_SHOWN:
                     print(text, flush=True)
@@ -73,6 +75,9 @@ def main() -> int:
                 print(f"{told_at - start:.0f} s: {summary(total)}", file=sys.stderr, flush=True)
     print(f"{time.monotonic() - start:.0f} s: {summary(total)}")
     print("statements:", ", ".join(f"{kind} {number:,}" for kind, number in by_kind.items()))
+    for kind, number in late.items():
+        if number:
+            print(f"{kind}: 1 in {by_kind[kind] / number:.1f} statements in a finaliser, callback or signal handler")
     return 1 if total.disagreements else 0
 
 

@@ -20,6 +20,7 @@ class Batch:
     programs: int = 0
     statements: int = 0
     hits: int = 0
+    late: int = 0
     disagreements: list[str] = field(default_factory=list)
 
 
@@ -33,6 +34,7 @@ def run_batch(kind: str, first: int, count: int) -> Batch:
         batch.programs += 1
         batch.statements += comparison.statements
         batch.hits += comparison.hits
+        batch.late += comparison.late
         if comparison.difference is not None:
             faulthandler.cancel_dump_traceback_later()
             batch.disagreements.append(told(kind, seed, program, comparison.difference))

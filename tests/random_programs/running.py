@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import difflib
 import functools
+import gc
 import os
 import re
+import signal
 import sys
 import threading
 import traceback
@@ -20,6 +22,7 @@ import pytest
 
 import leak_guard
 from contract import choose, mechanism_sets
+from random_programs import by_values
 from random_programs.writing import Program, Watch
 from recorder import Recorder
 from stopwhen import Hit, Watchpoint, expression, location, session
@@ -29,6 +32,13 @@ ORACLE = "recheck"
 MECHANISMS = tuple(one for one in mechanism_sets() if one not in ("dictwatch", ORACLE))
 LONGEST = 2_000
 """How many statements a program may run; what goes on for longer is not worth the oracle's time."""
+
+LATE = ("__del__", "on_")
+"""How the names begin of functions that the interpreter calls: finalisers, callbacks and handlers."""
+
+JUDGED = MECHANISMS
+JUDGED_WITH_THREADS = tuple(one for one in MECHANISMS if one != "monitoring")
+"""What looks only after instructions knows less of who has written; users have that where there are no dict watchers."""
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _TASK = re.compile(r"^Task-\d+$")
@@ -42,11 +52,15 @@ class Outcome:
         ending: the error that ended it, in words.
         data: the program's data in the end, in words.
         hits: those of each watchpoint.
+        kept: the same as they are, of a program whose values tell their line.
+        written: these values.
     """
 
     ending: str
     data: str
     hits: dict[str, Any]
+    kept: tuple[list[Hit], ...]
+    written: list[int]
 
 
 class TooLong(BaseException):
@@ -55,11 +69,16 @@ class TooLong(BaseException):
 
 @dataclass(frozen=True)
 class Comparison:
-    """How runs of one program compare: how many statements ran in each, how many hits there were, what differs."""
+    """How runs of one program compare: how many statements ran in each, how many hits there were, what differs.
+
+    Attributes:
+        late: how many of the statements a finaliser, a callback or a signal handler ran.
+    """
 
     statements: int
     hits: int
     difference: str | None
+    late: int = 0
 
 
 def compare(program: Program) -> Comparison:
@@ -67,33 +86,54 @@ def compare(program: Program) -> Comparison:
     setup, main = compile(program.setup, SETUP_FILE, "exec"), compile(program.main, MAIN_FILE, "exec")
     counted = _Counted()
     try:
-        plain = counted.run(lambda: _run(setup, main, (), None))
+        plain = counted.run(lambda: _run(program, setup, main, None))
     except TooLong:
         return Comparison(0, 0, None)
     try:
         hits, difference = _compare(program, setup, main, plain)
     except Exception:
         hits, difference = 0, traceback.format_exc()
-    return Comparison(counted.statements, hits, difference)
+    return Comparison(counted.statements, hits, difference, counted.late)
 
 
 def _compare(program: Program, setup: types.CodeType, main: types.CodeType, plain: Outcome) -> tuple[int, str | None]:
     """Return how many hits the oracle has, and what differs first."""
-    expected = _run(setup, main, program.watches, ORACLE)
+    if program.is_told_by_values:
+        return _compare_by_values(program, setup, main, plain)
+    expected = _run(program, setup, main, ORACLE)
     hits = sum(_number_of(found) for found in expected.hits.values())
     difference = _difference(f"watched by {ORACLE}", expected, "unwatched", plain, hits=False)
     is_wide = any(watch.instances for watch in program.watches)
     for mechanism in ("default",) if is_wide else MECHANISMS:
         if difference is None:
-            found = _run(setup, main, program.watches, mechanism)
+            found = _run(program, setup, main, mechanism)
             difference = _difference(f"watched by {mechanism}", found, f"by {ORACLE}", expected)
     return hits, difference
+
+
+def _compare_by_values(
+    program: Program, setup: types.CodeType, main: types.CodeType, plain: Outcome
+) -> tuple[int, str | None]:
+    """Return how many hits the last mechanism has, and what is wrong first."""
+    hits = 0
+    for mechanism in JUDGED_WITH_THREADS if program.has_threads else JUDGED:
+        found = _run(program, setup, main, mechanism)
+        told = [(watch, hit) for watch, one in zip(program.watches, found.kept, strict=True) for hit in one]
+        hits = len(told)
+        difference = None
+        if not program.has_threads:
+            difference = _difference(f"watched by {mechanism}", found, "unwatched", plain, hits=False)
+        faults = by_values.faults(program, MAIN_FILE, told, found.written)
+        if difference is not None or faults:
+            return hits, difference or "\n".join([f"watched by {mechanism}", *faults])
+    return hits, None
 
 
 class _Counted:
     """Counts the statements that a program runs, and ends one that runs for too long."""
 
     statements = 0
+    late = 0
 
     def run(self, run: Any) -> Any:
         before, hook = sys.gettrace(), threading.excepthook
@@ -115,18 +155,24 @@ class _Counted:
             return None
         if kind == "line":
             self.statements += 1
+            self.late += frame.f_code.co_name.startswith(LATE)
             if self.statements > LONGEST:
                 raise TooLong
         return self._trace
 
 
-def _run(setup: types.CodeType, main: types.CodeType, watches: tuple[Watch, ...], mechanism: str | None) -> Outcome:
+def _run(program: Program, setup: types.CodeType, main: types.CodeType, mechanism: str | None) -> Outcome:
+    watches = () if mechanism is None else program.watches
     before = leak_guard.interpreter_state()
     module = sys.modules["subject"] = types.ModuleType("subject")
     module.__dict__.update(switch=_nothing, at_once=lambda: mechanism not in (None, ORACLE))
     interval = sys.getswitchinterval()
-    exec(setup, module.__dict__)
-    with pytest.MonkeyPatch.context() as patch, Recorder() as hits:
+    with (
+        _interpreter_as_before(),
+        pytest.MonkeyPatch.context() as patch,
+        _Recorder(holds=not program.is_told_by_values) as hits,
+    ):
+        exec(setup, module.__dict__)
         patch.setattr(session, "parse", functools.cache(expression.parse))
         patch.setattr(location, "is_ours", _is_ours)
         choose(patch, mechanism or "default")
@@ -139,17 +185,51 @@ def _run(setup: types.CodeType, main: types.CodeType, watches: tuple[Watch, ...]
         for watchpoint in hits.watchpoints:
             watchpoint.remove()  # what no look has found so far is told now
         told = hits.hits[:]
+        data, written = _data(module), list(module.__dict__.get("written", ()))  # before garbage is collected again
     by_watch = {
         f"{number}: {watch}": _hits_of(watch, numbers, told)
         for number, (watch, numbers) in enumerate(zip(watches, switches.numbers, strict=True))
     }
-    outcome = Outcome(ending, _data(module), by_watch)
+    kept = tuple([one for one in told if one.watchpoint.number in numbers] for numbers in switches.numbers)
+    outcome = Outcome(ending, data, by_watch, kept, written)
     sys.setswitchinterval(interval)
     del sys.modules["subject"]
     if mechanism is not None:  # else the trace function that counts goes when it ends the program
         leaks = leak_guard.leaks(before, leak_guard.interpreter_state())
         assert not leaks, leaks
     return outcome
+
+
+class _Recorder(Recorder):
+    """Keeps hits, `holds` says whether with a hold on the program's objects: their finalisers run later then."""
+
+    def __init__(self, *, holds: bool) -> None:
+        super().__init__()
+        self.holds = holds
+
+    def __call__(self, hit: Hit) -> None:
+        self.hits.append(hit if self.holds else hit.kept())
+
+
+@contextlib.contextmanager
+def _interpreter_as_before() -> Iterator[None]:
+    """Take back what a program does to signal handlers and to the garbage collector, and print no errors of finalisers."""
+    is_main = threading.current_thread() is threading.main_thread()
+    numbers = (signal.SIGUSR1, signal.SIGUSR2) if is_main and hasattr(signal, "SIGUSR1") else ()
+    handlers = [(number, signal.getsignal(number)) for number in numbers]
+    callbacks, is_enabled, hook = gc.callbacks[:], gc.isenabled(), sys.unraisablehook
+    sys.unraisablehook = lambda _told: None
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.callbacks[:] = callbacks
+        if is_enabled:
+            gc.enable()
+        for number, handler in handlers:
+            signal.signal(number, handler)
+        sys.unraisablehook = hook
 
 
 _OURS = (location.FOLDER, str(Path(__file__).parents[1]), "<frozen os>", "<frozen _collections_abc>", os.__file__)

@@ -28,12 +28,13 @@ def shrunk(program: Program, disagrees: Callable[[Program], bool], seconds: floa
 
 
 def _smaller(program: Program) -> Iterator[Program]:
-    if len(program.watches) > 1:
+    # All that is written is watched where values tell their line, and what is written is there.
+    if len(program.watches) > 1 and not program.is_told_by_values:
         for watch in program.watches:
             yield dataclasses.replace(program, watches=(watch,))
     for main in _smaller_sources(program.main):
         yield dataclasses.replace(program, main=main)
-    for setup in _smaller_sources(program.setup):
+    for setup in () if program.is_told_by_values else _smaller_sources(program.setup):
         yield dataclasses.replace(program, setup=setup)
 
 

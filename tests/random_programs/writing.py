@@ -38,11 +38,17 @@ class Program:
 
     Both may call `switch(what, number)`: to "arm", "disable", "enable" or "remove" the watchpoint of that number; and `at_once()`,
     whether threads are to run at the same time: not where the oracle looks, which knows no better then who has written.
+
+    Attributes:
+        is_told_by_values: each value that it writes tells its line (by_values.py); else the oracle does.
+        has_threads: they run at once, so that no two runs of it are the same.
     """
 
     setup: str
     main: str
     watches: tuple[Watch, ...]
+    is_told_by_values: bool = False
+    has_threads: bool = False
 
     def __str__(self) -> str:
         watches = "".join(f"# {watch}\n" for watch in self.watches)
