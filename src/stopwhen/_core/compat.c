@@ -558,6 +558,12 @@ compat_count_c_only(void)
     return (Py_ssize_t)interpreter->threads.count - with_frames;
 }
 
+#if PY_VERSION_HEX >= 0x030F0000
+#define WHENCE_GILSTATE _PyThreadState_WHENCE_C_API
+#elif PY_VERSION_HEX >= 0x030D0000
+#define WHENCE_GILSTATE _PyThreadState_WHENCE_GILSTATE
+#endif
+
 Py_ssize_t
 compat_count_foreign(void)
 {
@@ -565,7 +571,7 @@ compat_count_foreign(void)
 #if PY_VERSION_HEX >= 0x030D0000
     PyThreadState *thread = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
     for (; thread != NULL; thread = PyThreadState_Next(thread)) {
-        count += thread->_whence == _PyThreadState_WHENCE_GILSTATE && !compat_runs_python(thread);
+        count += thread->_whence == WHENCE_GILSTATE && !compat_runs_python(thread);
     }
 #endif
     return count;
