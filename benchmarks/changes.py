@@ -2,18 +2,21 @@
 
 Every sample is a process of its own: a loop that changes one piece of data, in microseconds a change, less those of the
 same loop in the untouched sample of its own round. The variants take turns.
+A variant that has not seen the changes is left out.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import itertools
 import json
+import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +31,21 @@ KINDS = {
     "list item": "items[1]",
     "local": "x",
     "shared variable": "x",
+    "list": "stack",
+    "os.environ": "os.environ",
 }
-VARIANTS = ("no hit", "count", "callable", "log", "settrace", "watchpoints")
-CHANGES = {"no hit": 20_000, "count": 20_000, "untouched": 20_000, "callable": 1_000, "log": 300}
-FEW_CHANGES = 300  # of the variants that are not ours
+OURS = ("no hit", "count", "callable", "log")
+VARIANTS = (*OURS, "settrace", "watchpoints")
+OTHERS_CANNOT = ("local", "shared variable")
+CHANGES = {"no hit": 10_000, "count": 10_000, "untouched": 20_000, "callable": 1_000, "log": 400}
+FEW_CHANGES = 400  # of the variants that are not ours
+HEAVY = ("list", "os.environ")
+"""Data with content, of which old and new are told by their texts."""
 
 x = 0
 entries = {"x": 0}
 items = [0, 0]
+stack: list[int] = []
 
 
 class Thing:
@@ -108,56 +118,120 @@ def change_shared_variable(count: int) -> None:
     inner()
 
 
+def change_list(count: int) -> None:
+    """Change the content of a list."""
+    owner = stack
+    for number in range(count // 2):
+        owner.append(number)
+        owner.pop()
+
+
+def change_os_environ(count: int) -> None:
+    """Change an environment variable."""
+    owner = os.environ
+    for number in range(count):
+        owner["STOPWHEN_MEASURED"] = str(number)
+
+
 def changer(kind: str) -> Callable[[int], None]:
     """Return the function that changes data of a kind."""
-    found: Callable[[int], None] = globals()[f"change_{kind.replace(' ', '_')}"]
+    found: Callable[[int], None] = globals()[f"change_{kind.replace(' ', '_').replace('.', '_')}"]
     return found
 
 
-def watch(kind: str, variant: str) -> None:
-    """Watch data of a kind."""
-    function = changer(kind)
+def watch(kind: str, variant: str) -> Callable[[], int]:
+    """Watch data of a kind; return what says how many changes have been seen."""
+    seen = itertools.count()
     if variant == "settrace":
-        sys.settrace(_trace_function())
+        sys.settrace(trace_function(reader(kind), seen))
     elif variant == "watchpoints":
-        import watchpoints
-
-        watchpoints.watch.config(callback=lambda *_: None, file=io.StringIO())
-        watchpoints.watch(x, track="variable")
+        watch_by_watchpoints(kind, seen)
     elif variant != "untouched":
         import stopwhen
 
-        actions: dict[str, Any] = {"no hit": "count", "callable": lambda _hit: None}
-        stopwhen.changes(
+        function = changer(kind)
+        actions: dict[str, Any] = {"no hit": "count", "callable": lambda _hit: next(seen)}
+        watchpoint = stopwhen.changes(
             KINDS[kind],
-            scope=function if kind in ("local", "shared variable") else sys.modules[__name__],
-            condition="new < 0" if variant == "no hit" else None,
+            scope=function if kind in OTHERS_CANNOT else sys.modules[__name__],
+            condition="new < 0" if variant == "no hit" and kind not in HEAVY else None,
+            hit_condition="<0" if variant == "no hit" and kind in HEAVY else None,
             action=actions.get(variant, variant),
         )
+        if variant != "callable":
+            return lambda: int(watchpoint.count)
+    return lambda: next(seen)
 
 
-def _trace_function() -> Any:
+def reader(kind: str) -> Callable[[], Any]:
+    """Return what reads the value that a trace function compares."""
+    found: dict[str, Callable[[], Any]] = {
+        "global": lambda: x,
+        "attribute": lambda: thing.x,  # type: ignore[attr-defined]
+        "dict item": lambda: entries["x"],
+        "slot": lambda: slotted.x,
+        "list item": lambda: items[1],
+        "list": lambda: list(stack),
+        "os.environ": lambda: dict(os.environ),
+    }
+    return found[kind]
+
+
+def trace_function(read: Callable[[], Any], seen: Iterator[int]) -> Any:
     """Return the trace function that looks at the value on every line."""
-    last = x
+    last = read()
 
     def trace(_frame: Any, _event: str, _argument: Any) -> Any:
         nonlocal last
-        if x != last:
-            last = x
+        now = read()
+        if now != last:
+            last = now
+            next(seen)
         return trace
 
     return trace
 
 
+def watch_by_watchpoints(kind: str, seen: Iterator[int]) -> None:
+    """Watch by the package watchpoints, which reads what it is to watch in the line that calls it."""
+    from watchpoints import watch
+
+    watch.config(callback=lambda *_: next(seen), file=io.StringIO())
+    # Names that are no locals of the frame that calls it, it loses sight of.
+    content: Any = stack if kind == "list" else os.environ
+    if kind == "global":
+        watch(x)
+    elif kind == "attribute":
+        watch(thing.x)  # type: ignore[attr-defined]
+    elif kind == "dict item":
+        watch(entries["x"])
+    elif kind == "slot":
+        watch(slotted.x)
+    elif kind == "list item":
+        watch(items[1])
+    else:
+        watch(content)
+
+
 def sample(kind: str, variant: str) -> float:
-    """Return the microseconds that one change takes."""
+    """Return the microseconds that one change takes.
+
+    Raises:
+        SystemExit: the variant has not seen the changes.
+    """
     count = CHANGES.get(variant, FEW_CHANGES)
-    watch(kind, variant)
+    count = count // 5 if kind in HEAVY and variant in OURS else count
+    changes_seen = watch(kind, variant)
     run = changer(kind)
     run(count // 10)
+    before = changes_seen()
     begun = time.process_time()
     run(count)
-    return (time.process_time() - begun) / count * 1e6
+    taken = time.process_time() - begun
+    sys.settrace(None)
+    if variant in VARIANTS[1:] and changes_seen() - before < count * 0.99:
+        sys.exit(f"{variant} has not seen the changes of {kind}: {changes_seen() - before} of {count}")
+    return taken / count * 1e6
 
 
 def measure(python: str, kinds: list[str], rounds: int) -> dict[str, dict[str, list[float]]]:
@@ -167,7 +241,7 @@ def measure(python: str, kinds: list[str], rounds: int) -> dict[str, dict[str, l
         for kind in kinds:
             plain = None
             for variant in ("untouched", *VARIANTS):
-                if variant in ("settrace", "watchpoints") and kind != "global":
+                if variant not in OURS and variant != "untouched" and kind in OTHERS_CANNOT:
                     continue
                 command = [python, __file__, "--sample", kind, variant]
                 finished = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
@@ -184,7 +258,7 @@ def measure(python: str, kinds: list[str], rounds: int) -> dict[str, dict[str, l
 
 
 def main() -> None:
-    """Measure on each interpreter asked for and write benchmarks/results/changes-<version>.json."""
+    """Measure on each interpreter asked for and write benchmarks/results/changes-<version>.json and the tables."""
     parser = argparse.ArgumentParser(description="Measure what a change of watched data costs.")
     parser.add_argument("--python", action="append", help="interpreter with stopwhen installed (default: this)")
     parser.add_argument("--rounds", type=int, default=9)
@@ -202,8 +276,14 @@ def main() -> None:
         results = measure(python, options.kind or list(KINDS), options.rounds)
         if not options.no_save:
             path = HERE / "results" / f"changes-{version}.json"
-            path.write_text(json.dumps({**about, "rounds": options.rounds, "kinds": results}, indent=1) + "\n")
+            rounded = {
+                kind: {name: [round(one, 2) for one in taken] for name, taken in series.items()}
+                for kind, series in results.items()
+            }
+            path.write_text(json.dumps({**about, "rounds": options.rounds, "kinds": rounded}, indent=1) + "\n")
             print(f"written to {path.relative_to(HERE.parent)}")
+    if not options.no_save:
+        subprocess.run([sys.executable, HERE / "table.py"], check=True)
 
 
 if __name__ == "__main__":

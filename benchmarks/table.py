@@ -7,9 +7,11 @@ import math
 import re
 import statistics
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from changes import VARIANTS as CHANGE_VARIANTS
 from overhead import VARIANTS, ratios
 from scale import COUNTS
 from scale import VARIANTS as SCALE_VARIANTS
@@ -23,6 +25,16 @@ HEADS = {
     "watchpoints": "watchpoints",
     "bdb": "bdb with a condition",
 }
+CHANGES_START, CHANGES_END = "<!-- changes: made by benchmarks/table.py -->\n", "<!-- end of changes -->"
+CHANGE_HEADS = {
+    "no hit": "no hit",
+    "count": "counted",
+    "callable": "calls a function",
+    "log": "logged",
+    "settrace": "`sys.settrace` function",
+    "watchpoints": "watchpoints",
+}
+SHORT = ("count", "callable", "log")
 SCALE_START, SCALE_END = "<!-- scale: made by benchmarks/table.py -->\n", "<!-- end of scale -->"
 SCALE_HEADS = {
     **{f"dict-items-{count}": f"{count:,} dict item{'s' if count > 1 else ''}" for count in COUNTS},
@@ -104,6 +116,47 @@ def scale_table(report: dict[str, Any]) -> str:
     return text
 
 
+def microseconds(value: float) -> str:
+    """Return a time with two digits."""
+    return f"{value:.0f}" if value >= 9.95 else f"{value:.1f}" if value >= 0.995 else f"{max(value, 0):.2f}"
+
+
+def short_changes(reports: list[dict[str, Any]]) -> str:
+    """Return one row for each kind of data, with a column for each interpreter; then the other ways to watch."""
+    kinds = list(dict.fromkeys(kind for report in reports for kind in report["kinds"]))
+    text = row(["changed", *(report["python"] for report in reports)]) + row(["---"] * (len(reports) + 1))
+    for kind in kinds:
+        text += row([kind, *(times(report, kind, SHORT) for report in reports)])
+    for variant in ("settrace", "watchpoints"):
+        text += row(
+            [f"attribute, {CHANGE_HEADS[variant]}", *(times(report, "attribute", (variant,)) for report in reports)]
+        )
+    return text
+
+
+def times(report: dict[str, Any], kind: str, variants: Sequence[str]) -> str:
+    """Return the median times of some variants for one kind of data."""
+    series = report["kinds"].get(kind, {})
+    return " / ".join(
+        microseconds(statistics.median(series[name])) if series.get(name) else "breaks" for name in variants
+    )
+
+
+def long_changes(report: dict[str, Any]) -> str:
+    """Return one row for each kind of data, with the spread of each variant."""
+    text = f"\n### Python {report['python']}\n\n{report['machine']}; {report['date']}, commit {report['commit']};"
+    text += f" {report['rounds']} rounds.\n\n"
+    text += row(["changed", *CHANGE_HEADS.values()]) + row(["---"] * (len(CHANGE_HEADS) + 1))
+    for kind, series in report["kinds"].items():
+        cells = []
+        for variant in CHANGE_HEADS:
+            taken = series.get(variant)
+            ends = [microseconds(end) for end in (min(taken), max(taken))] if taken else []
+            cells.append(f"{microseconds(statistics.median(taken))} ({' to '.join(ends)})" if taken else "breaks")
+        text += row([kind, *cells])
+    return text
+
+
 def replaced(text: str, table: str, start: str = START, end: str = END) -> str:
     """Return `text` with what is between the two marks replaced."""
     return re.sub(re.escape(start) + ".*?" + re.escape(end), lambda _: start + table + end, text, flags=re.DOTALL)
@@ -118,6 +171,7 @@ def main() -> None:
     """Rewrite the tables, or with --check say which are not what the results give."""
     assert list(HEADS) == list(VARIANTS[1:])
     assert list(SCALE_HEADS) == list(SCALE_VARIANTS)
+    assert list(CHANGE_HEADS) == list(CHANGE_VARIANTS)
     paths = sorted((HERE / "results").glob("overhead-*.json"), key=version_of)
     if not paths:
         print("no results yet: make bench")
@@ -130,6 +184,14 @@ def main() -> None:
     paths = sorted((HERE / "results").glob("scale-*.json"), key=version_of)
     scales = [json.loads(path.read_text()) for path in paths]
     tables.append((HERE / "README.md", "".join(scale_table(report) for report in scales), SCALE_START, SCALE_END))
+    paths = sorted((HERE / "results").glob("changes-*.json"), key=version_of)
+    if paths:
+        changes = [json.loads(path.read_text()) for path in paths]
+        long = "".join(long_changes(report) for report in changes)
+        tables += [
+            (HERE.parent / "README.md", short_changes(changes), CHANGES_START, CHANGES_END),
+            (HERE / "README.md", long, CHANGES_START, CHANGES_END),
+        ]
     for path, table, start, end in tables:
         text = path.read_text(encoding="utf-8")
         new = replaced(text, table, start, end)
