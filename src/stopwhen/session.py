@@ -17,7 +17,7 @@ from stopwhen.acting import Acting, DueHit, Own, Raise
 from stopwhen.activation import Activation, Family, Seen, seen_of, with_known_truth
 from stopwhen.arming import ArmedCells
 from stopwhen.before import ChangedInPlace, Replaced
-from stopwhen.cells import DictItem, Frame, Layout, Opaque
+from stopwhen.cells import Closure, DictItem, Frame, Layout, Local, Opaque
 from stopwhen.dependencies import Reading, read
 from stopwhen.errors import Notice, Refused, StopwhenError
 from stopwhen.event import Ended, Event, Judged, Rebound, Relaid, Unknown
@@ -693,6 +693,8 @@ class Session:
         watchpoint, seen, access = activation.watchpoint, activation.seen, activation.watchpoint.access
         if accessing.is_access(event):
             return seen, self._accesses.is_hit(activation, event)
+        if access is not AccessType.WRITE and _is_seen_already(seen, event):
+            return seen, False
         if access in _COUNT_CONTENT and self._leads_to_nothing_new(activation, event):
             if access is AccessType.CHANGE and not deltas.is_change_of(seen.reading.value, event.cell, event.delta):
                 return seen, False
@@ -922,6 +924,13 @@ def _end_of_frame(watchpoint: Watchpoint, scope: FrameScope) -> Notice:
         slug="frame-ended",
         hint=f"with pin=True it watches on {stands}",
     )
+
+
+def _is_seen_already(seen: Seen, event: Event) -> bool:
+    """Tell that of a variable that functions share, of whose changes its frame tells too, the other cell has told."""
+    source, delta = seen.reading.source, event.delta
+    is_shared = isinstance(event.cell, Local) and isinstance(source, Closure) and source.name == event.cell.name
+    return is_shared and isinstance(delta, Rebound) and delta.new is seen.reading.value
 
 
 _NO_SCOPE = NoScope()
