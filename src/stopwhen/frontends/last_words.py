@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 from collections.abc import Callable
 from typing import Final
@@ -25,15 +26,18 @@ def stand_by(tell: Callable[[], object], keep: tuple[int, ...]) -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         reading, writing = os.pipe()
+        process = _Process()
         try:
             between = os.fork()
         except OSError:
             os.close(reading)
             os.close(writing)
+            process.close()
             return
         if between == 0:
-            _wait_and_tell(reading, tell, keep)
+            _wait_and_tell(reading, process, tell, keep)
         os.close(reading)
+        process.close()
         set_above(writing)  # open until the last process that has it ends
         with contextlib.suppress(ChildProcessError):  # SIGCHLD is ignored
             os.waitpid(between, 0)
@@ -41,15 +45,48 @@ def stand_by(tell: Callable[[], object], keep: tuple[int, ...]) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _wait_and_tell(reading: int, tell: Callable[[], object], keep: tuple[int, ...]) -> None:
+class _Process:
+    """This process, as one knows it that waits for its end."""
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        self._command = _command_of(self._pid)
+        try:
+            self.descriptors: tuple[int, ...] = (os.pidfd_open(self._pid),)
+        except (OSError, AttributeError):
+            self.descriptors = ()
+
+    def close(self) -> None:
+        """Let go of what is open for it."""
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+
+    def wait(self) -> None:
+        """Wait until it has ended, or runs another command, as far as that can be known."""
+        if self.descriptors and _command_of(self._pid) == self._command:
+            poll = select.poll()
+            poll.register(self.descriptors[0], select.POLLIN)
+            poll.poll()
+
+
+def _command_of(pid: int) -> bytes | None:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read() or None
+    except OSError:
+        return None
+
+
+def _wait_and_tell(reading: int, process: _Process, tell: Callable[[], object], keep: tuple[int, ...]) -> None:
     """Be the process that waits; all signals are blocked. Does not return."""
     try:
         os.setsid()  # Ctrl-C is not for us
         if os.fork() == 0:
             os.chdir("/")
-            open_only({reading, *keep}, _MOST_DESCRIPTORS)
+            open_only({reading, *process.descriptors, *keep}, _MOST_DESCRIPTORS)
             while os.read(reading, 1):
                 pass
+            process.wait()  # it may only have closed all that was open, as daemons do
             tell()
     finally:
         os._exit(0)
