@@ -261,5 +261,5 @@ def _armed(access: AccessType, expression: str, terms: Terms, frame: FrameType) 
     """Return the watchpoint that `frame` asks for, having said which of its names are not there."""
     current = session.current()
     watchpoint = current.watch(access, expression, terms, frame=frame if terms.scope is None else None)
-    current.tell_absent(watchpoint, frame)
+    current.tell_absent(watchpoint.expression, watchpoint.scope, frame)
     return watchpoint

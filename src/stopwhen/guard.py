@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from stopwhen import location, session
+from stopwhen import location, session, source_lines
 from stopwhen.cells import Closure, DictItem
 from stopwhen.errors import Refused, UsageError
 from stopwhen.expression import parse
@@ -49,7 +49,8 @@ class Guard:
         self._forbidden_at = location.locate(frame.f_code, frame.f_lasti)
         self._around = None if terms.scope is not None else Names.of(frame, _names_in(expression))
         self.watchpoint = self._arm(frame if terms.scope is None else None)
-        session.current().tell_absent(self.watchpoint, frame)
+        if not _is_decorator(self._forbidden_at):  # or its names are those that the function reads
+            session.current().tell_absent(self.watchpoint.expression, self.watchpoint.scope, frame)
 
     @property
     def count(self) -> int:
@@ -121,6 +122,8 @@ class Guard:
         parameters = names & set(signature.parameters)
         variables = around.also(function)
         variables.check(names - parameters, self._expression, function)
+        there = variables.with_arguments(dict.fromkeys(parameters))
+        session.current().tell_absent(self.watchpoint.expression, there)
         if not parameters:
             return lambda _args, _options: self._arm(None, variables)
 
@@ -202,6 +205,12 @@ class Names:
             if value is not ABSENT:
                 return value
         return ABSENT
+
+
+def _is_decorator(place: location.Location) -> bool:
+    """Return whether the call at `place` stands behind an @, as far as its source is known."""
+    line = "".join(source_lines.lines_of(place.filename)[place.lineno - 1 : place.lineno])
+    return line.lstrip().startswith("@")
 
 
 def _names_in(expression: str) -> frozenset[str]:

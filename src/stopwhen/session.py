@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from stopwhen.before import Transition
     from stopwhen.cells import Cell
     from stopwhen.event import Delta
+    from stopwhen.expression import WatchExpression
     from stopwhen.mechanisms import Mechanism
 
 
@@ -179,9 +180,11 @@ class Session:
             raise raised.error
         return watchpoint
 
-    def tell_absent(self, watchpoint: Watchpoint, frame: FrameType | None) -> None:
-        """Say which names of an expression are not there, where code in `frame` has just asked for it."""
-        for notice in absence.notices(watchpoint.expression, watchpoint.scope, lambda: absence.modules_of(frame)):
+    def tell_absent(
+        self, expression: WatchExpression, scope: Scope | WideScope, frame: FrameType | None = None
+    ) -> None:
+        """Say which names of an expression are not there in `scope`, where code in `frame` has just asked for it."""
+        for notice in absence.notices(expression, scope, lambda: absence.modules_of(frame)):
             self.output.say_once(str(notice))
 
     def watchpoints(self) -> list[Watchpoint]:

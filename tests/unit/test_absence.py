@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import sys
 import types
 
@@ -112,6 +113,31 @@ def test_nothing_is_said_of_what_is_there_or_to_come(bank, capfd, text, options)
     """A module that is not imported yet, or a local that is not bound yet, is no mistake."""
     bank.ask(text, **options)
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("self.balance", []),
+        ("rates", []),
+        ("self.balance + rates + around", []),
+        ("slef.balance", ["'slef' is not there: 'slef.balance' is watched as absent"]),
+        ("ratse", ["'ratse' is not there"]),
+    ],
+)
+def test_the_names_of_a_decorator_are_those_that_its_function_reads(tmp_path, capfd, text, said):
+    """Its parameters are there, though nothing is that has these names where the decorator stands."""
+    program = tmp_path / "decorated.py"
+    program.write_text(
+        "import stopwhen\nrates = 1\ndef make():\n    around = 2\n    class Account:\n"
+        f"        @stopwhen.forbid(\n            {text!r}\n        )\n"
+        "        def statement(self): return around\n    return Account\nmake()\n"
+    )
+    stopwhen.session.current().output._said.clear()
+    runpy.run_path(str(program))
+    lines = capfd.readouterr().err.splitlines()
+    assert [line for line in lines if "[not-there]" in line] == lines[: len(said)]
+    assert all(words in line for words, line in zip(said, lines, strict=False))
 
 
 @pytest.mark.parametrize(
