@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from changes import OTHERS_CANNOT, OURS
 from changes import VARIANTS as CHANGE_VARIANTS
 from overhead import VARIANTS, ratios
 from scale import COUNTS
@@ -152,7 +153,8 @@ def long_changes(report: dict[str, Any]) -> str:
         for variant in CHANGE_HEADS:
             taken = series.get(variant)
             ends = [microseconds(end) for end in (min(taken), max(taken))] if taken else []
-            cells.append(f"{microseconds(statistics.median(taken))} ({' to '.join(ends)})" if taken else "breaks")
+            none = "not tried" if variant not in OURS and kind in OTHERS_CANNOT else "breaks"
+            cells.append(f"{microseconds(statistics.median(taken))} ({' to '.join(ends)})" if taken else none)
         text += row([kind, *cells])
     return text
 
