@@ -11,7 +11,7 @@ from stopwhen.missed import is_own_failure
 from stopwhen.originals import use_original_builtins
 from stopwhen.scope import main
 from stopwhen.stopping import Step, Stops, take_steps
-from stopwhen.texts import text_of
+from stopwhen.texts import Text, text_of
 from stopwhen.types import Action
 
 use_original_builtins(globals())
@@ -255,6 +255,8 @@ class Acting:
     def _call(self, action: Callable[[Hit], object], hit: Hit, frame: FrameType | None) -> None:
         try:
             hit.call(action, frame)
+            if env.core is not None and "old_text" in hit.__dict__:  # else it is made of simple values
+                env.core.lighten(hit.__dict__, Text(hit.old_text))
         except Exception as error:
             self.output.say_once(
                 f"the action of {hit.watchpoint.expression.text!r} raised {_error_text(error)}; "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,7 +103,9 @@ order.append("next")
 """
 
 
-def outcome(folder: Path, drop: Drop, write: str, watched: str | None) -> tuple[list, list, Module]:
+def outcome(
+    folder: Path, drop: Drop, write: str, watched: str | None, action: Any = "count"
+) -> tuple[list, list, Module]:
     """Run one case, plainly or while both the value's place and what its finaliser writes are watched."""
     module = Module(folder)
     source = SETUP.format(write=write, make=drop.make)
@@ -112,7 +115,7 @@ def outcome(folder: Path, drop: Drop, write: str, watched: str | None) -> tuple[
     with Recorder() as hits:
         if watched is not None:
             scope = module if drop.function is None else module.__dict__[drop.function]
-            hits.changes(drop.watch, scope=scope, action="count")
+            hits.changes(drop.watch, scope=scope, action=action)
             hits.changes(watched, scope=module)
         module.run(textwrap.dedent(PROGRAM.format(drop=drop.drop)))
     wrote = helpers.marked_lines(source)["wrote"]
@@ -130,3 +133,22 @@ def test_what_the_finaliser_of_a_dropped_value_writes_is_told_by_its_own_line(wa
         told, seen, _ = outcome(tmp_path, DROPS[way], write, watched)
         assert plain[0] == ["finalised", "next"]
         assert (kind, told, seen) == (kind, [(0, True)], plain)
+
+
+@native
+@pytest.mark.parametrize("way", DROPS)
+def test_a_hit_that_an_action_keeps_does_not_hold_what_the_write_has_dropped(way: str, tmp_path: Path) -> None:
+    """It ends as without us; the hit has its text."""
+    watched, write = WRITES["global"]
+    kept: list[Any] = []
+
+    def keep(hit: Any) -> None:
+        if "Temp object" not in hit.new_text:  # the new value is held by who keeps the hit
+            kept.append(hit)
+
+    _, plain, _ = outcome(tmp_path, DROPS[way], write, None)
+    _, seen, _ = outcome(tmp_path, DROPS[way], write, watched, action=keep)
+    assert seen == plain
+    assert [str(hit.old) for hit in kept if hit.old is not hit.new] == [
+        hit.old_text for hit in kept if hit.old is not hit.new
+    ]

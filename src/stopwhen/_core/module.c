@@ -224,6 +224,7 @@ static PyMethodDef methods[] = {
     {"is_doubtful", arming_is_doubtful, METH_NOARGS, NULL},
     {"drain_later", events_ask_for_drain, METH_NOARGS, NULL},
     {"has_thread", releasing_has_thread, METH_O, NULL},
+    {"lighten", releasing_lighten, METH_VARARGS, NULL},
     {"forget_threads", events_forget_threads, METH_NOARGS, NULL},
     {"take_steps", calling_take_steps_here, METH_O, NULL},
     {"deliver_line", calling_deliver_line, METH_O, NULL},

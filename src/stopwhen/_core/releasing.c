@@ -7,6 +7,8 @@
  *     the last reference to what the record replaced, or to what that leads to.
  * I2. `is_ready` is set once the session has processed what it has taken: it speaks of none of that any more.
  * I3. What is dropped has been taken off the list before: its finaliser may come here again.
+ * I4. A hit that the user's action keeps holds the old value. What nothing else holds, once all of the above is dropped, would
+ *     have ended: its text takes its place in the hit then.
  */
 #include "tools.h"
 
@@ -37,7 +39,7 @@ releasing_hold_records(CoreState *state)
     for (Py_ssize_t i = 0; i < state->queued; i++) {
         const Record *record = &state->queue[i];
         state->held[state->held_count++] =
-            (Held){Py_NewRef(record->tuple), record->thread_id, record->frame, record->offset, 0};
+            (Held){Py_NewRef(record->tuple), record->thread_id, record->frame, record->offset, 0, NULL};
     }
     return 0;
 }
@@ -58,7 +60,61 @@ releasing_hold(PyObject *module, PyObject *args)
         if (reserve(state, 1) < 0) {
             return NULL;
         }
-        state->held[state->held_count++] = (Held){Py_NewRef(object), thread_id, NULL, 0, 0};
+        state->held[state->held_count++] = (Held){Py_NewRef(object), thread_id, NULL, 0, 0, NULL};
+    }
+    Py_RETURN_NONE;
+}
+
+#define MOST_DEPTH 4 /* What lies deeper may be anything. */
+
+/* True when code may run as the last reference to `object` is dropped. */
+static int
+ends_in_code(PyObject *object, int depth)
+{
+    if (object == Py_None || PyLong_CheckExact(object) || PyBool_Check(object) || PyUnicode_CheckExact(object) ||
+        PyFloat_CheckExact(object) || PyBytes_CheckExact(object)) {
+        return 0;
+    }
+    if (depth == MOST_DEPTH) {
+        return 1;
+    }
+    PyObject *key, *value;
+    Py_ssize_t position = 0;
+    if (PyDict_CheckExact(object)) {
+        while (PyDict_Next(object, &position, &key, &value)) {
+            if (ends_in_code(key, depth + 1) || ends_in_code(value, depth + 1)) {
+                return 1;
+            }
+        }
+        return 0;
+    }
+    if (!PyTuple_CheckExact(object) && !PyList_CheckExact(object)) {
+        return 1;
+    }
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(object); i++) {
+        if (ends_in_code(PySequence_Fast_GET_ITEM(object, i), depth + 1)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* lighten(attributes of a hit, text): let the text take the place of the old value, if nothing else holds that (I4). */
+PyObject *
+releasing_lighten(PyObject *module, PyObject *args)
+{
+    CoreState *state = PyModule_GetState(module);
+    PyObject *attributes, *text; /* Borrowed from args. */
+    if (!PyArg_ParseTuple(args, "O!O", &PyDict_Type, &attributes, &text)) {
+        return NULL;
+    }
+    PyObject *old = PyDict_GetItemString(attributes, "old"); /* Borrowed. */
+    if (old != NULL && events_is_draining() && ends_in_code(old, 0)) {
+        if (reserve(state, 1) < 0) {
+            return NULL;
+        }
+        state->held[state->held_count++] =
+            (Held){Py_NewRef(attributes), PyThread_get_thread_ident(), NULL, 0, 1, Py_NewRef(text)};
     }
     Py_RETURN_NONE;
 }
@@ -126,25 +182,6 @@ take_first(CoreState *state, const PyThreadState *thread, Held *first)
     return 1;
 }
 
-/* True when code may run as `object` is dropped, of which these are the last references that we know of. */
-static int
-may_run_code(PyObject *object)
-{
-    if (Py_REFCNT(object) > 1 || PyLong_CheckExact(object) || PyUnicode_CheckExact(object) ||
-        PyFloat_CheckExact(object) || PyBytes_CheckExact(object)) {
-        return 0;
-    }
-    if (!PyTuple_CheckExact(object) && !PyList_CheckExact(object)) {
-        return 1;
-    }
-    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(object); i++) {
-        if (may_run_code(PySequence_Fast_GET_ITEM(object, i))) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
 /* Have an event in each other thread for which something is held, so that it comes for that. */
 static void
 call_others(CoreState *state, const PyThreadState *me)
@@ -162,6 +199,31 @@ call_others(CoreState *state, const PyThreadState *me)
 #else
     (void)state, (void)me; /* There are events at each line. */
 #endif
+}
+
+/* True when code may run as what is held is dropped, as far as we know of other references. */
+static int
+may_run_code(const Held *held)
+{
+    PyObject *object = held->object;
+    if (Py_REFCNT(object) > 1 && held->text == NULL) {
+        return 0;
+    }
+    return ends_in_code(object, 0);
+}
+
+/* Drop it, which is on the list no more. Sets no exception. */
+static void
+drop(Held *held)
+{
+    if (held->text != NULL && Py_REFCNT(held->object) > 1) { /* Somebody keeps the hit (I4). */
+        PyObject *old = PyDict_GetItemString(held->object, "old"); /* Borrowed. */
+        if (old != NULL && Py_REFCNT(old) == 1 && PyDict_SetItemString(held->object, "old", held->text) < 0) {
+            PyErr_Clear(); /* No memory: the hit holds it. */
+        }
+    }
+    Py_XDECREF(held->text);
+    Py_DECREF(held->object);
 }
 
 /* Drop what is held for this thread, in the order in which it was replaced. Does not change the exception that is set. */
@@ -189,8 +251,8 @@ releasing_release(CoreState *state, Caller caller)
                 standing = compat_stand_at((PyFrameObject *)running, held.offset);
             }
         }
-        has_run |= may_run_code(held.object);
-        Py_DECREF(held.object); /* I3 */
+        has_run |= may_run_code(&held);
+        drop(&held); /* I3 */
     } while (take_first(state, me, &held));
     if (has_run && state->handler != NULL) {
         state->called_code = NULL;
@@ -224,7 +286,7 @@ releasing_clear(CoreState *state)
     state->held = NULL; /* I3 */
     state->held_count = state->held_capacity = 0;
     for (Py_ssize_t i = 0; i < count; i++) {
-        Py_DECREF(held[i].object);
+        drop(&held[i]);
     }
     PyMem_Free(held);
 }

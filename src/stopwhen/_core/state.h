@@ -37,15 +37,17 @@ typedef struct {
     PyObject *frame;         /* Borrowed from a record's tuple; NULL when it is none, Py_None as in the record. */
     int offset;              /* As in the record. */
     int is_ready;            /* No other code of stopwhen holds it any more. */
+    PyObject *
+        text; /* Owned; NULL unless `object` is the dict of a hit, in which this may take the place of the old value. */
 } Held;
 
 /* Who is held to have made a change. */
 typedef struct {
     PyThreadState *thread; /* Borrowed; alive, since the GIL is held throughout. */
-    PyFrameObject *frame;  /* Owned; NULL when the thread runs no Python frame. */
-    int offset;            /* Of the instruction in bytes; -1: the frame's current one. */
-    int one_of_several;    /* It, or an earlier call on the same line (codeinfo.c, I2). */
-    int unknown;           /* There was no memory to tell who: what is noted counts as missed. */
+    PyFrameObject *frame; /* Owned; NULL when the thread runs no Python frame. */
+    int offset; /* Of the instruction in bytes; -1: the frame's current one. */
+    int one_of_several; /* It, or an earlier call on the same line (codeinfo.c, I2). */
+    int unknown; /* There was no memory to tell who: what is noted counts as missed. */
     PyCodeObject *other_code; /* Owned; NULL unless the place is uncertain. */
     int other_offset;
 } Blame;
@@ -102,18 +104,18 @@ typedef struct {
     int is_amid; /* Not done with the instruction there. */
 } Suspended;
 
-#define STARTS_READ 1   /* of code of which all is known */
+#define STARTS_READ 1 /* of code of which all is known */
 #define STARTS_UNREAD 2 /* of other code */
 #define STARTS_OF_ANY (STARTS_READ | STARTS_UNREAD)
 
 typedef struct {
     PyObject *handler; /* Owned; NULL when no session listens. Called without arguments to drain the queue. */
-    PyObject *absent;  /* Owned. stopwhen.types.ABSENT. */
+    PyObject *absent; /* Owned. stopwhen.types.ABSENT. */
     PyObject *own_folder; /* Owned str: what the file names of stopwhen's own code start with. */
-    Record *queue;     /* Changes in the order in which they happened. */
+    Record *queue; /* Changes in the order in which they happened. */
     Py_ssize_t queued;
     Py_ssize_t queue_capacity;
-    int due;        /* Number of actions that wait for the thread that wrote; 1 at least while something is missed. */
+    int due; /* Number of actions that wait for the thread that wrote; 1 at least while something is missed. */
     PyObject *missed[MOST_MISSED]; /* Owned: tokens of cells whose changes could not be noted for want of memory. */
     int missed_count;
     int missed_more; /* So did others, whose tokens have no place in `missed`. */
@@ -122,7 +124,7 @@ typedef struct {
     Py_ssize_t held_count;
     Py_ssize_t held_capacity;
 
-    PyTypeObject *check_type;    /* Owned. */
+    PyTypeObject *check_type; /* Owned. */
     PyTypeObject *callback_type; /* Owned. */
     PyTypeObject *method_wrapper_type; /* Owned. The type of `None.__repr__`, which has no name in C. */
     PyTypeObject *frame_ref_type; /* Owned. */
@@ -130,20 +132,20 @@ typedef struct {
 
     /* Changes that are judged where they happen (judging.c). */
     PyTypeObject *judge_type; /* Owned. */
-    PyTypeObject *case_type;  /* Owned. */
-    Table cases;              /* token -> tuple of the token itself and its Cases. */
-    PyObject *threads;        /* Owned. `threading._active`; NULL until that is there. */
-    PyObject *running_loop;   /* Owned. `_asyncio._get_running_loop`, likewise. */
-    PyObject *noted_in;       /* Owned dict: what it has under the key belongs to a hit; NULL for nothing. */
-    PyObject *noted_key;      /* Owned bytes. */
-    PyObject *name_name;      /* Owned interned str: "_name". */
-    long pid;                 /* Of this process. */
-    Py_ssize_t code_extra;       /* Index of our per-code information. */
+    PyTypeObject *case_type; /* Owned. */
+    Table cases; /* token -> tuple of the token itself and its Cases. */
+    PyObject *threads; /* Owned. `threading._active`; NULL until that is there. */
+    PyObject *running_loop; /* Owned. `_asyncio._get_running_loop`, likewise. */
+    PyObject *noted_in; /* Owned dict: what it has under the key belongs to a hit; NULL for nothing. */
+    PyObject *noted_key; /* Owned bytes. */
+    PyObject *name_name; /* Owned interned str: "_name". */
+    long pid; /* Of this process. */
+    Py_ssize_t code_extra; /* Index of our per-code information. */
 
     /* Opcode tables, filled by Python from the `opcode` module. */
     unsigned char caches[256];
     unsigned short effects[256];
-    unsigned short operators[32];  /* Effects of BINARY_OP by its argument, beside those that it has with any. */
+    unsigned short operators[32]; /* Effects of BINARY_OP by its argument, beside those that it has with any. */
     unsigned char local_stores[256]; /* codeinfo.h: LOCAL_STORE... */
     unsigned char name_shift[256]; /* How far to shift an argument right to get an index of co_names. */
     struct {
@@ -161,27 +163,27 @@ typedef struct {
     unsigned char for_skip; /* Units behind its target that an exhausted FOR_ITER skips. */
     int blind; /* Some code runs without the events that it needs, for want of memory (monitoring.c, I2). */
     int several_threads; /* There has been more than one thread while checks were armed. */
-    int era;   /* Counts how often `level` has come from 0. */
+    int era; /* Counts how often `level` has come from 0. */
     int level; /* Effects (codeinfo.h) after which checks are due, in any code. */
     int interest; /* What of `due` counts on 3.12+: `level`, and what comes with it. */
 
     /* C functions in the way of other instructions (hooks.c). */
-    int hooked;                   /* There are such as can change the data: checks are due after nearly everything. */
-    int unsurveyed;               /* Something is checked of which it is not known whether there are. */
+    int hooked; /* There are such as can change the data: checks are due after nearly everything. */
+    int unsurveyed; /* Something is checked of which it is not known whether there are. */
     unsigned char bound_to[4096]; /* Bits, by address: objects that a C function may be bound to. */
-    int patience;                 /* Checks until the next survey. */
+    int patience; /* Checks until the next survey. */
     int next_patience;
-    clock_t surveys;              /* The processor's time that they have taken. */
-    PyTypeObject *partial_type;   /* Owned. functools.partial. */
+    clock_t surveys; /* The processor's time that they have taken. */
+    PyTypeObject *partial_type; /* Owned. functools.partial. */
     PyTypeObject *methodcaller_type; /* Owned. operator.methodcaller. */
     const void *latest_frame; /* Never followed: frame of the instruction that had the last event while hooked, */
     const PyCodeObject *latest_code; /* its code, */
-    int latest_unit;                 /* and its unit. */
+    int latest_unit; /* and its unit. */
 
     /* Sites of accesses (sites.c). */
-    unsigned char site[256];          /* By opcode. */
+    unsigned char site[256]; /* By opcode. */
     unsigned char operator_sites[32]; /* Of BINARY_OP by its argument. */
-    int intrinsic_op;                 /* Opcodes; -1 where there is none. */
+    int intrinsic_op; /* Opcodes; -1 where there is none. */
     int kw_names;
     int push_null;
     int load_const;
@@ -193,7 +195,7 @@ typedef struct {
     Access *accesses; /* By address of their owners. */
     Py_ssize_t access_count;
     Py_ssize_t access_capacity;
-    int access_interest;    /* INTEREST_... of sites.h. */
+    int access_interest; /* INTEREST_... of sites.h. */
     unsigned int in_place; /* Operators that store into some armed container: bits by argument of BINARY_OP. */
     PyObject *stored_names; /* Owned frozensets of str: names of armed cells, and of functions in C that touch some. */
     PyObject *read_names;
@@ -424,6 +426,7 @@ void arming_forget_threads(CoreState *state);
 /* releasing.c */
 int releasing_hold_records(CoreState *state);
 void releasing_make_ready(CoreState *state);
+PyObject *releasing_lighten(PyObject *module, PyObject *args);
 PyObject *releasing_has_thread(PyObject *module, PyObject *number);
 int releasing_waits_for(const CoreState *state, const PyThreadState *thread);
 void releasing_release(CoreState *state, Caller caller);
