@@ -36,6 +36,14 @@ def stopwhen_sys_path(_case: ModuleType) -> Disarm:
     return stopwhen.changes("sys.path", scope={"sys": sys}, action="count").remove
 
 
+def stopwhen_getter(_case: ModuleType) -> Disarm:
+    """Watch what a function in C returns: what calls cost that are allowed."""
+    import stopwhen
+
+    names = {"interval": sys.getswitchinterval}
+    return stopwhen.changes("interval()", scope=names, action="count", allow_calls=True).remove
+
+
 def settrace(_case: ModuleType) -> Disarm:
     """Look at `sys.path[0]` on every line: the function that goes round in blogs."""
 
@@ -172,6 +180,7 @@ VARIANTS: dict[str, Callable[[ModuleType], Disarm]] = {
     "untouched": untouched,
     "stopwhen-global": stopwhen_global,
     "stopwhen-sys-path": stopwhen_sys_path,
+    "stopwhen-getter": stopwhen_getter,
     "settrace": settrace,
     "watchpoints": watchpoints,
     "bdb": bdb_condition,

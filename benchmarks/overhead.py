@@ -20,7 +20,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 CASES = sorted(path.stem for path in (HERE / "cases").glob("*.py"))
-VARIANTS = ("untouched", "stopwhen-global", "stopwhen-sys-path", "settrace", "watchpoints", "bdb")
+VARIANTS = ("untouched", "stopwhen-global", "stopwhen-sys-path", "stopwhen-getter", "settrace", "watchpoints", "bdb")
 SLOW = {"watchpoints", "bdb"}
 SLOW_ROUNDS = 1
 LIMIT_SECONDS = 300

@@ -22,6 +22,7 @@ START, END = "<!-- cost: made by benchmarks/table.py -->\n", "<!-- end of cost -
 HEADS = {
     "stopwhen-global": "stopwhen, a global",
     "stopwhen-sys-path": "stopwhen, `sys.path`",
+    "stopwhen-getter": "stopwhen, a getter in C",
     "settrace": "`sys.settrace` function",
     "watchpoints": "watchpoints",
     "bdb": "bdb with a condition",

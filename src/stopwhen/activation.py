@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from stopwhen import static, values
 from stopwhen.attributes import check_readable
-from stopwhen.cells import Calls, Cell, Content, DictItem, Instances
+from stopwhen.cells import Calls, Cell, Content, DictItem, Instances, Opaque
 from stopwhen.dependencies import Reading
 from stopwhen.errors import Refused
 from stopwhen.originals import use_original_builtins
@@ -76,6 +76,10 @@ def with_known_truth(reading: Reading) -> Reading:
     return reading
 
 
+def _is_evaluated(reading: Reading) -> bool:
+    return reading.value is not ABSENT or any(isinstance(cell, Opaque) for cell in reading.cells)
+
+
 class Activation:
     """A watchpoint's expression in one scope: the one that was asked for, or that of one call of a function.
 
@@ -86,9 +90,10 @@ class Activation:
         seen: its state when it was last looked at.
         span: the cells that tell of the end of the scope; empty for one that has none.
         judged: what the C module judges for it; None for nothing.
+        is_evaluated: it has had a value, or evaluating it has failed by a call that cannot be seen through.
     """
 
-    __slots__ = ("_seen", "judged", "key", "scope", "span", "watchpoint")
+    __slots__ = ("_seen", "is_evaluated", "judged", "key", "scope", "span", "watchpoint")
 
     def __init__(
         self, watchpoint: Watchpoint, key: object, scope: Scope, seen: Seen, span: tuple[Cell, ...] = ()
@@ -99,6 +104,17 @@ class Activation:
         self.span = span
         self.judged: Judged | None = None
         self._seen = seen
+        self.is_evaluated = _is_evaluated(seen.reading)
+
+    def takes_first_value(self, new: Seen) -> bool:
+        """Return whether `new` is the first state since its calls could be made: with that later ones are compared.
+
+        What a call returns was not seen to change before the user's program could make it. A condition that becomes
+        true does so at any time.
+        """
+        was, self.is_evaluated = self.is_evaluated, self.is_evaluated or _is_evaluated(new.reading)
+        is_call = any(isinstance(cell, Opaque) for cell in new.reading.cells)
+        return is_call and not was and self.watchpoint.access is AccessType.CHANGE
 
     @property
     def seen(self) -> Seen:

@@ -138,10 +138,10 @@ def attribute(record: Record, owner: Any, name: str, text: str) -> Any:
     is_ordinary = how is _OBJECT_LOOKUP or how is _MODULE_LOOKUP or _is_generic(base)
     if not is_ordinary and not _is_forwarded_to(base, name):
         reason = f"{class_name(base)}.__getattribute__ would run to read {text!r}"
-        return record.computed(reason, lambda: getattr(owner, name), text, behind)
+        return record.computed(reason, functools.partial(getattr, owner, name), text, behind)
     if static.hides_dict(kind):
         reason = f"{class_name(kind)} has a '__dict__' of its own making, which hides its attributes"
-        return record.computed(reason, lambda: getattr(owner, name), text, behind)
+        return record.computed(reason, functools.partial(getattr, owner, name), text, behind)
     return _of_instance(record, owner, name, text)
 
 
@@ -254,7 +254,7 @@ def _missing(record: Record, owner: Any, kind: type, name: str, text: str) -> An
         def behind() -> str | None:
             return hidden_data.of_missing(owner, name, owner_text)
 
-        return record.computed(reason, lambda: getattr(owner, name), text, behind)
+        return record.computed(reason, functools.partial(getattr, owner, name), text, behind)
     if kind is types.ModuleType:
         raise Absence(AttributeError, f"module has no attribute {name!r}")
     if static.is_a(owner, type):
@@ -397,7 +397,7 @@ def _computed(record: Record, found: Found, owner: Any, name: str, text: str) ->
     def behind() -> str | None:
         return hidden_data.of_attribute(owner, name, found.value, text.rpartition(".")[0])
 
-    return record.computed(_reason_of(found, name), lambda: getattr(owner, name), text, behind, found.value)
+    return record.computed(_reason_of(found, name), functools.partial(getattr, owner, name), text, behind, found.value)
 
 
 def _reason_of(found: Found, name: str) -> str:
@@ -425,8 +425,7 @@ def _of_member(record: Record, found: Found, owner: Any, name: str, text: str) -
         record.fresh = False
         return record.look(Slot(text, owner, found.value))
 
-    def get() -> Any:
-        return types.MemberDescriptorType.__get__(found.value, owner, type(owner))
+    get = functools.partial(types.MemberDescriptorType.__get__, found.value, owner, type(owner))
 
     if name == "__dict__":
         record.fresh = False
@@ -443,9 +442,7 @@ def _constant(record: Record, get: Callable[[], Any]) -> Any:
 
 def _of_getter(record: Record, found: Found, owner: Any, name: str, text: str) -> Any:
     """Return what a getter in C returns, where it is known to be pure."""
-
-    def get() -> Any:
-        return types.GetSetDescriptorType.__get__(found.value, owner, type(owner))
+    get = functools.partial(types.GetSetDescriptorType.__get__, found.value, owner, type(owner))
 
     base = found.base
     if not static.is_a(owner, _class_of_getter(found.value)):

@@ -62,7 +62,7 @@ def apply(
     value = library_items.call(record, function, name, arguments, options)
     if value is not library_items.UNKNOWN:
         return value
-    return record.call(f"it calls {name}()", call.run)
+    return record.call(f"it calls {name}()", call.bound())
 
 
 def _is_of_math(function: Any) -> bool:

@@ -14,12 +14,13 @@ from stopwhen import static
 from stopwhen.attributes import attribute
 from stopwhen.calls import apply, is_pure_builtin
 from stopwhen.cells import Cell, Content
+from stopwhen.evaluation import Evaluation
 from stopwhen.expression import WatchExpression
 from stopwhen.functions import check_members
 from stopwhen.items import Lazy, elements, is_true, item, plain_container
 from stopwhen.operations import as_list, binary, compare, shown, unary
 from stopwhen.originals import ast, types, use_original_builtins
-from stopwhen.record import UNREAD, Absence, InsideCall, Record, Unreadable, attempt
+from stopwhen.record import Absence, Record, Unreadable, attempt
 from stopwhen.scope import Scope
 from stopwhen.static import TypeSet, class_name
 from stopwhen.thread_locals import ThisThread
@@ -99,7 +100,7 @@ def read(
         Refused: the value cannot be read without running code of the program's, or only at too great a cost.
     """
 
-    def again() -> Callable[[], Any]:
+    def again() -> Evaluation:
         return _again(expression, scope, allow_calls, thread)
 
     record = Record(expression.text, past or {}, again, allow_calls=allow_calls, goes_on=goes_on, thread=thread)
@@ -145,42 +146,23 @@ def _source_of(expression: WatchExpression, record: Record, value: Any) -> Cell 
 _BOUND_IN_C = TypeSet(types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType)
 
 
-class _Again:
-    """Evaluates an expression anew: the owner of Opaque cells, one for each expression and scope while it is in use."""
-
-    def __init__(self, expression: WatchExpression, scope: Scope, allow_calls: bool, thread: ThisThread | None) -> None:
-        self.expression = expression
-        self.scope = scope
-        self.allow_calls = allow_calls
-        self.thread = thread
-        self.waited = False  # since its last value an evaluation has been put off: who changed it is not certain
-
-    def __call__(self) -> Any:
-        """Return the value, `UNREAD` where that has to wait for the end of an operation of the program's."""
-        try:
-            reading = read(
-                *(self.expression, self.scope),
-                depth=0,
-                allow_calls=self.allow_calls,
-                may_wait=True,
-                goes_on=True,
-                thread=self.thread,
-            )
-        except InsideCall:
-            self.waited = True
-            return UNREAD
-        return reading.value
+_in_use: WeakValues[tuple[int, int, bool, int], Evaluation] = WeakValues()
 
 
-_in_use: WeakValues[tuple[int, int, bool, int], _Again] = WeakValues()
-
-
-def _again(expression: WatchExpression, scope: Scope, allow_calls: bool, thread: ThisThread | None) -> _Again:
+def _again(expression: WatchExpression, scope: Scope, allow_calls: bool, thread: ThisThread | None) -> Evaluation:
+    """Return what evaluates the expression anew, which Opaque cells have for an owner."""
     # While an entry lives it keeps expression, scope and thread, so that their ids are not used again.
     key = (id(expression), id(scope), allow_calls, id(thread))
     found = _in_use.get(key)
     if found is None:
-        found = _in_use[key] = _Again(expression, scope, allow_calls, thread)
+
+        def evaluate() -> Any:
+            reading = read(
+                *(expression, scope), depth=0, allow_calls=allow_calls, may_wait=True, goes_on=True, thread=thread
+            )
+            return reading.value
+
+        found = _in_use[key] = Evaluation(evaluate)
     return found
 
 

@@ -10,7 +10,7 @@ from stopwhen.attributes import attribute
 from stopwhen.comparing import comparing_method, hashing_method, note_content, obstacle
 from stopwhen.items import Lazy, check_hashable, contains, elements, is_true, item, plain_container, size
 from stopwhen.operations import BINARY, COMPARING, UNARY, as_list, binary, compare, foreign_method, shown, unary
-from stopwhen.originals import operator, types, use_original_builtins
+from stopwhen.originals import functools, operator, types, use_original_builtins
 from stopwhen.record import Absence, Record, attempt, is_plain_codec
 from stopwhen.static import TypeSet, class_name
 from stopwhen.types import ABSENT
@@ -42,11 +42,13 @@ class Call(NamedTuple):
 
     def foreign(self, method: str) -> Any:
         """Refuse, or call anyway, because the call would run `method`."""
-        return self.record.foreign(f"{self.name}() would run {method}", self.run)
+        return self.record.foreign(f"{self.name}() would run {method}", self.bound())
 
-    def run(self) -> Any:
-        """Make the call."""
-        return self.function(*map(as_list, self.arguments), **self.options)
+    def bound(self) -> Callable[[], Any]:
+        """Return a function that makes the call, if the user allows that: a partial, which C code calls as well."""
+        if not self.record.allow_calls:
+            return lambda: None
+        return functools.partial(self.function, *map(as_list, self.arguments), **self.options)
 
     def elements(self) -> list[Any]:
         """Return the elements of the first argument."""

@@ -7,8 +7,8 @@ from typing import Any, NoReturn
 
 from stopwhen import frames, memory, static, thread_locals
 from stopwhen.cells import Cell, Closure, Content, DictItem, Layout, ListItem, Local, Opaque, Slot, ThreadDicts
-from stopwhen.entered_code import is_amid
 from stopwhen.errors import Refused
+from stopwhen.evaluation import Evaluation, InsideCall
 from stopwhen.originals import use_original_builtins
 from stopwhen.static import TypeSet, class_name, slot_value
 from stopwhen.thread_locals import ThisThread
@@ -21,9 +21,6 @@ use_original_builtins(globals())
 MOST_STEPS = 1_000_000
 
 _NOT_PAST = object()
-
-UNREAD = object()
-"""What evaluating an Opaque cell returns when it has to wait."""
 
 _WITH_PLAIN_TEXT = TypeSet(
     *(ArithmeticError, AssertionError, AttributeError, IndexError, LookupError, MemoryError, NameError, OverflowError),
@@ -41,14 +38,6 @@ class Absence(Exception):  # noqa: N818 - it says what was found
     def __init__(self, kind: type[Exception], text: str) -> None:
         super().__init__(f"{class_name(kind)}: {text}" if text else class_name(kind))
         self.kind = kind
-
-
-class InsideCall(Exception):  # noqa: N818 - it says what was found
-    """The thread is inside a call of the program that evaluating could enter: `cell` is to be read later."""
-
-    def __init__(self, cell: Cell) -> None:
-        super().__init__(cell.name)
-        self.cell = cell
 
 
 class Unreadable(Absence):
@@ -87,7 +76,7 @@ class Record:
         self,
         text: str,
         past: Mapping[Cell, Any],
-        again: Callable[[], Callable[[], Any]],
+        again: Callable[[], Evaluation],
         *,
         allow_calls: bool,
         goes_on: bool = False,
@@ -251,11 +240,10 @@ class Record:
 
     def opaque(self, run: Callable[[], Any]) -> Any:
         """Run what cannot be seen through, and note that only evaluating again tells whether it changed."""
-        self.source = Opaque(self.text, self._again())
+        again = self._again()
+        self.source = Opaque(self.text, again)
         self.cells.setdefault(self.source)
-        if self.may_wait and is_amid(tuple(cell.cell_contents for cell in run.__closure__ or ())):
-            raise InsideCall(self.source)
-        value = attempt(run)
+        value = again.make(run, attempt, may_wait=self.may_wait)
         self.fresh = True
         return value
 

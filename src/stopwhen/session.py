@@ -20,6 +20,7 @@ from stopwhen.before import ChangedInPlace, Replaced
 from stopwhen.cells import Closure, DictItem, Frame, Layout, Local, Opaque
 from stopwhen.dependencies import Reading, read
 from stopwhen.errors import Notice, Refused, StopwhenError
+from stopwhen.evaluation import NEW_EACH_TIME, InsideCall
 from stopwhen.event import Ended, Event, Judged, Rebound, Relaid, Unknown
 from stopwhen.expression import parse
 from stopwhen.families import Families, Host, plan_for_many
@@ -35,7 +36,6 @@ from stopwhen.originals import os, sys, use_original_builtins
 from stopwhen.parts import refused_call
 from stopwhen.pinned import pinned
 from stopwhen.plan import Plan, cells_of, plan_for
-from stopwhen.record import InsideCall
 from stopwhen.rules import depth_of, rules_of
 from stopwhen.scope import MAIN_ENTRY, FrameScope, MainScope, NoScope, Scope, main
 from stopwhen.static import replaced, see_modules
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 
     from stopwhen.before import Transition
     from stopwhen.cells import Cell
+    from stopwhen.evaluation import Evaluation
     from stopwhen.event import Delta
     from stopwhen.expression import WatchExpression
     from stopwhen.mechanisms import Mechanism
@@ -353,6 +354,9 @@ class Session:
         self._armed.judge(activation)
         watchpoint.activations[key] = activation
         watchpoint.began = True
+        for cell in reading.cells:
+            if isinstance(cell, Opaque):  # arming it has compared two values
+                self._tell_news(watchpoint, cell.owner)
         watchpoint.was_present |= reading.value is not ABSENT
         return activation
 
@@ -633,10 +637,14 @@ class Session:
 
     def _process(self, activation: Activation, event: Event) -> None:
         watchpoint, seen = activation.watchpoint, activation.seen
+        if isinstance(event.cell, Opaque):
+            self._tell_news(watchpoint, event.cell.owner)
+        elif event.own and any(isinstance(cell, Opaque) for cell in seen.reading.cells):
+            return  # evaluating may have stored what it found: an event of the Opaque cell tells whether that differs
         try:
             new, changed = self._look(activation, event)
         except InsideCall as inside:
-            self._wait(activation, inside.cell)
+            self._wait(activation, Opaque(watchpoint.expression.text, inside.evaluation))
             return
         except Refused as refused:
             if refused.slug == "too-deep":
@@ -649,18 +657,24 @@ class Session:
             event = replaced(event, other=event.stack[0])  # what wrote ended since
         if isinstance(event.delta, Unknown) or seen.reading.fresh:  # else what the event replaced holds what we drop
             self._drop_later(seen, event.thread_id)
+        is_first = activation.takes_first_value(new)
         activation.seen = new
         is_same = new.reading is seen.reading
         if not is_same and (activation.judged is None or new.reading.cells != seen.reading.cells):
             self._armed.judge(activation)
         watchpoint.was_present |= new.reading.value is not ABSENT
-        if changed and not event.own and not self._is_of_launcher(activation, event):
+        if changed and not (event.own or is_first or self._is_of_launcher(activation, event)):
             self._consider(watchpoint, seen, new, event)
 
-    def _wait(self, activation: Activation, cell: Cell) -> None:
+    def _tell_news(self, watchpoint: Watchpoint, evaluation: Evaluation) -> None:
+        """Say what has been found about evaluating the expression, once."""
+        for news in evaluation.take_news():
+            self.output.say(str(_notice_of(watchpoint.expression.text, news)))
+
+    def _wait(self, activation: Activation, cell: Opaque) -> None:
         """Leave the value of `activation` as it was last seen, until `cell` can be evaluated."""
         seen = activation.seen
-        cell.owner.waited = True  # type: ignore[attr-defined] # an Opaque cell
+        cell.owner.waited = True
         if cell not in seen.reading.cells:
             cells = (*seen.reading.cells, cell)
             now = Seen(replaced(seen.reading, cells=cells), seen.truth, seen.text)
@@ -733,7 +747,13 @@ class Session:
                 return accessing.is_written(seen, new, event)
         if values.is_one_object(before.value, now.value) and before.has_content(event.cell):
             return deltas.is_change_of(now.value, event.cell, event.delta)
-        equal = values.same_structure if now.fresh and before.fresh else values.same
+        if isinstance(event.cell, Opaque):
+            return not event.cell.owner.is_same(before.value, now.value)
+        if now.fresh and before.fresh:
+            has_calls = any(isinstance(cell, Opaque) for cell in now.cells)
+            equal = values.same_result if has_calls else values.same_structure
+        else:
+            equal = values.same
         return not equal(before.value, now.value)
 
     def _past(self, event: Event | None) -> dict[Cell, Any]:
@@ -934,6 +954,21 @@ def _is_seen_already(seen: Seen, event: Event) -> bool:
     source, delta = seen.reading.source, event.delta
     is_shared = isinstance(event.cell, Local) and isinstance(source, Closure) and source.name == event.cell.name
     return is_shared and isinstance(delta, Rebound) and delta.new is seen.reading.value
+
+
+def _notice_of(text: str, news: str) -> Notice:
+    """Return what is to be said of evaluating the expression `text`."""
+    if news == NEW_EACH_TIME:
+        return Notice(
+            f"{text!r} gives another value each time it is evaluated: only changes of its type are told",
+            slug="new-each-time",
+            hint="watch a part of it that can be compared, or the data that it is made from",
+        )
+    return Notice(
+        f"evaluating {text!r} takes more than half of the run",
+        slug="half-of-run",
+        hint="watch the data that it reads",
+    )
 
 
 _NO_SCOPE = NoScope()

@@ -154,6 +154,11 @@ def has_base(kind: type, base: type) -> bool:
     return found
 
 
+def is_in_python(kind: type, base: type) -> bool:
+    """Tell whether `kind` and its bases, but for `base` and `object`, are made by class statements."""
+    return all(one is base or one is object or is_mutable(one) for one in mro(kind))
+
+
 def is_a(value: Any, base: type) -> bool:
     """Tell whether the type of `value` is `base` or a subclass; what the value says of its class does not count."""
     return has_base(type(value), base)

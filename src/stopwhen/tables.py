@@ -164,6 +164,17 @@ def are_alike(left: Any, right: Any) -> bool:
     return is_manager(left) and is_manager(right) and Structure(left).has_content_of(Structure(right))
 
 
+def have_same_content(left: Any, right: Any) -> bool:
+    """Tell whether two tables, or two Index objects, of one type have the same names, labels and values."""
+    if is_labels(left):
+        return _are_same_labels(left, right)
+    managers = manager_of(left), manager_of(right)
+    names = _stored(left, "_name"), _stored(right, "_name")
+    return (
+        None not in managers and _is_same_name(*names) and Structure(managers[0]).has_content_of(Structure(managers[1]))
+    )
+
+
 def _are_same_labels(left: Any, right: Any) -> bool:
     """Tell whether two Index objects are views of one, or the same numbers, under the same name."""
     if left is right:

@@ -95,6 +95,11 @@ def same_structure(old: Any, new: Any) -> bool:
     return _equal(old, new, _pairs_of_computed)
 
 
+def same_result(old: Any, new: Any) -> bool:
+    """Tell whether two results of calls are the same: as `same_structure`, with all objects compared by content."""
+    return _equal(old, new, _pairs_of_results)
+
+
 def _equal(old: Any, new: Any, pairs_of: Any) -> bool:
     """Compare `old` with `new`, and all the pairs of parts that must be equal for the wholes to be."""
     pending, seen = [(old, new)], set[tuple[int, int]]()
@@ -179,6 +184,40 @@ def _pairs_of_computed(left: Any, right: Any) -> Any:
     if kind is dict or kind is OrderedDict:
         return _pairs_of_dicts(left, right)
     return () if _same_opaque(left, right) else None
+
+
+def _pairs_of_results(left: Any, right: Any) -> Any:
+    """As `_pairs_of_computed`, for what a call can make anew: objects of any class of which all content is known."""
+    kind = type(left)
+    if kind is not tuple and static.has_base(kind, tuple) and static.is_in_python(kind, tuple):
+        return _with_attributes(left, right, [(tuple(static.each(tuple, left)), tuple(static.each(tuple, right)))])
+    if tables.is_table(left) or tables.is_labels(left):
+        return () if tables.have_same_content(left, right) else None
+    if kind is types.SimpleNamespace or (kind is not object and static.is_in_python(kind, object)):
+        return _with_attributes(left, right, [])
+    if _is_time(kind):
+        return [(left.__reduce__()[1:], right.__reduce__()[1:])]
+    if kind is static.loaded_class("_decimal", "Decimal"):
+        return [(tuple(left.as_tuple()), tuple(right.as_tuple()))]
+    return _pairs_of_computed(left, right)
+
+
+def _with_attributes(left: Any, right: Any, pairs: list[tuple[Any, Any]]) -> Any:
+    """Return `pairs` and those of the attributes of two objects that have nothing else."""
+    for _, descriptor in static.slots(type(left)):
+        pairs.append((static.slot_value(left, descriptor), static.slot_value(right, descriptor)))
+    mine, others = static.instance_dict(left), static.instance_dict(right)
+    if mine is None or others is None:
+        return pairs if mine is others else None
+    found = _pairs_of_dicts(mine, others)
+    return None if found is None else [*pairs, *found]
+
+
+_TIMES = ("date", "datetime", "time", "timedelta")
+
+
+def _is_time(kind: type) -> bool:
+    return any(kind is static.loaded_class("_datetime", name) for name in _TIMES)
 
 
 def _pairs_of_dicts(left: Any, right: Any) -> Any:

@@ -40,6 +40,7 @@ ORDER = (
     "stopwhen.scope",
     "stopwhen.wide",
     "stopwhen.entered_code",
+    "stopwhen.evaluation",
     "stopwhen.record",
     "stopwhen.pinned",
     "stopwhen.hidden_data",

@@ -17,7 +17,7 @@ typedef enum {
     CHECK_SLOT = 8,      /* extra: member descriptor */
     CHECK_LOCAL = 9,     /* owner: FrameRef; extra: (name, ranges in which it is another's) */
     CHECK_CLOSURE = 10,  /* owner: cell object */
-    CHECK_CALL = 11,     /* owner: callable that evaluates, compares and returns whether it changed */
+    CHECK_CALL = 11,     /* owner: callable that tells whether it changed; extra: the short way */
     CHECK_FRAME = 12,    /* owner: FrameRef; nothing but its end is noted */
     CHECK_RESULT = 13,   /* bytes or str that extra, a method in C, returns for the owner: BytesIO.getvalue */
     CHECK_OBJECTS = 14,  /* as CHECK_MEMORY, which holds references to objects: an array of numpy */
@@ -47,6 +47,7 @@ struct Check {
     Py_ssize_t size;      /* Of memory, in bytes. */
     uint64_t shape;       /* Of memory. */
     int found;            /* CHECK_CALL has said that it changed, and that is not noted yet. */
+    Py_ssize_t calls;     /* Of CHECK_CALL, by the short way, since the last whole evaluation. */
     /* large.c */
     Py_ssize_t cost;      /* Of comparing it whole, in bytes or their like; 0 where there is not much to compare. */
     Py_ssize_t looks;     /* Since it was last compared whole. */

@@ -16,6 +16,8 @@
 
 static _Thread_local int draining; /* I4 */
 static _Thread_local int own;      /* Depth of the user's actions and conditions that this thread runs. */
+static _Thread_local int
+    evaluating; /* Depth of evaluations that this thread makes: what waits is handled after them. */
 static _Thread_local int users;    /* Depth of those among them that are the user's own code. */
 static _Thread_local int collecting; /* The garbage collector was on when this thread began to drain. */
 static _Thread_local Waiting waiting; /* What the interpreter puts off meanwhile (I5). */
@@ -334,7 +336,7 @@ events_see_signals(CoreState *state)
 int
 events_drain(CoreState *state, Caller caller)
 {
-    if (draining || state->handler == NULL || Py_IsFinalizing()) {
+    if (draining || evaluating || state->handler == NULL || Py_IsFinalizing()) {
         return 0;
     }
     PyThreadState *me = PyThreadState_Get();
@@ -367,6 +369,33 @@ events_own(PyObject *Py_UNUSED(module), PyObject *flag)
     assert(begins || own > 0);
     own += begins ? 1 : -1;
     Py_RETURN_NONE;
+}
+
+/* Call `function`, which evaluates a watch expression: what it changes is no work of the program's, and this thread has no
+ * events meanwhile. */
+PyObject *
+events_call_as_own(PyObject *function)
+{
+    PyThreadState *me = PyThreadState_Get();
+    PyThreadState_EnterTracing(me);
+    own++;
+    evaluating++;
+    PyObject *result = PyObject_CallNoArgs(function);
+    evaluating--;
+    own--;
+    PyThreadState_LeaveTracing(me);
+    CoreState *state = state_for_callback();
+    if (!evaluating && state != NULL && state->queued > 0) {
+        events_drain_later();
+    }
+    return result;
+}
+
+/* evaluate(function): as that. */
+PyObject *
+events_evaluate(PyObject *Py_UNUSED(module), PyObject *function)
+{
+    return events_call_as_own(function);
 }
 
 /* let_run(flag): begin (True) or end (False) code of the user's, during which signals are handled and garbage is collected

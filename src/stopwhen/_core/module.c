@@ -217,6 +217,7 @@ static PyMethodDef methods[] = {
     {"take_missed", events_take_missed, METH_NOARGS, NULL},
     {"own", events_own, METH_O, NULL},
     {"let_run", events_let_run, METH_O, NULL},
+    {"evaluate", events_evaluate, METH_O, NULL},
     {"hold", releasing_hold, METH_VARARGS, NULL},
     {"taken", takeovers_taken, METH_NOARGS, NULL},
     {"is_taken", core_is_taken, METH_NOARGS, NULL},

@@ -405,6 +405,8 @@ void events_see_signals(CoreState *state);
 int events_is_draining(void);
 PyObject *events_own(PyObject *module, PyObject *flag);
 PyObject *events_let_run(PyObject *module, PyObject *flag);
+PyObject *events_call_as_own(PyObject *function);
+PyObject *events_evaluate(PyObject *module, PyObject *function);
 PyObject *events_take(PyObject *module, PyObject *unused);
 PyObject *events_take_missed(PyObject *module, PyObject *unused);
 PyObject *events_set_due(PyObject *module, PyObject *number);

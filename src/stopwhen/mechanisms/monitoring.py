@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stopwhen import env
+from stopwhen.cells import Opaque
 from stopwhen.mechanisms import opcodes
 from stopwhen.mechanisms.checks import Checks, can_check, effects_on
 from stopwhen.mechanisms.native import bring_back_starts
@@ -14,6 +15,7 @@ use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from stopwhen.cells import Cell
+    from stopwhen.evaluation import Evaluation
     from stopwhen.mechanisms.instructions import InstructionWatch
     from stopwhen.mechanisms.tools import SharedTool
 
@@ -44,6 +46,9 @@ class Monitoring:
 
     def cost_of(self, cell: Cell) -> str:
         """Return what it costs to watch `cell`, in words."""
+        if isinstance(cell, Opaque):
+            evaluation: Evaluation = cell.owner
+            return evaluation.cost(1.5, 100e-9)
         effects = effects_on(cell)
         if not effects:
             return "none in the code of other functions"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stopwhen import deltas, env, memory, static, values
+from stopwhen import deltas, env, memory, static
 from stopwhen.cells import (
     Attributes,
     Blocks,
@@ -25,12 +25,13 @@ from stopwhen.content import Kind, source_of
 from stopwhen.event import Born, Called, Delta, Ended, Event, Items, Judged, Read, Rebound, Spliced, Unknown, Written
 from stopwhen.mechanisms.comprehensions import borrowed_ranges
 from stopwhen.originals import sys, use_original_builtins
-from stopwhen.record import UNREAD
 
 use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from stopwhen.evaluation import Evaluation
 
 # The same values as in _core/state.h.
 REBOUND, SPLICED, WHOLE, ITEM, UNKNOWN, ENDED, CALLED, WRITTEN, READ, BORN, HIT = range(11)
@@ -205,7 +206,7 @@ def kind_of(cell: Cell) -> tuple[int, Any, Any] | None:
         case Closure():
             return CHECK_CLOSURE, cell.owner, None
         case Opaque():
-            return CHECK_CALL, comparing(cell.owner), None
+            return CHECK_CALL, comparing(cell.owner), cell.owner.shortcut
     return None
 
 
@@ -216,16 +217,13 @@ def _content_kind(owner: Any) -> tuple[int, Any, Any] | None:
     return None if source is None else (_CHECKS_OF_CONTENT[source.kind], owner, source.reader)
 
 
-def comparing(evaluate: Callable[[], Any]) -> Callable[[], bool]:
-    """Return a function that evaluates again and returns whether the result differs from the last one."""
-    seen = evaluate()
+def comparing(evaluation: Evaluation) -> Callable[[], bool]:
+    """Return a function that evaluates again and returns whether there is something to tell of."""
+    seen = evaluation()
 
     def has_changed() -> bool:
         nonlocal seen
-        now = evaluate()
-        if now is UNREAD or values.same_structure(seen, now):
-            return False
-        seen = now
-        return True
+        differs, seen = evaluation.differs_from(seen)
+        return differs
 
     return has_changed

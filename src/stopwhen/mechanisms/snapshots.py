@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stopwhen import deltas, frames, memory, static, values
+from stopwhen import deltas, frames, memory, static
 from stopwhen.cells import Attributes, Blocks, Cell, Closure, Content, DictItem, Layout, ListItem, Local, Opaque, Slot
 from stopwhen.comparing import is_plain
 from stopwhen.content import MOST_KEPT
+from stopwhen.evaluation import Evaluation
 from stopwhen.event import Delta, Rebound, Unknown
 from stopwhen.mechanisms.comprehensions import is_borrowed
 from stopwhen.originals import collections, io, operator, use_original_builtins
-from stopwhen.record import UNREAD
 from stopwhen.types import ABSENT
 
 use_original_builtins(globals())
@@ -135,14 +134,17 @@ def closure_of(cell: Closure) -> Any:
 class _Comparison:
     """The last result of an evaluation, which `has_changed` compares with a new one."""
 
-    def __init__(self, evaluate: Callable[[], Any]) -> None:
-        self._evaluate = evaluate
-        self._seen = evaluate()
+    def __init__(self, evaluation: Evaluation) -> None:
+        self._evaluation = evaluation
+        self._seen = evaluation()
+        self._differs = False
 
     def has_changed(self) -> bool:
-        """Evaluate again and compare."""
-        now = self._evaluate()
-        return now is not UNREAD and not values.same_structure(self._seen, now)
+        """Evaluate again; return whether there is something to tell of."""
+        if not self._differs:
+            self._differs, value = self._evaluation.differs_from(self._seen)
+            self._seen = self._seen if self._differs else value
+        return self._differs
 
 
 def has_changed(cell: Cell, seen: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stopwhen import env
-from stopwhen.cells import Instances
+from stopwhen.cells import Instances, Opaque
 from stopwhen.mechanisms.checks import Checks, can_check
 from stopwhen.mechanisms.native_instances import NativeInstances, arm_class, disarm_class
 from stopwhen.originals import use_original_builtins
@@ -14,6 +14,7 @@ use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from stopwhen.cells import Cell
+    from stopwhen.evaluation import Evaluation
     from stopwhen.mechanisms.instructions import InstructionWatch
 
 
@@ -40,6 +41,9 @@ class Tracing:
 
     def cost_of(self, cell: Cell) -> str:
         """Return what it costs to watch `cell`, in words."""
+        if isinstance(cell, Opaque):
+            evaluation: Evaluation = cell.owner
+            return evaluation.cost(4, 100e-9)
         if isinstance(cell, Instances):
             return "half as long again to seven times as long, in all code; with many instances, up to twenty times"
         return "half as long again to seven times as long, in all code"
