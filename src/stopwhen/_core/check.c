@@ -51,7 +51,7 @@ owner_fits(CoreState *state, CheckKind kind, PyObject *owner, PyObject *extra)
     case CHECK_CLOSURE:
         return PyCell_Check(owner);
     case CHECK_CALL:
-        return PyCallable_Check(owner);
+        return PyCallable_Check(owner) && PyList_CheckExact(extra);
     case CHECK_LAYOUT:
         return 1;
     case CHECK_LINKS:

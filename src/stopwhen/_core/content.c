@@ -219,15 +219,17 @@ is_same_value(PyObject *left, PyObject *right)
 
 /* True when the call that gave the last value gives the same now: evaluation.py keeps both in `extra`, a list, or keeps
  * it empty where that would not do. Of each STRIDE such looks one takes the long way, which sees what they cost. */
-static int
-call_is_surely_same(Check *check)
+int
+check_call_is_surely_same(Check *check)
 {
     PyObject *shortcut = check->extra;
-    if (!PyList_CheckExact(shortcut) || PyList_GET_SIZE(shortcut) != 2 || ++check->calls >= STRIDE) {
+    if (check->found || PyList_GET_SIZE(shortcut) != 2 || ++check->calls >= STRIDE) {
         check->calls = 0;
         return 0;
     }
-    PyObject *call = Py_NewRef(PyList_GET_ITEM(shortcut, 0));
+    assert(PyList_CheckExact(shortcut));
+    PyObject *call =
+        Py_NewRef(PyList_GET_ITEM(shortcut, 0)); /* What it runs may clear the list, or disarm the check. */
     PyObject *seen = Py_NewRef(PyList_GET_ITEM(shortcut, 1));
     PyObject *now = events_call_as_own(call);
     int same = now != NULL && is_same_value(seen, now);
@@ -244,11 +246,10 @@ call_differs(Check *check)
     if (check->found) {
         return 1;
     }
-    Py_INCREF(check); /* The code that it runs may disarm it. */
-    if (call_is_surely_same(check)) {
-        Py_DECREF(check);
+    if (check_call_is_surely_same(check)) {
         return 0;
     }
+    Py_INCREF(check); /* The code that it runs may disarm it. */
     PyObject *result = events_call_as_own(check->owner);
     int changed = result == NULL ? -1 : PyObject_IsTrue(result);
     Py_XDECREF(result);

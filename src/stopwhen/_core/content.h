@@ -194,6 +194,8 @@ int check_keep_raw(Check *check, const void *bytes, Py_ssize_t length);
 int check_splice_items(Check *check, Py_ssize_t start, Py_ssize_t removed, PyObject *const *inserted, Py_ssize_t count);
 int check_report_items(CoreState *state, Check *check, const Blame *blame, PyObject *const *now, Py_ssize_t length);
 
+int check_call_is_surely_same(Check *check);
+
 static inline int
 check_list_differs(const Check *check)
 {

@@ -302,7 +302,7 @@ monitoring_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t Py
     int due = info->due[unit];
     int is_taking = takes_data(state, info, unit);
     if (!((due & state->interest) | is_taking) || (due & (DUE_LOOP_STARTS | DUE_LOOP_TURNS | DUE_RESULT)) ||
-        state->other_checks > 0 || !is_plain_but_for_crowd(state, info)) {
+        state->other_checks > state->call_checks || !is_plain_but_for_crowd(state, info)) {
         return on_instruction(state, info, offset);
     }
     if (state->called_code == info->code && state->called_unit == info->culprit[unit]) {
@@ -387,7 +387,7 @@ on_instruction(CoreState *state, CodeInfo *info, int offset)
 static int
 begins_by_call(CoreState *state, const CodeInfo *info)
 {
-    if (state->other_checks > 0 || state->check_count == 0 || info->events == 0 ||
+    if (state->other_checks > state->call_checks || state->check_count == 0 || info->events == 0 ||
         !is_plain_but_for_crowd(state, info)) {
         return 0;
     }

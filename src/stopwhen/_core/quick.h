@@ -44,11 +44,13 @@ static inline Py_ALWAYS_INLINE int
 are_surely_same(CoreState *state)
 {
     Py_ssize_t lists = state->check_count - state->item_checks;
-    if (state->other_checks > state->item_checks) {
+    if (state->other_checks > state->item_checks + state->call_checks) {
         return 0;
     }
-    for (Py_ssize_t i = 0; i < lists; i++) {
-        if (check_list_differs(state->checks[i])) {
+    /* A call may run code that disarms checks. */
+    for (Py_ssize_t i = 0; i < lists && i < state->check_count; i++) {
+        Check *check = state->checks[i];
+        if (check->kind == CHECK_CALL ? !check_call_is_surely_same(check) : check_list_differs(check)) {
             return 0;
         }
     }

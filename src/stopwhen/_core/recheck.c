@@ -39,6 +39,7 @@ recheck_add(CoreState *state, Check *check)
     state->check_count++;
     state->item_checks += check->kind == CHECK_DICT_ITEM;
     state->other_checks += check->kind != CHECK_LIST;
+    state->call_checks += check->kind == CHECK_CALL;
     hooks_expect(state, check);
     return 0;
 }
@@ -49,6 +50,7 @@ recheck_remove(CoreState *state, Check *check)
     check_take_out(state->checks, &state->check_count, check); /* I1 */
     state->item_checks -= check->kind == CHECK_DICT_ITEM;
     state->other_checks -= check->kind != CHECK_LIST;
+    state->call_checks -= check->kind == CHECK_CALL;
     state->patience = 0; /* What hooks there are may have been to this (hooks.c). */
 }
 

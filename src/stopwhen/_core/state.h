@@ -302,6 +302,7 @@ typedef struct {
     Py_ssize_t check_count;
     Py_ssize_t check_capacity;
     Py_ssize_t other_checks; /* Those that are not of lists. */
+    Py_ssize_t call_checks; /* Those of them that make calls. */
     Py_ssize_t item_checks; /* Those of items of dicts, the last ones. */
 #if HAS_DICT_VERSIONS
     ClockReading items_compared; /* When these have been found as they were. */

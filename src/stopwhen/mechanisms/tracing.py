@@ -43,7 +43,7 @@ class Tracing:
         """Return what it costs to watch `cell`, in words."""
         if isinstance(cell, Opaque):
             evaluation: Evaluation = cell.owner
-            return evaluation.cost(4, 100e-9)
+            return evaluation.cost(9, 50e-9)
         if isinstance(cell, Instances):
             return "half as long again to seven times as long, in all code; with many instances, up to twenty times"
         return "half as long again to seven times as long, in all code"
