@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from stopwhen.change import Change
 from stopwhen.event import Place
-from stopwhen.location import Location, filename_of, is_front_end, is_ours, locate
+from stopwhen.location import Location, locate, place_dict, program_places
 from stopwhen.originals import functools, sys, use_original_builtins
 from stopwhen.reports.text import format_hit
 from stopwhen.texts import Text
@@ -108,9 +108,7 @@ class Hit:
     def stack(self) -> tuple[Location, ...]:
         """Locations of the frames of the writing thread, innermost first, down to those that run the program."""
         # Made when asked for: a deep stack takes longer than all else of a hit that is only counted.
-        named = [(filename_of(code), code, offset) for code, offset in self.places]
-        front_end = next((n for n, (filename, _, _) in enumerate(named) if is_front_end(filename)), None)
-        return tuple(locate(code, offset) for filename, code, offset in named[:front_end] if not is_ours(filename))
+        return tuple(locate(code, offset) for code, offset in program_places(self.places))
 
     def kept(self) -> Hit:
         """Return this hit without a hold on the program's objects: of what is not simple, only the text."""
@@ -129,6 +127,10 @@ class Hit:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what there is to tell, as JSON can have it: the object that `stopwhen run --json` writes."""
+        return self.told(place_dict, [place_dict(location) for location in self.stack])
+
+    def told(self, place: Callable[[Location | None], Any], stack: Any) -> dict[str, Any]:
+        """Return the same with locations as `place` gives them, and with this `stack`."""
         change = self.change
         return {
             "event": "hit",
@@ -137,10 +139,10 @@ class Hit:
             "old_text": self.old_text,
             "new_text": self.new_text,
             "change": None if change is None else {"kind": change.kind, "name": change.name, "text": change.text},
-            "location": _place(self.location),
-            "own_location": _place(self.own_location),
-            "between": None if self.between is None else [_place(location) for location in self.between],
-            "stack": [_place(location) for location in self.stack],
+            "location": place(self.location),
+            "own_location": place(self.own_location),
+            "between": None if self.between is None else [place(location) for location in self.between],
+            "stack": stack,
             "by": self.by,
             "thread": self.thread,
             "thread_id": self.thread_id,
@@ -182,13 +184,6 @@ def made(**fields: Any) -> Hit:
 def command() -> str:
     """Return the command line of this process, as it is when this is first asked for."""
     return " ".join(sys.orig_argv)
-
-
-def _place(location: Location | None) -> dict[str, Any] | None:
-    if location is None:
-        return None
-    names = ("filename", "lineno", "end_lineno", "col_offset", "function")
-    return {name: getattr(location, name) for name in names}
 
 
 def _kept(value: Any, text: str) -> Any:

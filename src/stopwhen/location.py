@@ -85,6 +85,24 @@ def locate(code: CodeType, offset: int) -> Location:
     return found
 
 
+def place_dict(location: Location | None) -> dict[str, Any] | None:
+    """Return a location as JSON can have it."""
+    if location is None:
+        return None
+    names = ("filename", "lineno", "end_lineno", "col_offset", "function")
+    return {name: getattr(location, name) for name in names}
+
+
+def program_places(places: Sequence[Place]) -> list[Place]:
+    """Return those of `places` that are no frames of ours, down to those that run the program."""
+    names = filenames_of(places)
+    ours = {name for name in set(names) if is_ours(real_filename(name))}
+    if not ours:
+        return list(places)
+    front_end = next((n for n, name in enumerate(names) if name in ours and is_front_end(name)), len(names))
+    return [places[n] for n in range(front_end) if names[n] not in ours]
+
+
 def own_location(places: Iterable[Place]) -> Location | None:
     """Return the location of the innermost of `places` in the program's own code; None when there is none.
 

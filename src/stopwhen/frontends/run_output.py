@@ -10,7 +10,7 @@ from stopwhen.channel import Channel
 from stopwhen.errors import UsageError
 from stopwhen.frontends.options import STDERR_WORD, Reporting
 from stopwhen.originals import os, sys, use_original_builtins
-from stopwhen.reports.json_lines import json_line
+from stopwhen.reports.json_lines import hit_line, json_line
 from stopwhen.reports.text import folded_text, format_hit, summary
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class RunOutput(Output):
     def record(self, hit: Hit) -> None:
         """Write the JSON object of a hit."""
         if self._json is not None:
-            self._json.write(json_line(hit.to_dict()))
+            self._json.write(hit_line(hit))
 
     def show(self, hit: Hit) -> None:
         """Write the report of a hit; of many at one line, the first few."""
