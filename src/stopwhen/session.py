@@ -575,7 +575,10 @@ class Session:
                     events = [event if event.own else _as_own(event) for event in events]
                 self._process_all(events)
             if self._acting:
-                raised = self._acting.run(self._take_due())
+                due = self._take_due()
+                self._expect_endings(due)
+                raised = self._acting.run(due)
+                del due
             self._steady()
         except BaseException as error:
             self._unsettled = self._missed.any_may = True
@@ -585,6 +588,13 @@ class Session:
         if raised is not None:
             self._tell_of_end_of_tracing()
             raise raised.error
+
+    def _expect_endings(self, due: list[DueHit]) -> None:
+        """Tell the mechanism in Python where hits may be the last that hold an old value: it ends below our frames."""
+        if any(one.hit.old is not ABSENT and not values.is_simple(one.hit.old) for one in due):
+            for mechanism in self._mechanisms:
+                if isinstance(mechanism, Recheck):
+                    mechanism.expect_endings()
 
     def _tell_of_end_of_tracing(self) -> None:
         """Say once that on 3.11 the interpreter traces a thread no more in which a trace function in Python raises."""

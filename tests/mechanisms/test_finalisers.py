@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import helpers
-from contract import Module
+from contract import Module, choose
 from recorder import Recorder
 from stopwhen import env
 
@@ -152,3 +152,15 @@ def test_a_hit_that_an_action_keeps_does_not_hold_what_the_write_has_dropped(way
     assert [str(hit.old) for hit in kept if hit.old is not hit.new] == [
         hit.old_text for hit in kept if hit.old is not hit.new
     ]
+
+
+@pytest.mark.parametrize("way", DROPS)
+def test_in_pure_python_what_a_finaliser_writes_is_told_by_its_line_or_not_exact(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may run below our frames, where it has no events."""
+    choose(monkeypatch, "recheck")
+    for kind, (watched, write) in WRITES.items():
+        told, _, _ = outcome(tmp_path, DROPS[way], write, watched)
+        assert told
+        assert (kind, [one for one in told if one[1]]) in [(kind, []), (kind, [(0, True)])]

@@ -28,11 +28,12 @@ KINDS: dict[str, Callable[[int], Program]] = {
     "switching": object_programs.switching_program,
     "tasks": task_programs.program,
     "threads": thread_programs.program,
-    "finalisers": late_programs.finaliser_program,
-    "gc": late_programs.collected_program,
-    "nested": nested_programs.program,
 }
-if hasattr(signal, "SIGUSR1"):
-    KINDS["signals"] = late_programs.signal_program
 if env.core is not None:
     KINDS["instances"] = instance_programs.program
+    # In pure Python finalisers run below our frames: at other times, and unseen but for what is left in the end.
+    KINDS["finalisers"] = late_programs.finaliser_program
+    KINDS["gc"] = late_programs.collected_program
+    KINDS["nested"] = nested_programs.program
+    if hasattr(signal, "SIGUSR1"):
+        KINDS["signals"] = late_programs.signal_program

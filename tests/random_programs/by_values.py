@@ -35,15 +35,20 @@ def faults(program: Program, filename: str, told: Sequence[tuple[Watch, Hit]], w
         where = hit.location
         text = _source(program, filename, hit)
         is_right = where is not None and where.lineno in {value // LINE for value in new}
-        name = _NAME.search(watch.text)
-        assert name is not None
-        if not (is_right or (not new and text is not None and re.search(rf"\b(?:{name.group()}|self|exec)\b", text))):
+        if not (is_right or (not new and text is not None and re.search(rf"\b(?:{_root(watch)}|self|exec)\b", text))):
             found.append(f"{watch}: {hit.old_text} -> {hit.new_text} at line {where and where.lineno}: {text}")
     lost = [value for value in written if value not in values]
     allowed = 3 + MOST_LOST * len(written) if program.has_threads else 0
     if len(lost) > allowed:
         found += [f"not told: {value}, line {value // LINE}: {lines[value // LINE - 1]}" for value in lost]
     return found
+
+
+def _root(watch: Watch) -> str:
+    """Return the name at which a watch expression begins."""
+    name = _NAME.match(watch.text)
+    assert name is not None
+    return name.group()
 
 
 def _source(program: Program, filename: str, hit: Hit) -> str | None:

@@ -27,7 +27,7 @@ from stopwhen.cells import (
     Opaque,
     Slot,
 )
-from stopwhen.event import Called, Delta, Ended, Event, Place, Read, Written
+from stopwhen.event import Born, Called, Delta, Ended, Event, Items, Members, Place, Read, Rebound, Spliced, Written
 from stopwhen.mechanisms import opcodes, operands, suspects
 from stopwhen.mechanisms.accesses import Accesses
 from stopwhen.mechanisms.instances import InstanceChecks, made_by_call, maker_of, taken_by
@@ -44,6 +44,8 @@ from stopwhen.mechanisms.tools import (
 )
 from stopwhen.originals import functools, opcode, sys, use_original_builtins
 from stopwhen.static import replaced
+from stopwhen.types import ABSENT
+from stopwhen.values import is_simple
 
 use_original_builtins(globals())
 
@@ -74,6 +76,9 @@ PATIENCE = 1.0
 MOST_FRAMES = 100
 """How many frames outwards a debugger is taken to have stored to locals."""
 
+MOST_LOOKS = 100
+"""How often is looked again for what the finalisers change of what was there before."""
+
 _NOTHING = object()
 
 
@@ -97,6 +102,8 @@ class Recheck:
         self._expected: list[Place] = []  # where threads have been started of which no event has come yet
         self._strangers: dict[int, Place] = {}  # where threads of which no events come stood at the last change
         self._busy: set[int] = set()
+        self._dropping: set[int] = set()  # threads that may run finalisers below our frames
+        self._some_end = False  # there have been some
         self._accesses = Accesses()
         self._instances: dict[Cell, InstanceChecks] = {}
         self._lock = RLock()  # threads that look at the same time shall not tell of the same change
@@ -250,6 +257,8 @@ class Recheck:
                 events += self._find_written(thread_id, frame, offset)
             if events and self._ends:
                 events = self._find_gone(thread_id, frame) + events
+            if any(map(_may_end_something, events)):
+                self.expect_endings()
             # With nothing to report, an action may wait for this thread all the same.
             self._report(events)
         finally:
@@ -259,16 +268,25 @@ class Recheck:
         """Take note that this thread begins the instruction at `offset`."""
         self._positions[get_ident()] = (code, offset)
 
+    def expect_endings(self) -> None:
+        """Take note that finalisers may run in this thread below our frames, until it has looked again."""
+        self._dropping.add(get_ident())
+        self._some_end = True
+
     def look_again(self, frame: FrameType) -> None:
         """Compare everything before `frame` goes on: a signal handler, or a finaliser, may have run amid a look."""
         thread_id = get_ident()
-        if thread_id in self._busy or not any(has_changed(cell, seen) for cell, seen in list(self._snapshots.items())):
+        if thread_id in self._busy:
             return
         self._busy.add(thread_id)
         try:
-            self._report(self._changes(self._snapshots, lambda: self._blame_again(thread_id, frame)))
+            for _ in range(MOST_LOOKS):  # what is told drops what was there before, again
+                if not any(has_changed(cell, seen) for cell, seen in list(self._snapshots.items())):
+                    break
+                self._report(self._changes(self._snapshots, lambda: self._blame_again(thread_id, frame)))
         finally:
             self._busy.discard(thread_id)
+            self._dropping.discard(thread_id)
 
     def _blame_again(self, thread_id: int, frame: FrameType) -> _Writer:
         writer = self._blame(thread_id, frame, self._last_thread)
@@ -351,6 +369,7 @@ class Recheck:
         self._busy &= {me}
         self._positions = {thread: place for thread, place in self._positions.items() if thread == me}
         self._last_thread = me
+        self._dropping.clear()
 
     def _find_gone(self, thread_id: int, frame: FrameType) -> list[Event]:
         """Return the ends of frames that have gone without an event: from 3.13 on, of generators that were closed."""
@@ -393,7 +412,15 @@ class Recheck:
         if other is None and places and strangers != self._strangers:
             other = place or places[0]
         self._strangers = strangers
+        if other is None and places and self._some_end:
+            other = self._find_hidden()
         return _Writer(blamed, writer, places if place is None else (place, *places[1:]), other, own=False)
+
+    def _find_hidden(self) -> Place | None:
+        """Return where another thread stands that may run a finaliser below our frames just now; None for none."""
+        running = other_threads()
+        hidden = [thread for thread in (*self._busy, *self._dropping) if thread in running]
+        return next((place for thread in hidden if (place := self._positions.get(thread)) is not None), None)
 
     def _find_strangers(self) -> dict[int, Place]:
         """Return where the threads stand of which no events come."""
@@ -544,6 +571,20 @@ class _Writer(NamedTuple):
         ]
 
 
+def _may_end_something(event: Event) -> bool:
+    """Return whether a finaliser may run as what was there before the event is dropped."""
+    match event.delta:
+        case Rebound(old=old):
+            return old is not ABSENT and not is_simple(old)
+        case Spliced(removed=removed) | Members(removed=removed):
+            return not is_simple(tuple(removed))
+        case Items(changes=changes):
+            return any(old is not ABSENT and not is_simple(old) for _, old, _ in changes)
+        case Written() | Read() | Called() | Born():
+            return False
+    return True
+
+
 def _as_is(writer: _Writer) -> _Writer:
     return writer
 
@@ -660,6 +701,7 @@ class MonitoringSource:
             return
         self._recheck.look(frame)
         self._recheck.end(frame)
+        self._recheck.look_again(frame)
         self._recheck.move_to_caller(frame)
 
     def _on_yield(self, code: CodeType, _offset: int, _value: object) -> None:
@@ -668,6 +710,7 @@ class MonitoringSource:
             self._leave_own(frame)
             return
         self._recheck.look(frame)
+        self._recheck.look_again(frame)
         self._recheck.move_to_caller(frame)
 
     def _leave_own(self, frame: FrameType) -> None:
@@ -757,8 +800,7 @@ class TraceSource:
         if other is not None and kind != "opcode" and not (kind == "line" and is_told):
             other(frame, kind, argument)
             self._take_place(frame)
-        if kind != "return":
-            self._recheck.look_again(frame)
+        self._recheck.look_again(frame)
         return self._trace if self._threading is not None else None
 
     def _take_place(self, frame: FrameType) -> bool:
