@@ -113,7 +113,7 @@ class Activation:
         true does so at any time.
         """
         was, self.is_evaluated = self.is_evaluated, self.is_evaluated or _is_evaluated(new.reading)
-        is_call = any(isinstance(cell, Opaque) for cell in new.reading.cells)
+        is_call = self.watchpoint.allow_calls and any(isinstance(cell, Opaque) for cell in new.reading.cells)
         return is_call and not was and self.watchpoint.access is AccessType.CHANGE
 
     @property

@@ -430,7 +430,7 @@ def _of_member(record: Record, found: Found, owner: Any, name: str, text: str) -
     if name == "__dict__":
         record.fresh = False
         return attempt(get)
-    return _constant(record, get) if found.base in _CONSTANT else record.opaque(get)
+    return _constant(record, get) if found.base in _CONSTANT else record.opaque(get, is_pure=True)
 
 
 def _constant(record: Record, get: Callable[[], Any]) -> Any:
@@ -473,7 +473,11 @@ def _of_getter(record: Record, found: Found, owner: Any, name: str, text: str) -
     if base in _CONSTANT or _is_time(base):
         return _constant(record, get)
     if name not in _RUNS_CODE and base in _READABLE:
-        return _constant(record, get) if base is type and not static.is_mutable(owner) else record.opaque(get)
+        return (
+            _constant(record, get)
+            if base is type and not static.is_mutable(owner)
+            else record.opaque(get, is_pure=True)
+        )
     return record.foreign(f"'{class_name(base)}.{name}' is computed by C code that is not known to be pure", get)
 
 

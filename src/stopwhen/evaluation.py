@@ -28,6 +28,7 @@ NEW_EACH_TIME, TAKES_HALF = "new-each-time", "half-of-run"
 """What may be found about evaluating."""
 
 _NOTHING = object()
+_NO_CODE = EnteredCode(frozenset(), (), stores=False)
 
 
 class InsideCall(Exception):  # noqa: N818 - it says what was found
@@ -47,6 +48,7 @@ class Evaluation:
     Attributes:
         shortcut: that call and what it returned, for the C module; empty where only a whole evaluation will do.
         waited: since its last value an evaluation has been put off: who changed it is not certain.
+        is_owed: an event of something else has been put off with it, and is to be told of as soon as it can be made.
         is_unsteady: it gives another value each time, though nothing changes.
         is_costly: it takes more than half of the run.
 
@@ -57,6 +59,7 @@ class Evaluation:
     def __init__(self, evaluate: Callable[[], Any]) -> None:
         self.shortcut: list[Any] = []
         self.waited = False
+        self.is_owed = False
         self.is_unsteady = False
         self.is_costly = False
         self._evaluate = evaluate
@@ -64,7 +67,7 @@ class Evaluation:
         self._call: Callable[[], Any] | None = None  # the single one, which the short way makes again
         self._returned: Any = None
         self._value: Any = UNREAD  # of the latest evaluation that did not have to wait
-        self._entered = EnteredCode(frozenset(), (), stores=False)
+        self._entered = _NO_CODE
         self._news: list[str] = []
         self._signalled = 0  # how many of these looks have told that there are
         self._known: dict[object, EnteredCode] = {}
@@ -72,16 +75,17 @@ class Evaluation:
         self._spent = 0.0
         self._least = 1.0  # seconds that the call has taken at the least
 
-    def make(self, call: Callable[[], Any], attempt: Callable[..., Any], *, may_wait: bool) -> Any:
+    def make(self, call: Callable[[], Any], attempt: Callable[..., Any], *, may_wait: bool, is_pure: bool) -> Any:
         """Return what `call` returns, a part of the expression that cannot be seen through.
 
         Args:
             call: a partial, or a function without arguments.
             attempt: calls a function, and raises what stands for the errors of the user's expression.
             may_wait: raise `InsideCall` where this thread is inside what must not be interrupted by it.
+            is_pure: it runs no code of the program's.
         """
         self.shortcut.clear()
-        entered = entered_by(call, self._known)
+        entered = _NO_CODE if is_pure else entered_by(call, self._known)
         if may_wait and entered.is_running():
             raise InsideCall(self)
         try:
@@ -110,11 +114,14 @@ class Evaluation:
         """Evaluate again; return whether there is something to tell of, and the value to compare the next one with."""
         begun = time.perf_counter()
         try:
-            if seen is self._value and self._is_same_by_short_way():
+            if seen is self._value and not self.is_owed and self._is_same_by_short_way():
                 return self._has_news(), seen
             now = self()
             if now is UNREAD:
                 return self._has_news(), seen
+            if self.is_owed:
+                self.is_owed = False
+                return True, now
             if self.is_same(seen, now):
                 return self._has_news(), now
             if not self.is_unsteady and self._gives_new_ones(now):

@@ -238,12 +238,15 @@ class Record:
             hint="watch the data itself",
         )
 
-    def opaque(self, run: Callable[[], Any]) -> Any:
-        """Run what cannot be seen through, and note that only evaluating again tells whether it changed."""
+    def opaque(self, run: Callable[[], Any], *, is_pure: bool = False) -> Any:
+        """Run what cannot be seen through, and note that only evaluating again tells whether it changed.
+
+        What is pure is a getter in C that runs no code of the program's.
+        """
         again = self._again()
         self.source = Opaque(self.text, again)
         self.cells.setdefault(self.source)
-        value = again.make(run, attempt, may_wait=self.may_wait)
+        value = again.make(run, attempt, may_wait=self.may_wait, is_pure=is_pure)
         self.fresh = True
         return value
 

@@ -684,7 +684,7 @@ class Session:
     def _wait(self, activation: Activation, cell: Opaque) -> None:
         """Leave the value of `activation` as it was last seen, until `cell` can be evaluated."""
         seen = activation.seen
-        cell.owner.waited = True
+        cell.owner.waited = cell.owner.is_owed = True
         if cell not in seen.reading.cells:
             cells = (*seen.reading.cells, cell)
             now = Seen(replaced(seen.reading, cells=cells), seen.truth, seen.text)

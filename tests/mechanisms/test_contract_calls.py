@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import stopwhen
-from contract import Case, Module, choose, hit, mechanism_sets, parametrized, run_case
+from contract import ANY, Case, Module, choose, hit, mechanism_sets, parametrized, run_case
 from recorder import Recorder
 from stopwhen import env
 from stopwhen.evaluation import Evaluation
@@ -44,6 +44,10 @@ class Cached:
         if self._text is None:
             self._text = f"level {self._level}"
         return self._text
+    def bump(self):
+        global total
+        total += 1
+        helper()
     @text.setter
     def text(self, value):
         self._text = None
@@ -51,6 +55,7 @@ class Cached:
         self._level = int(value)
 def helper():
     return [one for one in range(3)]
+total = 0
 settings, cached = Lazy(), Cached()
 """
 
@@ -209,6 +214,21 @@ CASES = [
         "late = Lazy()\nlate.DEBUG = True  # @a\nlate.DEBUG = True\n",
         [hit("a (inexact)", "False", "True")],
         options=CALLS,
+    ),
+    Case(
+        "what changes beside a call, where that cannot be made",
+        LAZY,
+        "(cached.text, total)",
+        "cached.bump()  # @a\nafter = 1\n",
+        [hit("a (inexact)", new="('level 1', 1)")],
+        options=CALLS,
+    ),
+    Case(
+        "a variable that functions share, by the function that runs",
+        "def counter():\n    total = 0\n    def step():\n        nonlocal total\n        total += 1\n    return step\n",
+        "step.__closure__[0].cell_contents",
+        "step = counter()\nstep()\nafter = 1\n",
+        [hit(ANY, new="0"), hit(ANY, new="1")],
     ),
     Case(
         "a call that becomes true at once is a hit",
