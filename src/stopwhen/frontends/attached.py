@@ -226,6 +226,8 @@ class Attachment:
         _relay.remove(self)
         for watchpoint in self.watchpoints:
             watchpoint.remove()
+        if not session.current().watchpoints():
+            session.current().output.close()  # what it writes to is opened again when there is something to write
 
     def show(self, hit: Hit) -> None:
         """Send the report of a hit."""

@@ -109,6 +109,19 @@ class Pdb(WatchCommands, pdb.Pdb):
         with sessions.current().as_own():
             super().user_exception(frame, exc_info)
 
+    def do_quit(self, arg: str) -> bool | None:
+        """q(uit) | exit
+
+        Quit from the debugger. The program being executed is aborted.
+        """
+        try:
+            return super().do_quit(arg)
+        except SystemExit:  # of Python 3.14 and later, which have asked
+            sessions.current().is_quitting = True
+            raise
+
+    do_q = do_exit = do_quit
+
     def set_quit(self) -> None:
         """End the program, in silence: what its end would have said of the watchpoints nobody waits for."""
         super().set_quit()
