@@ -44,6 +44,8 @@ def size(record: Record, owner: Any, name: str) -> int | None:
     if weak_base(type(owner), "__len__") is None:
         return None
     kept, removed = (_kept(record, owner, attribute, name) for attribute in ("data", "_pending_removals"))
+    if removed is ABSENT:
+        removed = []  # Python 3.14 and later puts no removal off
     if type(kept) not in (dict, set) or type(removed) is not list:
         raise Absence(AttributeError, f"{class_name(type(owner))!r} object has no attribute 'data'")
     return len(record.content(kept, f"{name}.data")) - len(record.content(removed, f"{name}._pending_removals"))

@@ -65,5 +65,8 @@ else:
     time = held(__import__("time"))
     types = held(__import__("types"))
     weakref = held(__import__("weakref"))
+    if sys.version_info >= (3, 14):  # unparse() imports, at each call, what does it
+        _Unparser = __import__("_ast_unparse").Unparser
+        ast.unparse = lambda tree: _Unparser().visit(tree)
     if hasattr(sys, "monitoring"):
         sys.monitoring = held(sys.monitoring)

@@ -33,13 +33,19 @@ class ChildProcesses:
         """Return how many there were; called in the process that has made this, at its end."""
         children = [] if env.core is None else env.core.take_children()
         python = [words for files, words in children if _is_python(files)]
-        programs = [next((word for word in map(_text, words) if word.startswith("from ")), "") for words in python]
+        programs = [_program_in(list(map(_text, words))) for words in python]
         number = sum(not program.startswith((*_MACHINERY, _FORK_SERVER)) for program in programs)
         if any(program.startswith(_FORK_SERVER) for program in programs):
             spawned = sum(_SPAWNED in map(_text, words) for words in python)
             # No event shows what a fork server forks.
             number += max(_processes_made() - spawned - self._forks, 0)
         return number
+
+
+def _program_in(words: Sequence[str]) -> str:
+    """Return the program that `-c` gives in a command line, from its first import of what multiprocessing starts."""
+    program = words[words.index("-c") + 1] if "-c" in words[:-1] else ""
+    return program.removeprefix("import sys; ")  # Python 3.14.8
 
 
 def _processes_made() -> int:
