@@ -5,10 +5,10 @@ from __future__ import annotations
 from _thread import get_ident
 from typing import TYPE_CHECKING, Any
 
-from stopwhen import change, env, location, tables
+from stopwhen import change, env, location, static, tables
 from stopwhen.attributes import is_descriptor_method
 from stopwhen.cells import Content, DictItem, ListItem, ThreadDicts
-from stopwhen.event import Event, Read, Rebound, Relaid, Spliced, Unknown, Written
+from stopwhen.event import Event, Items, Read, Rebound, Relaid, Spliced, Unknown, Written
 from stopwhen.hit import Hit, made
 from stopwhen.originals import os, sys, time, use_original_builtins
 from stopwhen.record import present
@@ -191,6 +191,7 @@ def _change_of(
     cell = event.cell
     if isinstance(delta, Read):
         return None
+    delta = _as_environment_shows(cell, delta)
     if isinstance(delta, Written) and not isinstance(cell, Content):
         value = seen.reading.value if cell == seen.reading.source else present(cell)
         return change.describe(Rebound(value, value), cell.name)
@@ -213,6 +214,22 @@ def _change_of(
         return change.describe(delta.shown, f"type({cell.name})" if is_class else cell.name)
     is_whole = isinstance(delta, Rebound) and delta.old is seen.reading.value and delta.new is new.reading.value
     return change.describe(delta, cell.name, texts if is_whole else None)
+
+
+def _as_environment_shows(cell: Cell, delta: Delta) -> Delta:
+    """Return `delta` with the texts that `os.environ` gives out, where it is about the bytes that it keeps for them."""
+    if not isinstance(cell, DictItem | Content) or not isinstance(delta, Rebound | Items):
+        return delta
+    if cell.owner is not dict.get(static.instance_dict(os.environ) or {}, "_data"):
+        return delta
+    if isinstance(delta, Rebound):
+        return Rebound(_decoded(delta.old), _decoded(delta.new))
+    changes = tuple((_decoded(key), _decoded(old), _decoded(new)) for key, old, new in delta.changes)
+    return Items(changes, delta.length, delta.attributes)
+
+
+def _decoded(stored: Any) -> Any:
+    return stored.decode("utf-8", "surrogateescape") if type(stored) is bytes else stored
 
 
 def _delta_of(event: Event, seen: Seen, new: Seen, text: str) -> Delta:

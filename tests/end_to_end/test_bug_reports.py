@@ -78,7 +78,7 @@ REPORTS = {
             pass
         """,
         ("culprit",),
-        "b'eu'",
+        "'eu'",
     ),
     "warning filters are reset": Report(
         ("--changes", "warnings.filters", "--if", "len(new) < len(old)"),

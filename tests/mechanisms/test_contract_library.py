@@ -8,7 +8,7 @@ import weakref
 import pytest
 
 import stopwhen
-from contract import ANY, Case, choose, hit, parametrized, run_case, table
+from contract import ANY, Case, Module, choose, hit, mechanism_sets, parametrized, run_case, table
 from recorder import Recorder
 from stopwhen import thread_locals
 
@@ -170,3 +170,26 @@ def test_without_the_c_module_the_attributes_of_a_thread_are_refused():
     for expression in ("local", "local.user"):
         with pytest.raises(stopwhen.Refused, match="only the C module"):
             stopwhen.changes(expression, scope={"local": local}, action="count")
+
+
+@pytest.mark.parametrize("mechanism", mechanism_sets())
+@pytest.mark.parametrize(
+    ("expression", "told"),
+    [
+        ("os.environ", ["added 'STOPWHEN_T': 'a'", "changed 'STOPWHEN_T': 'a' -> 'é'", "removed 'STOPWHEN_T': 'é'"]),
+        ("os.environ['STOPWHEN_T']", ["bound to 'a'", "'a' -> 'é'", "unbound, was 'é'"]),
+        ("os.environ.get('STOPWHEN_T')", ["bound to 'a'", "'a' -> 'é'", "unbound, was 'é'"]),
+        ("os.getenv('STOPWHEN_T')", ["bound to 'a'", "'a' -> 'é'", "unbound, was 'é'"]),
+        ("'STOPWHEN_T' in os.environ", ["bound to 'a'", "unbound, was 'é'"]),
+    ],
+)
+def test_reports_about_the_environment_show_its_texts(expression, told, mechanism, tmp_path, monkeypatch):
+    """They are kept as bytes, which no program sees."""
+    choose(monkeypatch, mechanism)
+    module = Module(tmp_path)
+    module.run("import os")
+    program = "os.environ['STOPWHEN_T'] = 'a'\nos.environ['STOPWHEN_T'] = 'é'\ndel os.environ['STOPWHEN_T']\n"
+    with Recorder() as hits:
+        hits.changes(expression, scope=module)
+        module.run(program)
+    assert [hit.change.text for hit in hits.hits] == told
