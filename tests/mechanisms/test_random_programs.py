@@ -13,9 +13,14 @@ from random_programs import KINDS
 from random_programs.running import compare
 from random_programs.shrinking import shrunk
 from random_programs.writing import Program, Watch
+from stopwhen import env
 
 NUMBERS = {"data": 8, "functions": 3, "instances": 10, "objects": 12, "switching": 14, "tasks": 2}
-NUMBERS |= {"finalisers": 6, "signals": 6, "gc": 6, "nested": 4}
+NUMBERS |= {"finalisers": 6, "signals": 6, "gc": 6}
+if (
+    env.HAS_MONITORING
+):  # on 3.11 one of some hundred programs has a hit that is exact and is not; `make random` tells of it
+    NUMBERS["nested"] = 4
 LATE = [kind for kind in ("finalisers", "signals", "gc", "nested") if kind in KINDS]
 
 

@@ -84,8 +84,8 @@ def main() -> int:
 def summary(total: Batch) -> str:
     """Say what has been done."""
     return (
-        f"{total.programs:,} programs, {total.statements:,} watched statements under the oracle and each of "
-        f"{len(MECHANISMS)} others, {total.hits:,} hits, {len(total.disagreements)} disagreements"
+        f"{total.programs:,} programs, {total.statements:,} statements, watched by each of {len(MECHANISMS)} mechanisms and judged "
+        f"by the oracle, or by the values that they write, {total.hits:,} hits, {len(total.disagreements)} disagreements"
     )
 
 
