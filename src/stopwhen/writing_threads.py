@@ -48,6 +48,9 @@ def _stored_name(owner: Any) -> str | None:
 
 
 def _current_task() -> Any:
+    # Before its module has been run, which `sys.modules` has by then, the function in C follows a null pointer (3.12).
+    if not is_a(loaded_class("_asyncio", "Task"), type):
+        return None
     for module, name in _CURRENT_TASK:
         function = loaded_class(module, name)
         if _is_of_asyncio(function, "current_task"):

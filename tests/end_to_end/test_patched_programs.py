@@ -177,6 +177,15 @@ def test_calls_are_not_made_amid_an_operation_that_they_could_enter(pure):
     assert "the line is not certain" in ran.stderr
 
 
+def test_a_hit_while_asyncio_is_imported_asks_it_nothing():
+    """Its functions in C crash until their module has been run, and that is in `sys.modules` before."""
+    program = "import sys, asyncio\nasync def main(): sys.modules['made'] = sys\nasyncio.run(main())\nprint('alive')\n"
+    ran = run_program(program, stopwhen=["--action", "log", "--changes", "sys.modules", "--max-hits", "1000"])
+    assert (ran.stdout, ran.status) == ("alive\n", 0)
+    assert "added '_asyncio'" in ran.stderr
+    assert "Task-1" in ran.stderr
+
+
 def test_a_source_line_is_found_while_os_path_is_that_of_another_system(tmp_path):
     """The place is named, and its line read, by functions that are not the program's."""
     (tmp_path / "program.py").write_text("\n".join(line[4:] for line in PATCHED_OSPATH.splitlines()), encoding="utf-8")
