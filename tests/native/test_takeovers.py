@@ -143,7 +143,7 @@ def unwatch():
                     pass
 
 
-WATCHERS = range(0 if sys.version_info < (3, 13) else 2, 8)
+WATCHERS = range(0 if sys.version_info < (3, 13) else 2 if sys.version_info < (3, 15) else 3, 8)
 """The dict watcher ids that are not the interpreter's own."""
 
 COMPILED = compile(PROGRAM, "program.py", "exec")
