@@ -195,7 +195,10 @@ class Session:
 
     def clear(self) -> None:
         """Remove all watchpoints."""
-        self.catch_up()
+        try:
+            self.catch_up()
+        except MemoryError:
+            self._unsettled = True
         for watchpoint in list(self._watchpoints.values()):
             self.remove(watchpoint)
 
@@ -274,15 +277,19 @@ class Session:
 
     def remove(self, watchpoint: Watchpoint) -> None:
         """End `watchpoint`: nothing of it stays armed, and it holds none of the program's objects."""
-        with self._lock:
-            self._see_takeovers()
-            left = self._acting.take_of_ended()
-        self._acting.run(left)
-        with self._lock, self._calls:
-            watchpoint.removed = True
-            self._watchpoints.pop(watchpoint.number, None)
-            watchpoint.scope = _NO_SCOPE
-            self._disarm_surely(watchpoint)
+        try:
+            with self._lock:
+                self._see_takeovers()
+                left = self._acting.take_of_ended()
+            self._acting.run(left)
+        except MemoryError:
+            self._unsettled = True
+        finally:
+            with self._lock, self._calls:
+                watchpoint.removed = True
+                self._watchpoints.pop(watchpoint.number, None)
+                watchpoint.scope = _NO_SCOPE
+                self._disarm_surely(watchpoint)
 
     # What a debugger of ours asks for.
 
