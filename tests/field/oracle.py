@@ -253,7 +253,8 @@ class Oracle:
 
     def importing(self, frame: FrameType, event: str, argument: object) -> Any:
         """Be the trace function of a module with a class whose instances are watched."""
-        if event == "return":
+        is_module = frame.f_code.co_filename == frame.f_globals.get("__file__")  # or it is code that the module makes
+        if event == "return" and is_module:
             for one in self.attributes.pop(frame.f_globals["__name__"], []):
                 self.wrap(frame.f_globals, one)
         return self.importing
