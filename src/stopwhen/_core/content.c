@@ -4,6 +4,7 @@
  */
 #include "content.h"
 
+#include "conditions.h"
 #include "frames.h"
 #include "keys.h"
 #include "layout.h"
@@ -188,20 +189,7 @@ sequence_differs(Check *check)
 static int
 is_same_value(PyObject *left, PyObject *right)
 {
-    if (left == right) {
-        return 1;
-    }
-    if (Py_TYPE(left) != Py_TYPE(right)) {
-        return 0;
-    }
-    if (PyFloat_CheckExact(left)) {
-        double one = PyFloat_AS_DOUBLE(left), other = PyFloat_AS_DOUBLE(right);
-        return memcmp(&one, &other, sizeof(one)) == 0;
-    }
-    if (PyLong_CheckExact(left) || PyUnicode_CheckExact(left) || PyBytes_CheckExact(left)) {
-        return PyObject_RichCompareBool(left, right, Py_EQ) == 1;
-    }
-    if (PyTuple_CheckExact(left)) {
+    if (left != right && PyTuple_CheckExact(left) && PyTuple_CheckExact(right)) {
         Py_ssize_t length = PyTuple_GET_SIZE(left);
         if (length != PyTuple_GET_SIZE(right) || length > MOST_ITEMS_OF_RESULT) {
             return 0;
@@ -214,7 +202,7 @@ is_same_value(PyObject *left, PyObject *right)
         }
         return 1;
     }
-    return 0;
+    return left == right || (condition_knows(left) && condition_are_same(left, right));
 }
 
 /* True when the call that gave the last value gives the same now: evaluation.py keeps both in `extra`, a list, or keeps
