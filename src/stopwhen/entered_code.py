@@ -41,7 +41,7 @@ class EnteredCode(NamedTuple):
     """What a call can enter.
 
     Attributes:
-        codes: of functions, as far as that can be told.
+        codes: of the functions that are known to be entered.
         kinds: the classes of the program's objects that the call gets.
         stores: it may store to these objects, as a getter does that keeps what it has made.
     """

@@ -32,7 +32,7 @@ _NO_CODE = EnteredCode(frozenset(), (), stores=False)
 
 
 class InsideCall(Exception):  # noqa: N818 - it says what was found
-    """The thread is inside an operation of the program's amid which `evaluation` must not be made."""
+    """The thread is in the middle of an operation of the program's, where `evaluation` must not run."""
 
     def __init__(self, evaluation: Evaluation) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ class Evaluation:
             self._judge_cost()
 
     def is_same(self, seen: Any, now: Any) -> bool:
-        """Tell whether nothing has changed from one value to the next, as far as that can be told."""
+        """Return whether two values are the same; of one that is new each time only the type counts."""
         return type(seen) is type(now) if self.is_unsteady else values.same_result(seen, now)
 
     def take_news(self) -> list[str]:

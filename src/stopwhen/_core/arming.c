@@ -67,7 +67,7 @@ leads_further(CoreState *state, DeltaKind kind, PyObject *data)
     return new_value != state->absent && !is_scalar(new_value);
 }
 
-/* Return the innermost frame of another thread that is none of ours, new; NULL where there is none. */
+/* Return the innermost frame of `thread` that runs code of the program, as a new reference; NULL if there is none. */
 static PyFrameObject *
 frame_to_stop(CoreState *state, PyThreadState *thread, CodeInfo **info)
 {

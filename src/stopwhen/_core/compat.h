@@ -283,8 +283,8 @@ const uint64_t *compat_latest_thread(void);
 /* Return where the interpreter counts how often another thread than before has got its lock. */
 const unsigned long *compat_switches(void);
 
-/* Return how many threads that Python has started run, and have no Python frame: they are amid a C function. One that has
- * been started, but does not run yet, does not count. */
+/* Return how many of the threads that Python has started run a C function with no Python frame below it. One that does not
+ * run yet does not count. */
 Py_ssize_t compat_count_c_only(void);
 /* Return how many threads that C code has started run no Python code now; 0 before 3.13, which cannot tell. */
 Py_ssize_t compat_count_foreign(void);

@@ -281,8 +281,8 @@ call_handler(CoreState *state)
     state->called_code = NULL;
 #if !HAS_MONITORING
     Position position = tracing_position(state, PyThreadState_Get());
-    /* No event for frames of ours, where it is no event that called: the interpreter would look again and again, at the
-     * first instruction of such a frame, whether what it was told to do has been done, and I5 has it wait. */
+    /* Our own frames are not traced, even if no trace event led here: at the first instruction of a traced frame the
+     * interpreter handles pending calls and signals until none is left, and I5 keeps them waiting: it would never go on. */
     PyThreadState_EnterTracing(PyThreadState_Get());
 #endif
     compat_lend_stack(EXTRA_STACK);

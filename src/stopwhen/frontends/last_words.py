@@ -57,12 +57,12 @@ class _Process:
             self.descriptors = ()
 
     def close(self) -> None:
-        """Let go of what is open for it."""
+        """Close its descriptors."""
         for descriptor in self.descriptors:
             os.close(descriptor)
 
     def wait(self) -> None:
-        """Wait until it has ended, or runs another command, as far as that can be known."""
+        """Wait until it has ended. Returns at once if it runs another command, or if the system cannot tell."""
         if self.descriptors and _command_of(self._pid) == self._command:
             poll = select.poll()
             poll.register(self.descriptors[0], select.POLLIN)
