@@ -8,9 +8,9 @@ from stopwhen import values
 from stopwhen.cells import Blocks, Cell, Content, Layout, Opaque
 from stopwhen.errors import Refused, Unavailable
 from stopwhen.event import Read, Unknown, Written
+from stopwhen.immutable import replaced
 from stopwhen.mechanisms.sites import stores_result_in_place
 from stopwhen.originals import use_original_builtins
-from stopwhen.static import replaced
 from stopwhen.types import ABSENT, AccessType
 
 use_original_builtins(globals())

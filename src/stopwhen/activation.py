@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -11,6 +10,7 @@ from stopwhen.attributes import check_readable
 from stopwhen.cells import Calls, Cell, Content, DictItem, Instances, Opaque
 from stopwhen.dependencies import Reading
 from stopwhen.errors import Refused
+from stopwhen.immutable import Immutable
 from stopwhen.originals import use_original_builtins
 from stopwhen.plan import cells_of
 from stopwhen.record import Record
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from stopwhen.wide import Subject, WideScope
 
 
-@dataclass(eq=False, slots=True)
-class Seen:
+class Seen(Immutable, eq=False):
     """The state of a watch expression when it was last looked at."""
 
     reading: Reading
@@ -144,8 +143,7 @@ class Activation:
         return self.watchpoint.activations.get(self.key) is self
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Memo:
+class Memo(Immutable, eq=False):
     """What is remembered of the expression in one instance: as `Seen`, without a hold on the program's objects."""
 
     value: Any

@@ -7,17 +7,16 @@ Two cells are the same when they are of one kind and name the same place: the ow
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
-from types import CellType, CodeType, FrameType, FunctionType
+from types import CellType, CodeType, FrameType
 from typing import Any, Protocol
 
+from stopwhen.immutable import Immutable
 from stopwhen.originals import use_original_builtins
 
 use_original_builtins(globals())
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Cell:
+class Cell(Immutable):
     """One stored thing; `name` is the part of the watch expression that reads it, as the user wrote it."""
 
     name: str
@@ -34,7 +33,6 @@ class Cell:
         return hash(self.place)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class DictItem(Cell):
     """The value under `key` in the storage of `owner`: a name in a namespace, an instance or class attribute, an item.
 
@@ -49,7 +47,6 @@ class DictItem(Cell):
         return (DictItem, id(self.owner), self.key)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class Content(Cell):
     """All that `owner` holds itself: items of a list, set, dict, deque, bytearray, array.
 
@@ -63,17 +60,14 @@ class Content(Cell):
         return (Content, id(self.owner))
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class Attributes(Content):
     """The content of the dict in which an object, a class or a module keeps its attributes."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class ThreadDicts(Content):
     """Which threads a `threading.local` has attributes in; `owner` is the dict in which it keeps a dict for each."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class Layout(Cell):
     """Where attributes of `owner` are looked up: its class, the bases of that, and the dict that it keeps."""
 
@@ -84,7 +78,6 @@ class Layout(Cell):
         return (Layout, id(self.owner))
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class Blocks(Cell):
     """Which arrays make up a table of pandas, whose manager of them is `owner`, and which labels it has."""
 
@@ -97,7 +90,6 @@ class Blocks(Cell):
         return (Blocks, id(self.owner), *map(id, self.structure.held))
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class ListItem(Cell):
     """The item at `index` of a list; a negative index counts from the end as the list is at that time."""
 
@@ -109,7 +101,6 @@ class ListItem(Cell):
         return (ListItem, id(self.owner), self.index)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class Slot(Cell):
     """What the member descriptor `descriptor` (an entry of `__slots__`) holds for `owner`."""
 
@@ -133,7 +124,6 @@ class FrameRef(Protocol):
         """The code that it runs."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class Local(Cell):
     """The local variable `variable` of one running frame."""
 
@@ -145,7 +135,6 @@ class Local(Cell):
         return (Local, id(self.owner), self.variable)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class Frame(Cell):
     """One running frame itself, of which only the end is of interest."""
 
@@ -156,18 +145,16 @@ class Frame(Cell):
         return (Frame, id(self.owner))
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class Calls(Cell):
-    """The calls of a function: each new one is an event."""
+    """The calls of a function, its `owner`: each new one is an event."""
 
-    owner: FunctionType
+    owner: Any
 
     @property
     def place(self) -> tuple[Hashable, ...]:
         return (Calls, id(self.owner))
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class Instances(Cell):
     """The instances of a class and its subclasses: each new one is an event, and so is each change of one's attributes.
 
@@ -184,7 +171,6 @@ class Instances(Cell):
         return (Instances, id(self.owner), self.number)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class Closure(Cell):
     """What a closure's cell object holds, whichever function rebinds it."""
 
@@ -195,7 +181,6 @@ class Closure(Cell):
         return (Closure, id(self.owner))
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class Opaque(Cell):
     """What a call reads that cannot be seen through: the whole expression must be evaluated again.
 

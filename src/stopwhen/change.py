@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from stopwhen.deltas import spliced_text
 from stopwhen.event import Delta, Items, Members, Rebound, Spliced, Written
+from stopwhen.immutable import Immutable
 from stopwhen.originals import sys, use_original_builtins
 from stopwhen.static import each, is_a
 from stopwhen.texts import Text, short_class_name, text_of
@@ -28,8 +28,7 @@ _EDITS: Final = 3  # Edits told one by one.
 _CHARACTERS: Final = 10_000_000  # Characters that are compared.
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Immutable):
     """What happened to one part of the watched data; keeps no hold on the program's objects.
 
     Attributes:

@@ -7,7 +7,6 @@ pure, and notes each cell it consults. What was not evaluated, such as the right
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from stopwhen import static
@@ -37,7 +36,6 @@ Bound: TypeAlias = Mapping[str, tuple[Any, str]]
 _FEW = 8
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class Reading:
     """What a watch expression was when it was read.
 
@@ -53,22 +51,35 @@ class Reading:
             told from others; None when it is absent, or computed.
     """
 
-    value: Any
-    cells: tuple[Cell, ...]
-    content: tuple[Cell, ...]
-    fresh: bool
-    absent_because: str | None
-    source: Cell | None = None
-    unreadable: str | None = None
-    _places: list[frozenset[Cell]] = field(default_factory=list, repr=False)
+    __match_args__ = ("value", "cells", "content", "fresh", "absent_because", "source", "unreadable")
+    __slots__ = (*__match_args__, "_places")
+
+    def __init__(  # noqa: PLR0917 - the fields
+        self,
+        value: Any,
+        cells: tuple[Cell, ...],
+        content: tuple[Cell, ...],
+        fresh: bool,
+        absent_because: str | None,
+        source: Cell | None = None,
+        unreadable: str | None = None,
+    ) -> None:
+        self.value = value
+        self.cells = cells
+        self.content = content
+        self.fresh = fresh
+        self.absent_because = absent_because
+        self.source = source
+        self.unreadable = unreadable
+        self._places: frozenset[Cell] | None = None
 
     def has_content(self, cell: Cell) -> bool:
         """Tell whether `cell` is one of those of the value's content."""
         if len(self.content) <= _FEW:
             return cell in self.content
-        if not self._places:
-            self._places.append(frozenset(self.content))
-        return cell in self._places[0]
+        if self._places is None:
+            self._places = frozenset(self.content)
+        return cell in self._places
 
 
 def read(

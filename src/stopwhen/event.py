@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any, TypeAlias
 
 from stopwhen.cells import Cell
+from stopwhen.immutable import Immutable
 from stopwhen.originals import use_original_builtins
 
 use_original_builtins(globals())
 
 
-@dataclass(frozen=True, slots=True)
-class Rebound:
+class Rebound(Immutable):
     """One stored object gave way to another; `ABSENT` stands for none."""
 
     old: Any
     new: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Spliced:
+class Spliced(Immutable):
     """In a sequence, `removed` at `start` gave way to `inserted`; the rest stayed. `length` is the new length.
 
     `removed` and `inserted` are tuples of items, or bytes for bytes-like owners. Of an array of several dimensions
@@ -38,8 +36,7 @@ class Spliced:
     elementwise: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Members:
+class Members(Immutable):
     """A set lost `removed` and gained `added`; `length` is its new length."""
 
     removed: tuple[Any, ...]
@@ -47,8 +44,7 @@ class Members:
     length: int
 
 
-@dataclass(frozen=True, slots=True)
-class Items:
+class Items(Immutable):
     """In a dict each key of `changes` went from old to new value, `ABSENT` for none; `length` is its new length.
 
     Empty `changes` means that only the order of the keys changed. With `attributes`, the keys are names of attributes.
@@ -59,41 +55,34 @@ class Items:
     attributes: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Immutable):
     """What was there already was stored again: the same object, or into the same content."""
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(Immutable):
     """The cell is about to be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(Immutable):
     """The cell may have changed; the mechanism cannot tell how."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Immutable):
     """The cell is gone: the frame that held it has ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class Called:
+class Called(Immutable):
     """The function that the cell is about has been called: the event's frame is that call's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Immutable):
     """The change is a hit of a watchpoint, as the C module has judged and kept it: only its action is due."""
 
     watchpoint: Any
     raw: tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Relaid:
+class Relaid(Immutable):
     """Attributes of an object are looked up elsewhere: each of `old` and `new` is (class, bases, dict, own bases).
 
     `shown` is what that means to whoever looks at the attributes.
@@ -104,8 +93,7 @@ class Relaid:
     shown: Rebound | Items
 
 
-@dataclass(frozen=True, slots=True)
-class Born:
+class Born(Immutable):
     """The class that the cell is about has a new instance."""
 
 
@@ -117,8 +105,7 @@ Place: TypeAlias = tuple[CodeType, int]
 """A code object and the offset in bytes of an instruction in it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Immutable):
     """One change of one cell, or another access to it, and the place that made it.
 
     Attributes:

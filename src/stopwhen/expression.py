@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from stopwhen.errors import BadExpression, UsageError
+from stopwhen.immutable import Immutable
 from stopwhen.originals import ast, collections, use_original_builtins
 from stopwhen.static import class_name
 from stopwhen.texts import plain_str, text_of
@@ -16,8 +16,7 @@ from stopwhen.texts import plain_str, text_of
 use_original_builtins(globals())
 
 
-@dataclass(frozen=True)
-class WatchExpression:
+class WatchExpression(Immutable):
     """A watch expression as the user wrote it, without surrounding space.
 
     Attributes:
@@ -27,8 +26,17 @@ class WatchExpression:
     """
 
     text: str
-    tree: ast.expr = field(repr=False, compare=False)
-    parts: Mapping[ast.expr, str] = field(repr=False, compare=False)
+    tree: ast.expr
+    parts: Mapping[ast.expr, str]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, WatchExpression) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __repr__(self) -> str:
+        return f"WatchExpression(text={self.text!r})"
 
     def attributes_of(self, name: str) -> tuple[tuple[str, ...], bool]:
         """Return the attributes of the variable `name` that it reads, and whether it reads the variable otherwise."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import FunctionType, MemberDescriptorType
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +12,13 @@ from stopwhen.cells import DictItem, Frame, Instances, Slot
 from stopwhen.dependencies import Reading, read
 from stopwhen.errors import Refused
 from stopwhen.event import Born, Called, Event, Rebound, Relaid
+from stopwhen.immutable import Immutable, replaced
 from stopwhen.mechanisms import KeepsInstances
 from stopwhen.originals import use_original_builtins
 from stopwhen.parts import Found, check_part, find_beyond, hold_part, planned_part
 from stopwhen.plan import Plan, PlannedCell, cells_of, choose
 from stopwhen.record import present
 from stopwhen.scope import FrameScope, SharedScope
-from stopwhen.static import replaced
 from stopwhen.types import ABSENT, AccessType
 from stopwhen.wide import FutureCall, InstanceScope
 
@@ -43,8 +42,7 @@ MOST_OUTLIVED = 64
 """How many calls that have ended are watched for the variables left of them, before it is asked who has those."""
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(Immutable):
     """What families need of the session.
 
     Attributes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from stopwhen import location, session, source_lines
@@ -10,6 +9,7 @@ from stopwhen.cells import Closure, DictItem
 from stopwhen.errors import Refused, UsageError
 from stopwhen.expression import parse
 from stopwhen.frames import cell_of
+from stopwhen.immutable import Immutable
 from stopwhen.originals import ast, functools, use_original_builtins
 from stopwhen.scope import frame_namespaces
 from stopwhen.static import class_name
@@ -139,8 +139,7 @@ class Guard:
         return arm
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Names:
+class Names(Immutable, eq=False):
     """A scope: the names that code in a function reads, without a hold on the frame around it.
 
     Attributes:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import cached_property
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from stopwhen.change import Change
 from stopwhen.event import Place
@@ -48,7 +47,6 @@ class WatchpointOfHit(Protocol):
         """Where changes were forbidden, when that is what it is for."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Hit:
     """One hit of a watchpoint. Two hits are equal when their watchpoint's number and their count are.
 
@@ -101,8 +99,20 @@ class Hit:
     in_child: bool = False
     instance: str | None = None
     test: str | None = None
-    places: tuple[Place, ...] = field(default=())
+    places: tuple[Place, ...] = ()
     frame: FrameType | None = None
+
+    def __init__(self, **fields: Any) -> None:
+        self.__dict__.update(fields)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"cannot assign to field {name!r}")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"cannot delete field {name!r}")
+
+    def __replace__(self, /, **changes: Any) -> Hit:
+        return Hit(**{name: getattr(self, name) for name in Hit.__annotations__} | changes)
 
     @cached_property
     def stack(self) -> tuple[Location, ...]:
@@ -112,18 +122,16 @@ class Hit:
 
     def kept(self) -> Hit:
         """Return this hit without a hold on the program's objects: of what is not simple, only the text."""
-        kept = object.__new__(type(self))
         old, new = _kept(self.old, self.old_text), _kept(self.new, self.new_text)
-        kept.__dict__.update(self.__dict__, old=old, new=new, frame=None)
-        return kept
+        return Hit(**self.__dict__ | {"old": old, "new": new, "frame": None})
 
     def call(self, function: Callable[[Hit], object], frame: FrameType | None) -> object:
         """Return what a condition or action says to this hit; meanwhile `frame` is the one that wrote."""
-        object.__setattr__(self, "frame", frame)
+        self.__dict__["frame"] = frame
         try:
             return function(self)
         finally:
-            object.__setattr__(self, "frame", None)
+            self.__dict__["frame"] = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return what there is to tell, as JSON can have it: the object that `stopwhen run --json` writes."""
@@ -171,13 +179,6 @@ class Hit:
     def __repr__(self) -> str:
         where = "in C code" if self.location is None else f"at {self.location.filename}:{self.location.lineno}"
         return f"<Hit {self.count} of watchpoint {self.watchpoint.number}: {self.change or self.new_text} {where}>"
-
-
-def made(**fields: Any) -> Hit:
-    """Return a hit with these `fields`, as its class does it, in less time."""
-    hit = object.__new__(Hit)
-    hit.__dict__.update(fields)
-    return hit
 
 
 @functools.cache

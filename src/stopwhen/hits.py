@@ -9,7 +9,7 @@ from stopwhen import change, env, location, static, tables
 from stopwhen.attributes import is_descriptor_method
 from stopwhen.cells import Content, DictItem, ListItem, ThreadDicts
 from stopwhen.event import Event, Items, Read, Rebound, Relaid, Spliced, Unknown, Written
-from stopwhen.hit import Hit, made
+from stopwhen.hit import Hit
 from stopwhen.originals import os, sys, time, use_original_builtins
 from stopwhen.record import present
 from stopwhen.texts import short_class_name, text_of
@@ -41,7 +41,7 @@ def hit_of(watchpoint: Watchpoint, seen: Seen, new: Seen, event: Event, *, own_p
         between = (location.locate(*event.other), writer)
     delta = _delta_of(event, seen, new, watchpoint.expression.text)
     pid = os.getpid()
-    return made(
+    return Hit(
         watchpoint=watchpoint,
         old=old,
         new=value,

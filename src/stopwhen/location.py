@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from types import (
     BuiltinFunctionType,
     CodeType,
@@ -18,6 +17,7 @@ from typing import Any, Final, NamedTuple
 from stopwhen.dependencies import read
 from stopwhen.event import Place
 from stopwhen.expression import WatchExpression, parse_silently, tree_of
+from stopwhen.immutable import Immutable
 from stopwhen.of_code import OfCode, empty_for
 from stopwhen.originals import ast, opcode, os, sys, use_original_builtins
 from stopwhen.paths import SEPARATOR, absolute, is_absolute, is_file, join, normal_case, parent
@@ -44,8 +44,7 @@ _own_code: Final[dict[str, bool]] = {}
 _real_names: Final[dict[str, str]] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(Immutable):
     """A place in code: of one instruction, as the compiler noted it.
 
     Attributes:

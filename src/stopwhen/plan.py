@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from stopwhen.cells import (
     ThreadDicts,
 )
 from stopwhen.errors import Refused
+from stopwhen.immutable import Immutable
 from stopwhen.originals import sys, use_original_builtins
 from stopwhen.texts import short_class_name, text_of
 
@@ -37,8 +37,7 @@ if TYPE_CHECKING:
     from stopwhen.mechanisms import Mechanism
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedCell:
+class PlannedCell(Immutable):
     """A cell, the mechanism for it, and why better ones were passed over."""
 
     cell: Cell
@@ -47,8 +46,7 @@ class PlannedCell:
     access: str = ""  # how its accesses are seen beside its changes, in words; empty where they do not count
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Immutable):
     """How an expression is watched: as the user wrote it, its value now, its cells in evaluation order, and notes."""
 
     text: str

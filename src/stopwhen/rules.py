@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stopwhen import conditions, simple_conditions
 from stopwhen import location as locations
 from stopwhen.errors import BadExpression, UsageError
+from stopwhen.immutable import Immutable
 from stopwhen.originals import use_original_builtins
 from stopwhen.static import class_name
 from stopwhen.texts import plain_str, text_of
@@ -110,8 +110,7 @@ class Patterns:
 _NONE = Patterns()
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Immutable):
     """What a watchpoint asks of an event before it acts, and how it acts.
 
     Attributes:

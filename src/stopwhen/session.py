@@ -25,6 +25,7 @@ from stopwhen.event import Ended, Event, Judged, Rebound, Relaid, Unknown
 from stopwhen.expression import parse
 from stopwhen.families import Families, Host, plan_for_many
 from stopwhen.hit import Hit
+from stopwhen.immutable import replaced
 from stopwhen.launchers import is_launcher
 from stopwhen.mechanisms import all_mechanisms, chosen
 from stopwhen.mechanisms.native import HIT, cell_of, events_of
@@ -38,7 +39,7 @@ from stopwhen.pinned import pinned
 from stopwhen.plan import Plan, cells_of, plan_for
 from stopwhen.rules import depth_of, rules_of
 from stopwhen.scope import MAIN_ENTRY, FrameScope, MainScope, NoScope, Scope, main
-from stopwhen.static import replaced, see_modules
+from stopwhen.static import see_modules
 from stopwhen.stopping import Step
 from stopwhen.terms import Terms
 from stopwhen.texts import text_of

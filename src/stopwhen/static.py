@@ -31,8 +31,8 @@ _seen_modules: dict[str, tuple[weakref.ref[types.ModuleType], dict[str, Any]]] =
 """By name, the modules that were asked for, and what they had when they were found; the program ends their lives."""
 
 _MODULES_WITH_TYPES = (
-    *("_asyncio", "_collections", "_ctypes", "_datetime", "_decimal", "_random", "array", "asyncio.tasks", "enum"),
-    *("functools", "mmap", "numpy", "pandas", "pandas.core.generic", "pandas.core.indexes.base"),
+    *("_asyncio", "_collections", "_ctypes", "_datetime", "_decimal", "_random", "array", "asyncio.tasks"),
+    *("dataclasses", "enum", "functools", "mmap", "numpy", "pandas", "pandas.core.generic", "pandas.core.indexes.base"),
     *("pandas.core.internals.managers", "threading"),
 )
 
@@ -207,12 +207,6 @@ def module_dict(module: types.ModuleType) -> dict[str, Any]:
     """Return the namespace of `module`, whatever its class overrides."""
     namespace: dict[str, Any] = _namespace_of(module)
     return namespace
-
-
-def replaced(record: T, **changes: Any) -> T:
-    """Return a copy of one of our dataclasses with other values for some of its fields."""
-    kind: Any = type(record)
-    return kind(**{name: getattr(record, name) for name in kind.__match_args__} | changes)  # type: ignore[no-any-return]
 
 
 def member_name(descriptor: Any) -> str:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from stopwhen.immutable import Immutable
 from stopwhen.originals import use_original_builtins
 from stopwhen.types import Action
 
 use_original_builtins(globals())
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Immutable):
     """Where an expression is read, which events count, and what a hit does: as given, not checked yet.
 
     Attributes:

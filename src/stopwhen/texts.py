@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from itertools import chain, islice
 from types import (
     BuiltinFunctionType,
@@ -20,9 +18,10 @@ from types import (
 from typing import Any, Final
 
 from stopwhen import library_texts
+from stopwhen.immutable import Immutable
 from stopwhen.originals import enum, use_original_builtins
 from stopwhen.paths import SEPARATOR, join
-from stopwhen.static import each, find, instance_dict, is_a, module_dict, mro, slot_value, slots
+from stopwhen.static import each, find, instance_dict, is_a, loaded_class, module_dict, mro, slot_value, slots
 from stopwhen.types import ABSENT
 
 use_original_builtins(globals())
@@ -48,8 +47,7 @@ _module: Final[Callable[[type], Any]] = type.__dict__["__module__"].__get__
 _class_dict: Final[Callable[[type], Any]] = type.__dict__["__dict__"].__get__
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Text:
+class Text(Immutable):
     """Stands for a value that is not kept: its repr is the text that was made of it."""
 
     text: str
@@ -395,10 +393,10 @@ def _fields(value: object, cls: type) -> tuple[Iterable[tuple[str, object]], int
 
 def _is_shown(field: object) -> bool:
     """Tell that the dataclass itself would show the field; a ClassVar is listed but is none."""
-    if type(field) is not dataclasses.Field:
+    if type(field) is not loaded_class("dataclasses", "Field"):
         return False
     # There is no public word for what a field is.
-    return field.repr is True and field._field_type is dataclasses._FIELD  # type: ignore[attr-defined]  # noqa: SLF001
+    return field.repr is True and field._field_type is loaded_class("dataclasses", "_FIELD")  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def _path_text(value: object) -> str | None:

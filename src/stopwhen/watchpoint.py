@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from stopwhen import hits, judging
@@ -32,7 +31,6 @@ MOST_HITS = 1_000
 """How many hits a watchpoint keeps: the newest."""
 
 
-@dataclass(eq=False, repr=False)
 class Watchpoint:
     """One data breakpoint. Made by `stopwhen.changes`, `true`, `writes`, `reads`; a context manager that removes it.
 
@@ -57,34 +55,45 @@ class Watchpoint:
         forbidden_at: of a guard (`stopwhen.forbid`), where it was made; else None.
     """
 
-    number: int
-    expression: WatchExpression
-    access: AccessType
-    scope: Scope | WideScope
-    depth: int | str
-    allow_calls: bool
-    rules: Rules
-    session: Session
-    mechanisms: Sequence[Mechanism]
-    enabled: bool = True
-    judge: Any = field(default_factory=judging.new_judge)
-    place: judging.Place | None = field(default=None, init=False)
-    kept: deque[Hit] = field(default_factory=lambda: deque(maxlen=MOST_HITS))
-    was_present: bool = False
-    thread: ThisThread = field(default_factory=ThisThread)
-    began: bool = False
-    told_unreadable: bool = False
-    removed: bool = False
-    condition_failed: bool = False
-    activations: dict[object, Activation] = field(default_factory=dict)
-    family: Family | None = None
-    forbidden_at: Location | None = None
-    tells_end: bool = True
-    given_up: bool = False
-
-    def __post_init__(self) -> None:
-        self.place = judging.place_of(self.expression, self.access)
-        judging.ask(self.judge, self.rules)
+    def __init__(  # noqa: PLR0917 - the fields
+        self,
+        number: int,
+        expression: WatchExpression,
+        access: AccessType,
+        scope: Scope | WideScope,
+        depth: int | str,
+        allow_calls: bool,
+        rules: Rules,
+        session: Session,
+        mechanisms: Sequence[Mechanism],
+        *,
+        tells_end: bool = True,
+    ) -> None:
+        self.number = number
+        self.expression = expression
+        self.access = access
+        self.scope = scope
+        self.depth = depth
+        self.allow_calls = allow_calls
+        self.rules = rules
+        self.session = session
+        self.mechanisms = mechanisms
+        self.enabled = True
+        self.judge: Any = judging.new_judge()
+        self.place = judging.place_of(expression, access)
+        self.kept: deque[Hit] = deque(maxlen=MOST_HITS)
+        self.was_present = False
+        self.thread = ThisThread()
+        self.began = False
+        self.told_unreadable = False
+        self.removed = False
+        self.condition_failed = False
+        self.activations: dict[object, Activation] = {}
+        self.family: Family | None = None
+        self.forbidden_at: Location | None = None
+        self.tells_end = tells_end
+        self.given_up = False
+        judging.ask(self.judge, rules)
 
     def change_rules(self, rules: Rules) -> None:
         """Ask something else of events from now on."""

@@ -14,6 +14,7 @@ C_MODULE = "stopwhen._core"
 ORDER = (
     C_MODULE,
     "stopwhen.originals",
+    "stopwhen.immutable",
     "stopwhen.paths",
     "stopwhen.errors",
     "stopwhen.types",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import dataclasses
 import inspect
 import io
 import os
@@ -242,7 +241,7 @@ def test_nothing_of_the_programs_text_is_obeyed_by_the_terminal(tmp_path):
         change=Change("changed", evil, evil),
         new_text=evil,
     )
-    for one in (hit, dataclasses.replace(hit, change=None), dataclasses.replace(hit, own_location=None)):
+    for one in (hit, hit.__replace__(change=None), hit.__replace__(own_location=None)):
         text = format_hit(one, color=False, width=80)
         assert all(line.isprintable() for line in text.splitlines())
         assert text.count("\n") == len(text.splitlines())
@@ -323,7 +322,7 @@ def test_the_text_of_an_exception_is_one_line(story):
     hit = make_hit(places, by="list.insert", thread="worker")
     said = "sys.path changed: inserted '/home/ned/project/lib' at 0"
     assert error_text(hit) == f"{said}, at nose/importer.py:257 in add_path, by list.insert, in thread worker"
-    here = dataclasses.replace(hit, exact=False, between=(locate(*places[1]), locate(*places[0])))
+    here = hit.__replace__(exact=False, between=(locate(*places[1]), locate(*places[0])))
     assert "somewhere between nose/importer.py:263 in add_path and nose/importer.py:257 in add_path" in error_text(here)
     assert error_text(make_hit((), location=None)) == f"{said}, in C code, no Python frame"
     already = make_hit(places, access=AccessType.TRUE, expression="x > 1", change=None, already=True)

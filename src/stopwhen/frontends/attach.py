@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import secrets
 import selectors
@@ -21,6 +20,7 @@ from stopwhen.errors import StopwhenError, UsageError
 from stopwhen.frontends import wire
 from stopwhen.frontends.options import AttachLine, HelpAsked, Request, read_attach, read_detach
 from stopwhen.frontends.other_process import Room, check, remote_exec, wait
+from stopwhen.immutable import fields_of
 from stopwhen.reports.text import wants_color
 
 if TYPE_CHECKING:
@@ -332,7 +332,7 @@ def _detach(line: AttachLine) -> None:
 
 def _options(request: Request) -> dict[str, Any]:
     """Return what is asked for beside the expression, of what can be written down."""
-    return {**dataclasses.asdict(request.settings), "action": request.settings.action.value}
+    return {**fields_of(request.settings), "action": request.settings.action.value}
 
 
 @contextlib.contextmanager

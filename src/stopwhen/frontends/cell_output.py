@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import functools
 import html
 import shutil
@@ -81,7 +80,7 @@ class CellOutput(Output):
                 return
             idle = not self._in_cell
         if hit.task == self._task:  # the kernel's own, which runs the cell
-            hit = dataclasses.replace(hit, task=None)
+            hit = hit.__replace__(task=None)
         data = {"text/html": html_of(hit), "text/plain": format_hit(hit, color=False, width=USUAL_WIDTH).rstrip()}
         if idle:
             with self._lock:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 import linecache
 import sys
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from stopwhen.errors import StopwhenError, UsageError
 from stopwhen.frontends.cell_output import CellOutput
 from stopwhen.frontends.magic_line import WATCHING, Line, read_line
 from stopwhen.hit import Hit
+from stopwhen.immutable import replaced
 from stopwhen.plan import Plan
 from stopwhen.reports.html import html_of
 from stopwhen.reports.text import format_hit
@@ -136,7 +136,7 @@ class Magic:
         return self.shell.user_ns if settings.scope is None else settings.scope
 
     def _arm(self, asked: Line) -> Watchpoint:
-        terms = dataclasses.replace(asked.settings, scope=self._scope(asked.settings))
+        terms = replaced(asked.settings, scope=self._scope(asked.settings))
         watchpoint = session.current().watch(WATCHING[asked.command], asked.text, terms, armed_by=_cell_frame())
         self._made.append(watchpoint)
         return watchpoint

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from stopwhen.errors import UsageError
 from stopwhen.frontends.options import FLAGS, SETTINGS_WITH_VALUE, with_setting
+from stopwhen.immutable import Immutable
 from stopwhen.nearest import nearest
 from stopwhen.terms import Terms
 from stopwhen.types import AccessType
@@ -20,8 +20,7 @@ _OPTIONS: Final = (*SETTINGS_WITH_VALUE, *FLAGS)
 _OPTION: Final = re.compile(r"--[A-Za-z][\w-]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Immutable):
     """What is asked for.
 
     Attributes:

@@ -6,11 +6,11 @@ Not argparse, for its habit of taking options from among the program's own argum
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Literal, NoReturn
 
 from stopwhen.errors import UsageError
 from stopwhen.frontends.program import Program
+from stopwhen.immutable import Immutable, replaced
 from stopwhen.nearest import nearest
 from stopwhen.terms import Terms
 from stopwhen.types import AccessType, Action
@@ -20,8 +20,7 @@ class HelpAsked(Exception):  # noqa: N818  # it is no error
     """The command line asks for help."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Immutable):
     """One watchpoint that is asked for."""
 
     access: AccessType
@@ -33,8 +32,7 @@ STDERR_WORD = "-"
 """Stands for the stderr that the process began with."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reporting:
+class Reporting(Immutable):
     """How a run reports its hits.
 
     Attributes:
@@ -54,8 +52,7 @@ class Reporting:
     strict: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RunLine:
+class RunLine(Immutable):
     """All that stands after `stopwhen run`."""
 
     requests: tuple[Request, ...]
@@ -64,8 +61,7 @@ class RunLine:
     reporting: Reporting = Reporting()
 
 
-@dataclass(frozen=True, slots=True)
-class AttachLine:
+class AttachLine(Immutable):
     """All that stands after `stopwhen attach` or `stopwhen detach`; the latter has no requests."""
 
     pid: int
@@ -75,8 +71,7 @@ class AttachLine:
     tcp: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class AskLine:
+class AskLine(Immutable):
     """All that stands after `stopwhen explain` or `stopwhen doctor`; the latter has no expression."""
 
     text: str
@@ -175,19 +170,19 @@ def _with_reporting(reporting: Reporting, option: str, given: str | None, left: 
     """Return `reporting` with one option more."""
     if option in ("--quiet", "--strict"):
         _without_value(option, given)
-        return replace(reporting, quiet=True) if option == "--quiet" else replace(reporting, strict=True)
+        return replaced(reporting, quiet=True) if option == "--quiet" else replaced(reporting, strict=True)
     value = left.value_of(option, given, "FILE" if option in ("--output", "--json") else "N")
     match option:
         case "--output":
-            return replace(reporting, output=value)
+            return replaced(reporting, output=value)
         case "--json":
-            return replace(reporting, json=value)
+            return replaced(reporting, json=value)
         case "--stack" if value == "all":
-            return replace(reporting, stack="all")
+            return replaced(reporting, stack="all")
         case "--stack":
-            return replace(reporting, stack=_number(option, value, "or 'all'"))
+            return replaced(reporting, stack=_number(option, value, "or 'all'"))
         case _:
-            return replace(reporting, max_hits=_number(option, value, "such as 3"))
+            return replaced(reporting, max_hits=_number(option, value, "such as 3"))
 
 
 def _number(option: str, value: str, other: str) -> int:
@@ -210,7 +205,7 @@ class _Watched:
             self.requests.append(Request(_WATCHPOINTS[option], text, self._common))
         elif self.requests:
             latest = self.requests[-1]
-            self.requests[-1] = replace(latest, settings=_set(latest.settings, option, given, left, options))
+            self.requests[-1] = replaced(latest, settings=_set(latest.settings, option, given, left, options))
         else:
             self._common = _set(self._common, option, given, left, options)
 
@@ -227,7 +222,7 @@ def read_attach(words: Sequence[str]) -> AttachLine:
     if not watched.requests:
         hint = f"say what to watch: stopwhen attach {line.pid} --changes EXPR, or --true EXPR"
         raise UsageError("there is nothing to watch", slug="no-watchpoint", hint=hint)
-    return replace(line, requests=tuple(watched.requests))
+    return replaced(line, requests=tuple(watched.requests))
 
 
 def read_detach(words: Sequence[str]) -> AttachLine:
@@ -250,12 +245,12 @@ def _read_process(command: str, words: Sequence[str], options: Sequence[str], wa
             if line.pid:
                 hint = "one process at a time; put an expression in quotes: --changes 'rows[0] + 1'"
                 raise UsageError(f"{command} was given {word!r} as well", slug="unexpected-word", hint=hint)
-            line = replace(line, pid=_pid(word))
+            line = replaced(line, pid=_pid(word))
         elif option == "--timeout":
-            line = replace(line, timeout=_seconds(left.value_of(option, given, "SECONDS")))
+            line = replaced(line, timeout=_seconds(left.value_of(option, given, "SECONDS")))
         elif option == "--tcp" and watched is not None:
             _without_value(option, given)
-            line = replace(line, tcp=True)
+            line = replaced(line, tcp=True)
         elif option in ("-h", "--help"):
             raise HelpAsked
         elif watched is None:
@@ -357,19 +352,19 @@ _VALUES = {
 }
 
 _SETTERS: dict[str, Callable[[Terms, str], Terms]] = {
-    "--action": lambda settings, value: replace(settings, action=_action(value)),
-    "--if": lambda settings, value: replace(settings, condition=value),
-    "--hits": lambda settings, value: replace(settings, hit_condition=value),
-    "--scope": lambda settings, value: replace(settings, scope=_scope(value)),
-    "--depth": lambda settings, value: replace(settings, depth=_depth(value)),
-    "--pin": lambda settings, _value: replace(settings, pin=True),
-    "--allow-calls": lambda settings, _value: replace(settings, allow_calls=True),
-    "--thread": lambda settings, value: replace(settings, threads=(*settings.threads, value)),
-    "--task": lambda settings, value: replace(settings, tasks=(*settings.tasks, value)),
-    "--in": lambda settings, value: replace(settings, files=(*settings.files, value)),
-    "--not-in": lambda settings, value: replace(settings, not_files=(*settings.not_files, value)),
-    "--function": lambda settings, value: replace(settings, functions=(*settings.functions, value)),
-    "--caller": lambda settings, value: replace(settings, callers=(*settings.callers, value)),
+    "--action": lambda settings, value: replaced(settings, action=_action(value)),
+    "--if": lambda settings, value: replaced(settings, condition=value),
+    "--hits": lambda settings, value: replaced(settings, hit_condition=value),
+    "--scope": lambda settings, value: replaced(settings, scope=_scope(value)),
+    "--depth": lambda settings, value: replaced(settings, depth=_depth(value)),
+    "--pin": lambda settings, _value: replaced(settings, pin=True),
+    "--allow-calls": lambda settings, _value: replaced(settings, allow_calls=True),
+    "--thread": lambda settings, value: replaced(settings, threads=(*settings.threads, value)),
+    "--task": lambda settings, value: replaced(settings, tasks=(*settings.tasks, value)),
+    "--in": lambda settings, value: replaced(settings, files=(*settings.files, value)),
+    "--not-in": lambda settings, value: replaced(settings, not_files=(*settings.not_files, value)),
+    "--function": lambda settings, value: replaced(settings, functions=(*settings.functions, value)),
+    "--caller": lambda settings, value: replaced(settings, callers=(*settings.callers, value)),
 }
 
 
@@ -445,7 +440,7 @@ def _read_ask(words: Sequence[str], options: tuple[str, ...], command: str) -> A
             if line.text:
                 hint = "put the expression in quotes: 'rows[0] + 1'"
                 raise UsageError(f"{command} was given {line.text!r} and {word!r}", slug="unexpected-word", hint=hint)
-            line = replace(line, text=word)
+            line = replaced(line, text=word)
         elif word == "--":
             only_text = True
         elif option in ("-h", "--help"):
@@ -453,15 +448,15 @@ def _read_ask(words: Sequence[str], options: tuple[str, ...], command: str) -> A
         elif option not in options:
             _unknown(option, options)
         elif option == "--scope":
-            line = replace(line, scope=_scope(left.value_of(option, given, "NAME")))
+            line = replaced(line, scope=_scope(left.value_of(option, given, "NAME")))
         elif option == "--depth":
-            line = replace(line, depth=_depth(left.value_of(option, given, "N")))
+            line = replaced(line, depth=_depth(left.value_of(option, given, "N")))
         elif option in _WATCHPOINTS:
             _without_value(option, given)
-            line = replace(line, access=_WATCHPOINTS[option])
+            line = replaced(line, access=_WATCHPOINTS[option])
         else:
             _without_value(option, given)
-            line = replace(line, allow_calls=True) if option == "--allow-calls" else replace(line, json=True)
+            line = replaced(line, allow_calls=True) if option == "--allow-calls" else replaced(line, json=True)
     return line
 
 

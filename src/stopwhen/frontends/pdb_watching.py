@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import re
 import sys
@@ -14,6 +13,7 @@ from stopwhen import absence, conditions, location
 from stopwhen import session as sessions
 from stopwhen.errors import StopwhenError
 from stopwhen.expression import is_expression
+from stopwhen.immutable import replaced
 from stopwhen.rules import HitCondition
 from stopwhen.terms import Terms
 from stopwhen.types import AccessType, Action
@@ -198,7 +198,7 @@ class WatchCommands:
         except StopwhenError as error:
             self.error(error)
             return
-        watchpoint.change_rules(dataclasses.replace(watchpoint.rules, condition=compiled, steps=None))
+        watchpoint.change_rules(replaced(watchpoint.rules, condition=compiled, steps=None))
         self._condition_texts[watchpoint.number] = condition.strip()
         if compiled is None:
             self.message(f"Watchpoint {_name(watchpoint)} is now unconditional.")
@@ -223,7 +223,7 @@ class WatchCommands:
             return
         crossings = int(count or 0)
         rule = HitCondition(f">{watchpoint.count + crossings}") if crossings else None
-        watchpoint.change_rules(dataclasses.replace(watchpoint.rules, hit_condition=rule))
+        watchpoint.change_rules(replaced(watchpoint.rules, hit_condition=rule))
         if crossings:
             times = "1 crossing" if crossings == 1 else f"{crossings} crossings"
             self.message(f"Will ignore next {times} of watchpoint {_name(watchpoint)}.")

@@ -16,12 +16,12 @@ import sys
 from _frozen_importlib import BuiltinImporter
 from _frozen_importlib_external import MAGIC_NUMBER, PathFinder, SourceFileLoader, SourcelessFileLoader
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import CodeType, ModuleType, TracebackType
 from typing import Any, Literal
 
 from stopwhen import env
 from stopwhen.errors import UsageError
+from stopwhen.immutable import Immutable
 
 # `python -c 'import __main__; print("__annotations__" in vars(__main__))'` prints False from 3.14 on.
 _MAIN_HAS_ANNOTATIONS = sys.version_info < (3, 14)
@@ -43,8 +43,7 @@ _replaced: list[ModuleType] = []
 has shown the program's exception, and does not keep it alive until then."""
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(Immutable):
     """What to run.
 
     Attributes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import CellType
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from stopwhen.types import AccessType
 
 
-@dataclass(slots=True)
 class Begun:
     """A store that an instruction of `frame` has begun: what it stores to is written once the one behind is reached.
 
@@ -34,10 +32,13 @@ class Begun:
         cells: what it stores to, less what has been reported as changed meanwhile.
     """
 
-    frame: FrameType
-    offset: int
-    behind: int
-    cells: list[Cell]
+    __slots__ = ("behind", "cells", "frame", "offset")
+
+    def __init__(self, frame: FrameType, offset: int, behind: int, cells: list[Cell]) -> None:
+        self.frame = frame
+        self.offset = offset
+        self.behind = behind
+        self.cells = cells
 
 
 class Accesses:

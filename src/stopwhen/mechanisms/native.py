@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stopwhen import deltas, env, memory, static
@@ -23,6 +22,7 @@ from stopwhen.cells import (
 )
 from stopwhen.content import Kind, source_of
 from stopwhen.event import Born, Called, Delta, Ended, Event, Items, Judged, Read, Rebound, Spliced, Unknown, Written
+from stopwhen.immutable import Immutable
 from stopwhen.mechanisms.comprehensions import borrowed_ranges
 from stopwhen.originals import sys, use_original_builtins
 
@@ -54,16 +54,14 @@ _CHECKS_OF_CONTENT = {
 }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Token:
+class Token(Immutable, eq=False):
     """What the C module hands back with each record of a cell."""
 
     cell: Cell
     mechanism: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PartToken:
+class PartToken(Immutable, eq=False):
     """As a token, for a cell that belongs to an instance of a class: what is told of it without a hold on its owner."""
 
     name: str

@@ -28,6 +28,7 @@ from stopwhen.cells import (
     Slot,
 )
 from stopwhen.event import Born, Called, Delta, Ended, Event, Items, Members, Place, Read, Rebound, Spliced, Written
+from stopwhen.immutable import replaced
 from stopwhen.mechanisms import opcodes, operands, suspects
 from stopwhen.mechanisms.accesses import Accesses
 from stopwhen.mechanisms.instances import InstanceChecks, made_by_call, maker_of, taken_by
@@ -43,7 +44,6 @@ from stopwhen.mechanisms.tools import (
     take_tool,
 )
 from stopwhen.originals import functools, opcode, sys, use_original_builtins
-from stopwhen.static import replaced
 from stopwhen.types import ABSENT
 from stopwhen.values import is_simple
 

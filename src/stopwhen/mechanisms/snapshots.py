@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 from stopwhen import deltas, frames, memory, static
@@ -11,6 +10,7 @@ from stopwhen.comparing import is_plain
 from stopwhen.content import MOST_KEPT
 from stopwhen.evaluation import Evaluation
 from stopwhen.event import Delta, Rebound, Unknown
+from stopwhen.immutable import Immutable
 from stopwhen.mechanisms.comprehensions import is_borrowed
 from stopwhen.originals import collections, io, operator, use_original_builtins
 from stopwhen.types import ABSENT
@@ -60,8 +60,7 @@ def content_of(owner: Any) -> Any:
     return written_in(owner)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Memory:
+class Memory(Immutable, eq=False):
     """What an array, a ctypes object or other memory holds.
 
     Attributes:

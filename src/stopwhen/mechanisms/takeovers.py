@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stopwhen import env
+from stopwhen.immutable import Immutable
 from stopwhen.mechanisms.recheck import Recheck
 from stopwhen.mechanisms.tools import TOOL_ID
 from stopwhen.originals import use_original_builtins
@@ -25,8 +25,7 @@ GIVEN = "use_tool_id"
 """The function of `sys.monitoring` that asks for a tool id; the others take one that is ours."""
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(Immutable):
     """Something that somebody has taken away.
 
     Attributes:
