@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from _thread import get_ident
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from stopwhen import actions, conditions, env
+from stopwhen.immutable import Immutable
 from stopwhen.missed import is_own_failure
 from stopwhen.originals import use_original_builtins
 from stopwhen.scope import main
@@ -30,19 +31,22 @@ _ANY = 0
 """Stands for whichever thread comes first; no thread has that id."""
 
 
-class DueHit(NamedTuple):
+class DueHit(Immutable):
     """A hit whose action waits for the thread that wrote."""
 
     hit: Hit
     frame: FrameType | None
 
 
-class Raise(NamedTuple):
-    """An exception to raise in a frame as if its instruction at `offset` had raised it."""
+class Raise(tuple[Any, ...]):
+    """An exception, a frame, and the offset of its instruction that shall have raised it; a tuple, as C takes it."""
 
-    error: BaseException
-    frame: FrameType | None
-    offset: int
+    __slots__ = ()
+
+    @property
+    def error(self) -> BaseException:
+        """The exception."""
+        return self[0]  # type: ignore[no-any-return]
 
 
 class Acting:
@@ -143,20 +147,20 @@ class Acting:
         raised = None
         stops = []
         for one in due:
-            hit, frame = one
+            hit = one.hit
             try:
                 self.output.record(hit)
                 if _action_of(hit) is Action.STOP:
                     stops.append(one)
                 else:
-                    self._act(hit, frame)
+                    self._act(hit, one.frame)
             except BaseException as error:
                 watchpoint: Any = hit.watchpoint
                 if watchpoint.rules.action is not Action.RAISE and is_own_failure(error):
                     self._fail(watchpoint, error)
                     continue
                 offset = hit.places[0][1] if hit.places else 0
-                raised = Raise(error.with_traceback(None), frame, offset)
+                raised = Raise((error.with_traceback(None), one.frame, offset))
         return self._stop(stops, raised, by_event=by_event) if stops else raised
 
     def _stop(self, stops: list[DueHit], raised: Raise | None, *, by_event: bool) -> Any:
@@ -168,10 +172,10 @@ class Acting:
         def go_on(error: BaseException | None) -> Any:
             if error is not None or not waiting:
                 self.leave()
-                return raised if error is None else Raise(error, None, 0)
+                return raised if error is None else Raise((error, None, 0))
             same = waiting.pop(next(iter(waiting)))
             try:
-                return self._stops.at([hit for hit, _ in same], same[-1].frame, go_on, by_event=by_event)
+                return self._stops.at([one.hit for one in same], same[-1].frame, go_on, by_event=by_event)
             except BaseException:
                 self.leave()
                 raise

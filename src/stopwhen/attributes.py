@@ -5,11 +5,12 @@ from __future__ import annotations
 import builtins
 from collections import deque, namedtuple
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from stopwhen import arrays, env, hidden_data, memory, static, thread_locals
 from stopwhen.cells import Cell, Closure, DictItem, Slot
 from stopwhen.errors import Refused
+from stopwhen.immutable import Immutable
 from stopwhen.originals import functools, io, sys, types, use_original_builtins
 from stopwhen.record import Absence, Record, attempt
 from stopwhen.static import TypeSet, class_name
@@ -106,7 +107,7 @@ def is_descriptor_method(cell: Cell) -> bool:
     return isinstance(cell, DictItem) and type(cell.key) is str and cell.key in DESCRIPTOR_METHODS
 
 
-class Found(NamedTuple):
+class Found(Immutable):
     """What a class has under a name, not bound."""
 
     base: type

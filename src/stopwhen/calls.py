@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from stopwhen import arrays, functions, library_items, methods, static
+from stopwhen.immutable import Immutable
 from stopwhen.operations import BINARY, COMPARING, UNARY, as_list
 from stopwhen.originals import operator, os, types, use_original_builtins
 from stopwhen.record import MOST_STEPS, Absence, Record
@@ -14,7 +15,7 @@ from stopwhen.record import MOST_STEPS, Absence, Record
 use_original_builtins(globals())
 
 
-class Pure(NamedTuple):
+class Pure(Immutable):
     """How to make a call of a pure function, and which arguments it takes; any options when None."""
 
     make: Callable[[functions.Call], Any]

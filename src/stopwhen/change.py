@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from stopwhen.deltas import spliced_text
 from stopwhen.event import Delta, Items, Members, Rebound, Spliced, Written
@@ -57,7 +57,7 @@ class Change(Immutable):
         return f"{self.name}  {self.text}"
 
 
-class _Edit(NamedTuple):
+class _Edit(Immutable):
     """In a sequence, `removed` at `start` of the old one gave way to `inserted`."""
 
     start: int
@@ -253,7 +253,7 @@ def _alike(old: Any, new: Any) -> bool:
 
 def _aligned(edit: _Edit) -> list[_Edit]:
     """Return the edits between the items of a longest common subsequence."""
-    start, old, new = edit
+    start, old, new = edit.start, edit.removed, edit.inserted
     # longest[i][j]: length of the longest common subsequence of old[i:] and new[j:].
     longest = [[0] * (len(new) + 1) for _ in range(len(old) + 1)]
     alike = [[_alike(one, other) for other in new] for one in old]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, NamedTuple
+from typing import Any
 
 from stopwhen import static
+from stopwhen.immutable import Immutable
 from stopwhen.originals import enum, io, sys, types, use_original_builtins
 
 use_original_builtins(globals())
@@ -26,7 +27,7 @@ class Kind(enum.Enum):
     WRITTEN = "what has been written"
 
 
-class Source(NamedTuple):
+class Source(Immutable):
     """Where the content of an object is read: a class in C, or the method of one that returns it."""
 
     kind: Kind

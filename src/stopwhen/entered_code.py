@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import CodeType, FunctionType, MethodType, ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 from stopwhen import static
+from stopwhen.immutable import Immutable
 from stopwhen.originals import functools, opcode, sys, use_original_builtins
 from stopwhen.types import ABSENT
 
@@ -37,7 +38,7 @@ _NAMES_OF_STORES = frozenset(
 """Names that a function uses which stores by way of a call; what else it calls is followed, if it is in Python."""
 
 
-class EnteredCode(NamedTuple):
+class EnteredCode(Immutable):
     """What a call can enter.
 
     Attributes:

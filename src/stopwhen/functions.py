@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from stopwhen import content, static
 from stopwhen.attributes import attribute
 from stopwhen.comparing import comparing_method, hashing_method, note_content, obstacle
+from stopwhen.immutable import Immutable, replaced
 from stopwhen.items import Lazy, check_hashable, contains, elements, is_true, item, plain_container, size
 from stopwhen.operations import BINARY, COMPARING, UNARY, as_list, binary, compare, foreign_method, shown, unary
 from stopwhen.originals import functools, operator, types, use_original_builtins
@@ -19,7 +20,7 @@ from stopwhen.values import SCALARS, is_simple
 use_original_builtins(globals())
 
 
-class Call(NamedTuple):
+class Call(Immutable):
     """One call, its function and arguments evaluated.
 
     Attributes:
@@ -87,7 +88,7 @@ def on_containers(call: Call) -> Any:
     for argument, name in zip(call.arguments, call.names, strict=True):
         is_iterable = type(argument) is Lazy or static.definer(type(argument), "__iter__") is not None
         arguments.append(_numbers(call, argument, name) if is_iterable else argument)
-    return on_numbers(call._replace(arguments=tuple(arguments)))
+    return on_numbers(replaced(call, arguments=tuple(arguments)))
 
 
 def _numbers(call: Call, argument: Any, name: str) -> Any:

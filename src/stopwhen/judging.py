@@ -5,12 +5,13 @@ Python says what a watchpoint asks for; C compares, evaluates conditions that ar
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from stopwhen import env
 from stopwhen.cells import Cell, Closure, DictItem, ListItem, Local, Opaque, Slot
 from stopwhen.dependencies import read
 from stopwhen.expression import parse
+from stopwhen.immutable import Immutable
 from stopwhen.originals import use_original_builtins
 from stopwhen.record import present
 from stopwhen.scope import FrameScope
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 _RULES = {"": 1, "==": 1, "!=": 2, "<": 3, "<=": 4, ">": 5, ">=": 6, "%": 7}
 
 
-class Judged(NamedTuple):
+class Judged(Immutable):
     """A case of the C module's, and the cell whose changes it judges."""
 
     case: Any
@@ -78,7 +79,7 @@ def ask(judge: Any, rules: Rules) -> None:
         return
     is_open = rules.has_filters or (rules.condition is not None and rules.steps is None)
     operator, number = ("", None) if rules.hit_condition is None else rules.hit_condition.rule
-    code, constants = (None, ()) if rules.steps is None else rules.steps
+    code, constants = rules.steps or (None, ())
     rule = (0, 0) if number is None else (_RULES[operator], min(number, _LARGEST))
     judge.ask(code, constants, is_open, rules.action is Action.COUNT, *rule)
 
@@ -86,7 +87,7 @@ def ask(judge: Any, rules: Rules) -> None:
 _LARGEST = (1 << 63) - 1
 
 
-class Place(NamedTuple):
+class Place(Immutable):
     """The one place that alone decides about the hits of a watch expression as long as what is there is simple."""
 
     expression: WatchExpression
@@ -100,7 +101,7 @@ def place_of(expression: WatchExpression, access: AccessType) -> Place | None:
     if env.core is None or access not in (AccessType.CHANGE, AccessType.TRUE):
         return None
     if is_place(expression.tree):
-        return Place(expression, (Steps(bytes((NEW, 0)), ()) if access is AccessType.TRUE else None))
+        return Place(expression, ((bytes((NEW, 0)), ()) if access is AccessType.TRUE else None))
     found = truth_steps(expression.tree) if access is AccessType.TRUE else None
     return None if found is None else Place(parse(expression.parts[found[0]]), found[1])
 

@@ -12,7 +12,7 @@ from types import (
     ModuleType,
     WrapperDescriptorType,
 )
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from stopwhen.dependencies import read
 from stopwhen.event import Place
@@ -189,7 +189,7 @@ def is_front_end(filename: str) -> bool:
     return filename.startswith(_FRONT_ENDS)
 
 
-class Cell(NamedTuple):
+class Cell(Immutable):
     """A cell of a notebook: what users call it, and how many lines of it stand before those that are compiled."""
 
     name: str
@@ -284,7 +284,7 @@ def writer_of(frame: FrameType | None, code: CodeType, offset: int) -> str | Non
         return None
 
 
-class Callee(NamedTuple):
+class Callee(Immutable):
     """What an instruction calls, as its source says."""
 
     expression: WatchExpression | None

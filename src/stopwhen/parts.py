@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from stopwhen import env, static
 from stopwhen.attributes import is_descriptor_method
 from stopwhen.cells import Cell, Content, DictItem, Layout, ListItem, Opaque, Slot
 from stopwhen.errors import Refused
+from stopwhen.immutable import Immutable
 from stopwhen.mechanisms import Holdable
 from stopwhen.mechanisms.native import PartToken, kind_of
 from stopwhen.originals import use_original_builtins
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _PARTS = DictItem | Content | Layout | ListItem | Slot
 
 
-class Found(NamedTuple):
+class Found(Immutable):
     """The cells of a reading, apart from the instance's own attributes.
 
     Attributes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, TypeAlias
 
 from stopwhen.handlers import protected
 from stopwhen.of_code import OfCode
@@ -15,16 +15,10 @@ if TYPE_CHECKING:
     from types import CodeType
 
 
-class Position(NamedTuple):
-    """Lines, counted from 1, and columns in bytes of an instruction; None for what the compiler did not note."""
+Position: TypeAlias = tuple[int | None, int | None, int | None, int | None]
+"""Line, counted from 1, last line, column in bytes and last column of an instruction; None for what was not noted."""
 
-    line: int | None = None
-    end_line: int | None = None
-    column: int | None = None
-    end_column: int | None = None
-
-
-_NOWHERE = Position()
+_NOWHERE = (None, None, None, None)
 
 
 class _Positions:
@@ -35,7 +29,7 @@ class _Positions:
         self.length = 0
         self.found: dict[int, Position] = {}
         self._starts: list[int] = []
-        self._positions: list[tuple[int | None, int | None, int | None, int | None]] = []
+        self._positions: list[Position] = []
         latest = None
         for position in code.co_positions():
             if position != latest:
@@ -56,10 +50,10 @@ class _Positions:
             return _NOWHERE
         position = self._positions[bisect_right(self._starts, unit) - 1]
         if position[0]:  # Line 0 is what the very first instruction of a module has.
-            return Position(*position)
+            return position
         lines = [self._positions[bisect_right(self._starts, n) - 1][0] for n in range(unit)]
         line = _line_cleaned_up_after(self.code, lines) or next(filter(None, reversed(lines)), None)
-        return _NOWHERE if line is None else Position(line)
+        return _NOWHERE if line is None else (line, None, None, None)
 
 
 _positions_in = OfCode(_Positions)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 from stopwhen.originals import ast, use_original_builtins
 
@@ -36,11 +36,8 @@ MOST_DEPTH = 16
 _SIMPLE = (int, float, bool, str, bytes, type(None))
 
 
-class Steps(NamedTuple):
-    """A condition as C takes it."""
-
-    code: bytes
-    constants: tuple[Any, ...]
+Steps: TypeAlias = tuple[bytes, tuple[Any, ...]]
+"""A condition as C takes it: its code, and constants."""
 
 
 class _NotSimpleError(Exception):
@@ -60,7 +57,7 @@ def steps_of(node: ast.expr, names: dict[str, int], leaf: str | None = None) -> 
         compiler.add(node)
     except (_NotSimpleError, RecursionError):
         return None
-    return Steps(bytes(compiler.code), tuple(compiler.constants))
+    return bytes(compiler.code), tuple(compiler.constants)
 
 
 class _Compiler:

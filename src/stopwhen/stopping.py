@@ -13,7 +13,7 @@ import os
 import sys
 from _thread import allocate_lock, get_ident
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from stopwhen import env, location, terminals
 from stopwhen.debuggers import (
@@ -26,6 +26,7 @@ from stopwhen.debuggers import (
     running_debugger,
 )
 from stopwhen.errors import UsageError
+from stopwhen.immutable import Immutable
 from stopwhen.originals import use_original_builtins
 from stopwhen.texts import clean
 
@@ -49,18 +50,17 @@ Result: TypeAlias = Any
 """A Step to take next, or the end's result."""
 
 
-class Step(NamedTuple):
-    """A call to make from the event itself, with no frame of ours between it and the program's.
+class Step(tuple[Any, ...]):
+    """A call to make from the event itself, with no frame of ours between it and the program's, and what comes then.
 
-    `then` is given what the call raised, None for nothing, and returns what is to be done next: a Step, or anything
-    else, which is the end.
+    That is a function which is given what the call raised, None for nothing, and returns what is to be done next: a
+    Step, or anything else, which is the end. It is a tuple of both, as the C module takes it.
     """
 
-    call: Callable[[], object]
-    then: Callable[[BaseException | None], Result]
+    __slots__ = ()
 
 
-class Debugger(NamedTuple):
+class Debugger(Immutable):
     """What to open.
 
     Attributes:
@@ -277,14 +277,14 @@ class _Stop:
                 self._stops.show(self._hits)
             return self._end(error.with_traceback(None))
         if in_place:
-            return Step(self._debugger.open, self._opened)
-        return Step(functools.partial(_call_in_place_of, self._frame), self._opened_elsewhere)
+            return Step((self._debugger.open, self._opened))
+        return Step((functools.partial(_call_in_place_of, self._frame), self._opened_elsewhere))
 
     def _opened_elsewhere(self, error: BaseException | None) -> Result:
         """Turn a debugger that was opened in another frame than the one that wrote to that one."""
         debugger = debugger_of(self._frame)
         if error is None and debugger is not None and self._frame.f_trace is not self._trace_before:
-            return Step(functools.partial(debugger.set_trace, self._frame), self._opened)
+            return Step((functools.partial(debugger.set_trace, self._frame), self._opened))
         return self._opened(error)
 
     def _opened(self, error: BaseException | None) -> Result:
@@ -299,12 +299,12 @@ class _Stop:
             hide_what_runs_the_program(debugger, frame)
         if sys.gettrace() is None and not is_monitoring(debugger):
             return self._closed(None)
-        return Step(functools.partial(_deliver_line, frame), self._stopped)
+        return Step((functools.partial(_deliver_line, frame), self._stopped))
 
     def _stopped(self, error: BaseException | None) -> Result:
         """Let a debugger that goes on from there know when the frame's next instruction leaves it."""
         if error is None and env.core is not None:
-            return Step(functools.partial(env.core.deliver_return, self._frame), self._left)
+            return Step((functools.partial(env.core.deliver_return, self._frame), self._left))
         return self._left(error)
 
     def _left(self, error: BaseException | None) -> Result:
@@ -336,12 +336,12 @@ def take_steps(result: Result) -> Any:
 
 def _take_steps(result: Result) -> Any:
     while isinstance(result, Step):
-        error = None
+        (call, then), error = result, None
         try:
-            result.call()
+            call()
         except BaseException as raised:
             error = raised
-        result = result.then(error)
+        result = then(error)
     return result
 
 

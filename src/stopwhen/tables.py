@@ -7,9 +7,10 @@ of classes in C; pandas itself is neither imported nor asked.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from stopwhen import memory, static
+from stopwhen.immutable import Immutable
 from stopwhen.originals import operator, types, use_original_builtins
 from stopwhen.static import TypeSet
 from stopwhen.types import ABSENT
@@ -288,7 +289,7 @@ def labels_in(index: Any) -> list[Any]:
     return _shown(values, list(_arrays_in(values)), _MOST_LABELS)
 
 
-class _Column(NamedTuple):
+class _Column(Immutable):
     place: int
     values: Any
     arrays: list[Any]
@@ -316,8 +317,9 @@ def columns_of(table: Any, most: int) -> Iterator[tuple[Any, list[Any]]]:
     manager = manager_of(table)
     axes = _listed(_stored(manager, "axes"))
     labels = labels_in(axes[0]) if len(axes) > 1 else []
-    for place, values, arrays in _columns_in(manager):
-        yield labels[place] if place < len(labels) else ABSENT, _shown(values, arrays, most)
+    for column in _columns_in(manager):
+        label = labels[column.place] if column.place < len(labels) else ABSENT
+        yield label, _shown(column.values, column.arrays, most)
 
 
 def _shown(values: Any, arrays: list[Any], most: int) -> list[Any]:

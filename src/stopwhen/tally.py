@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+from stopwhen.immutable import Immutable
 from stopwhen.originals import os, use_original_builtins
 
 use_original_builtins(globals())
@@ -16,7 +17,7 @@ _ROWS: Final = 1_024
 _WORD: Final = 8
 
 
-class Count(NamedTuple):
+class Count(Immutable):
     """How many hits one watchpoint had: in the first process, and in its children."""
 
     own: int

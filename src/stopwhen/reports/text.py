@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from stopwhen.event import Place
+from stopwhen.immutable import Immutable
 from stopwhen.location import (
     Location,
     cell_of,
@@ -241,7 +242,7 @@ def callers(hit: Hit, *, whole: bool = False) -> Callers:
     return Callers(hit, indices)
 
 
-class _File(NamedTuple):
+class _File(Immutable):
     """What a file is: asked once, however many frames are in it."""
 
     name: str
