@@ -5,7 +5,6 @@ from __future__ import annotations
 import builtins
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import CodeType, FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any, TypeAlias
 
 from stopwhen import static
 from stopwhen.errors import Notice, Refused
@@ -14,6 +13,7 @@ from stopwhen.nearest import nearest
 from stopwhen.originals import ast, os, sys, use_original_builtins
 from stopwhen.record import present
 from stopwhen.scope import FrameScope, MainScope, ModuleScope
+from stopwhen.type_hints import TYPE_CHECKING, Any, TypeAlias
 from stopwhen.types import ABSENT
 from stopwhen.wide import FutureCall, WideScope
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from stopwhen import values
 from stopwhen.cells import Blocks, Cell, Content, Layout, Opaque
 from stopwhen.errors import Refused, Unavailable
@@ -11,6 +9,7 @@ from stopwhen.event import Read, Unknown, Written
 from stopwhen.immutable import replaced
 from stopwhen.mechanisms.sites import stores_result_in_place
 from stopwhen.originals import use_original_builtins
+from stopwhen.type_hints import TYPE_CHECKING
 from stopwhen.types import ABSENT, AccessType
 
 use_original_builtins(globals())

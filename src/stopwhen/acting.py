@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from _thread import get_ident
-from typing import TYPE_CHECKING, Any
 
 from stopwhen import actions, conditions, env
 from stopwhen.immutable import Immutable
@@ -13,6 +12,7 @@ from stopwhen.originals import use_original_builtins
 from stopwhen.scope import main
 from stopwhen.stopping import Step, Stops, take_steps
 from stopwhen.texts import Text, text_of
+from stopwhen.type_hints import TYPE_CHECKING, Any
 from stopwhen.types import Action
 
 use_original_builtins(globals())

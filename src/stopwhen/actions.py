@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from stopwhen.channel import STDERR, Channel
 from stopwhen.errors import DataChanged
 from stopwhen.originals import use_original_builtins
 from stopwhen.reports.text import columns_asked_for, error_text, format_hit, report_width, wants_color
+from stopwhen.type_hints import TYPE_CHECKING
 
 use_original_builtins(globals())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from stopwhen import static, values
 from stopwhen.attributes import check_readable
@@ -15,6 +14,7 @@ from stopwhen.originals import use_original_builtins
 from stopwhen.plan import cells_of
 from stopwhen.record import Record
 from stopwhen.texts import Text, text_of
+from stopwhen.type_hints import TYPE_CHECKING, Any, NoReturn
 from stopwhen.types import ABSENT, Absent, AccessType
 
 use_original_builtins(globals())

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from stopwhen import session
 from stopwhen.guard import Guard
 from stopwhen.originals import sys, use_original_builtins
 from stopwhen.terms import Terms
+from stopwhen.type_hints import TYPE_CHECKING, Any
 from stopwhen.types import AccessType, Action
 
 use_original_builtins(globals())

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
-
 from stopwhen import env, judging
 from stopwhen.activation import Activation
 from stopwhen.errors import Unavailable
 from stopwhen.originals import use_original_builtins
 from stopwhen.plan import PlannedCell, choose
+from stopwhen.type_hints import TYPE_CHECKING, TypeAlias
 
 use_original_builtins(globals())
 

@@ -6,12 +6,12 @@ numpy is never imported for that: what is not loaded has no arrays.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from stopwhen import memory, static
 from stopwhen.originals import types, use_original_builtins
 from stopwhen.record import Record, attempt
 from stopwhen.static import TypeSet
+from stopwhen.type_hints import Any
 from stopwhen.values import SCALARS, is_simple
 
 use_original_builtins(globals())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import builtins
 from collections import deque, namedtuple
 from collections.abc import Callable
-from typing import Any
 
 from stopwhen import arrays, env, hidden_data, memory, static, thread_locals
 from stopwhen.cells import Cell, Closure, DictItem, Slot
@@ -14,6 +13,7 @@ from stopwhen.immutable import Immutable
 from stopwhen.originals import functools, io, sys, types, use_original_builtins
 from stopwhen.record import Absence, Record, attempt
 from stopwhen.static import TypeSet, class_name
+from stopwhen.type_hints import Any
 from stopwhen.types import ABSENT
 from stopwhen.values import MODEL_HOLDERS, SCALARS, SIZED
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import ChainMap, deque
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType, ModuleType, SimpleNamespace
-from typing import Any, Protocol
 
 from stopwhen import deltas, memory, static, tables, values
 from stopwhen.cells import Cell, Slot
 from stopwhen.event import Delta, Items, Members, Rebound, Relaid, Spliced, Written
 from stopwhen.originals import use_original_builtins
+from stopwhen.type_hints import Any, Protocol
 from stopwhen.types import ABSENT
 
 use_original_builtins(globals())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable
-from typing import Any
 
 from stopwhen import arrays, functions, library_items, methods, static
 from stopwhen.immutable import Immutable
 from stopwhen.operations import BINARY, COMPARING, UNARY, as_list
 from stopwhen.originals import operator, os, types, use_original_builtins
 from stopwhen.record import MOST_STEPS, Absence, Record
+from stopwhen.type_hints import Any
 
 use_original_builtins(globals())
 

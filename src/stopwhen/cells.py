@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from types import CellType, CodeType, FrameType
-from typing import Any, Protocol
 
 from stopwhen.immutable import Immutable
 from stopwhen.originals import use_original_builtins
+from stopwhen.type_hints import Any, Protocol
 
 use_original_builtins(globals())
 

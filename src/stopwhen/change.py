@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Any, Final
 
 from stopwhen.deltas import spliced_text
 from stopwhen.event import Delta, Items, Members, Rebound, Spliced, Written
@@ -12,6 +11,7 @@ from stopwhen.immutable import Immutable
 from stopwhen.originals import sys, use_original_builtins
 from stopwhen.static import each, is_a
 from stopwhen.texts import Text, short_class_name, text_of
+from stopwhen.type_hints import Any, Final
 from stopwhen.types import ABSENT
 from stopwhen.values import is_simple, same
 

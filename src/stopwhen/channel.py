@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import select as the_select
 import stat as the_stat
-from typing import Any, Final, Self
 
 from stopwhen.originals import held, os, sys, use_original_builtins
+from stopwhen.type_hints import Any, Final, Self
 
 use_original_builtins(globals())
 

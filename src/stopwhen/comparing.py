@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from stopwhen import content, static
 from stopwhen.originals import types, use_original_builtins
 from stopwhen.record import Record
 from stopwhen.static import TypeSet, class_name
+from stopwhen.type_hints import Any
 from stopwhen.values import SCALARS, SIZED, VIEWS
 
 use_original_builtins(globals())

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
 
 from stopwhen import expression, frames
 from stopwhen.errors import BadExpression
 from stopwhen.originals import use_original_builtins
+from stopwhen.type_hints import TYPE_CHECKING, Any
 from stopwhen.types import ABSENT
 
 use_original_builtins(globals())

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
 
 from stopwhen import static
 from stopwhen.immutable import Immutable
 from stopwhen.originals import enum, io, sys, types, use_original_builtins
+from stopwhen.type_hints import Any
 
 use_original_builtins(globals())
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from _thread import get_ident
-from typing import TYPE_CHECKING, Any
 
 from stopwhen import location
 from stopwhen.originals import use_original_builtins
+from stopwhen.type_hints import TYPE_CHECKING, Any
 
 use_original_builtins(globals())
 

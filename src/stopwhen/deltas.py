@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from stopwhen import memory, static, tables, values
 from stopwhen.cells import Attributes, Closure, Content, Slot
 from stopwhen.event import Delta, Ended, Items, Members, Rebound, Relaid, Spliced, Unknown
 from stopwhen.originals import use_original_builtins
 from stopwhen.static import TypeSet
+from stopwhen.type_hints import TYPE_CHECKING, Any
 from stopwhen.types import ABSENT
 
 use_original_builtins(globals())

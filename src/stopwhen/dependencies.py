@@ -7,7 +7,6 @@ pure, and notes each cell it consults. What was not evaluated, such as the right
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeAlias
 
 from stopwhen import static
 from stopwhen.attributes import attribute
@@ -23,6 +22,7 @@ from stopwhen.record import Absence, Record, Unreadable, attempt
 from stopwhen.scope import Scope
 from stopwhen.static import TypeSet, class_name
 from stopwhen.thread_locals import ThisThread
+from stopwhen.type_hints import Any, TypeAlias
 from stopwhen.types import ABSENT
 from stopwhen.values import content_cells
 from stopwhen.weak_values import WeakValues

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import CodeType, FunctionType, MethodType, ModuleType
-from typing import Any
 
 from stopwhen import static
 from stopwhen.immutable import Immutable
 from stopwhen.originals import functools, opcode, sys, use_original_builtins
+from stopwhen.type_hints import Any
 from stopwhen.types import ABSENT
 
 use_original_builtins(globals())

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from stopwhen.originals import os, sys, use_original_builtins
+from stopwhen.type_hints import Any
 
 use_original_builtins(globals())
 

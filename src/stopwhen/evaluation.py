@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from stopwhen import env, values
 from stopwhen.entered_code import EnteredCode, entered_by
 from stopwhen.originals import time, use_original_builtins
+from stopwhen.type_hints import Any
 
 use_original_builtins(globals())
 

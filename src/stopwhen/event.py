@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import CodeType, FrameType
-from typing import Any, TypeAlias
 
 from stopwhen.cells import Cell
 from stopwhen.immutable import Immutable
 from stopwhen.originals import use_original_builtins
+from stopwhen.type_hints import Any, TypeAlias
 
 use_original_builtins(globals())
 

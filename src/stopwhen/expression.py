@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from stopwhen.errors import BadExpression, UsageError
 from stopwhen.immutable import Immutable
 from stopwhen.originals import ast, collections, use_original_builtins
 from stopwhen.static import class_name
 from stopwhen.texts import plain_str, text_of
+from stopwhen.type_hints import Any
 
 use_original_builtins(globals())
 

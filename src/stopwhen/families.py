@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from types import FunctionType, MemberDescriptorType
-from typing import TYPE_CHECKING, Any
 
 from stopwhen import deltas, frames, static, values
 from stopwhen.accessing import check_counted_in_instances
@@ -13,12 +12,12 @@ from stopwhen.dependencies import Reading, read
 from stopwhen.errors import Refused
 from stopwhen.event import Born, Called, Event, Rebound, Relaid
 from stopwhen.immutable import Immutable, replaced
-from stopwhen.mechanisms import KeepsInstances
 from stopwhen.originals import use_original_builtins
 from stopwhen.parts import Found, check_part, find_beyond, hold_part, planned_part
 from stopwhen.plan import Plan, PlannedCell, cells_of, choose
 from stopwhen.record import present
 from stopwhen.scope import FrameScope, SharedScope
+from stopwhen.type_hints import TYPE_CHECKING, Any
 from stopwhen.types import ABSENT, AccessType
 from stopwhen.wide import FutureCall, InstanceScope
 
@@ -189,7 +188,7 @@ class Families:
             (planned,) = self._host.armed.planned((cell,))
             mechanism = planned.mechanism
             assert isinstance(cell, Instances), "only these are about instances"
-            assert isinstance(mechanism, KeepsInstances), "others do not claim them"
+            assert hasattr(mechanism, "instances"), "others do not claim them"
             family.keeper = mechanism.instances(cell)
         return family.keeper
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from types import AsyncGeneratorType, CellType, CodeType, CoroutineType, FrameType, FunctionType, GeneratorType
-from typing import TYPE_CHECKING, Any
 
 from stopwhen import env
 from stopwhen.originals import functools, gc, opcode, sys, use_original_builtins
+from stopwhen.type_hints import TYPE_CHECKING, Any
 from stopwhen.types import ABSENT
 from stopwhen.weak_values import WeakValues
 

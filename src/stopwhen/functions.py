@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from stopwhen import content, static
 from stopwhen.attributes import attribute
@@ -14,6 +13,7 @@ from stopwhen.operations import BINARY, COMPARING, UNARY, as_list, binary, compa
 from stopwhen.originals import functools, operator, types, use_original_builtins
 from stopwhen.record import Absence, Record, attempt, is_plain_codec
 from stopwhen.static import TypeSet, class_name
+from stopwhen.type_hints import Any
 from stopwhen.types import ABSENT
 from stopwhen.values import SCALARS, is_simple
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self, TypeVar
-
 from stopwhen import location, session, source_lines
 from stopwhen.cells import Closure, DictItem
 from stopwhen.errors import Refused, UsageError
@@ -13,6 +11,7 @@ from stopwhen.immutable import Immutable
 from stopwhen.originals import ast, functools, use_original_builtins
 from stopwhen.scope import frame_namespaces
 from stopwhen.static import class_name
+from stopwhen.type_hints import TYPE_CHECKING, Any, Self, TypeVar
 from stopwhen.types import ABSENT, AccessType
 
 use_original_builtins(globals())

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from stopwhen import static, tables
 from stopwhen.originals import types, use_original_builtins
+from stopwhen.type_hints import Any
 from stopwhen.types import ABSENT
 
 use_original_builtins(globals())

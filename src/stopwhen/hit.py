@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from types import FrameType
-from typing import Any, NoReturn, Protocol
 
 from stopwhen.change import Change
 from stopwhen.event import Place
@@ -13,6 +12,7 @@ from stopwhen.location import Location, locate, place_dict, program_places
 from stopwhen.originals import functools, sys, use_original_builtins
 from stopwhen.reports.text import format_hit
 from stopwhen.texts import Text
+from stopwhen.type_hints import Any, NoReturn, Protocol
 from stopwhen.types import ABSENT, AccessType
 from stopwhen.values import is_simple
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from _thread import get_ident
-from typing import TYPE_CHECKING, Any
 
 from stopwhen import change, env, location, static, tables
 from stopwhen.attributes import is_descriptor_method
@@ -13,6 +12,7 @@ from stopwhen.hit import Hit
 from stopwhen.originals import os, sys, time, use_original_builtins
 from stopwhen.record import present
 from stopwhen.texts import short_class_name, text_of
+from stopwhen.type_hints import TYPE_CHECKING, Any
 from stopwhen.types import ABSENT, AccessType
 from stopwhen.writing_threads import task_name, thread_name
 

@@ -6,9 +6,8 @@ These classes have theirs from one base class.
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, TypeVar, dataclass_transform
-
 from stopwhen.originals import operator, use_original_builtins
+from stopwhen.type_hints import Any, NoReturn, TypeVar, dataclass_transform
 
 use_original_builtins(globals())
 

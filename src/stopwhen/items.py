@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import ChainMap, Counter, deque
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from stopwhen import arrays, content, library_items, memory, paths, static
 from stopwhen.attributes import attribute, pointed_to
@@ -15,6 +14,7 @@ from stopwhen.memory import is_array
 from stopwhen.originals import itertools, operator, os, types, use_original_builtins
 from stopwhen.record import MOST_STEPS, Absence, Record, attempt, text_of
 from stopwhen.static import TypeSet, class_name
+from stopwhen.type_hints import Any
 from stopwhen.types import ABSENT
 from stopwhen.values import ENVIRON, SCALARS, SIZED, WRAPPERS, is_simple, is_wrapper, truth
 

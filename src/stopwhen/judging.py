@@ -5,8 +5,6 @@ Python says what a watchpoint asks for; C compares, evaluates conditions that ar
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from stopwhen import env
 from stopwhen.cells import Cell, Closure, DictItem, ListItem, Local, Opaque, Slot
 from stopwhen.dependencies import read
@@ -16,6 +14,7 @@ from stopwhen.originals import use_original_builtins
 from stopwhen.record import present
 from stopwhen.scope import FrameScope
 from stopwhen.simple_conditions import NEW, Steps, is_place, truth_steps
+from stopwhen.type_hints import TYPE_CHECKING, Any
 from stopwhen.types import AccessType, Action
 
 use_original_builtins(globals())

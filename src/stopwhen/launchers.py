@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from types import FrameType
-from typing import Any, Final
 
 from stopwhen.location import INSTALLED, STDLIB, filename_of
 from stopwhen.originals import os, use_original_builtins
 from stopwhen.scope import main
+from stopwhen.type_hints import Any, Final
 
 use_original_builtins(globals())
 

@@ -6,7 +6,6 @@ Each is read from the data that it keeps, as its own methods would, where these 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
 
 from stopwhen import static
 from stopwhen.cells import DictItem
@@ -14,6 +13,7 @@ from stopwhen.comparing import comparing_method, hashing_method
 from stopwhen.originals import types, use_original_builtins, weakref
 from stopwhen.record import Absence, Record, text_of
 from stopwhen.static import class_name
+from stopwhen.type_hints import Any, Final
 from stopwhen.types import ABSENT
 from stopwhen.values import is_simple
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import ChainMap, OrderedDict, UserDict, UserList, UserString
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Protocol
 
 from stopwhen import memory, paths, static, tables
 from stopwhen.originals import os, types, use_original_builtins, weakref
+from stopwhen.type_hints import Any, Final, Protocol
 from stopwhen.types import ABSENT
 
 use_original_builtins(globals())

@@ -12,7 +12,6 @@ from types import (
     ModuleType,
     WrapperDescriptorType,
 )
-from typing import Any, Final
 
 from stopwhen.dependencies import read
 from stopwhen.event import Place
@@ -27,6 +26,7 @@ from stopwhen.scope import FrameScope
 from stopwhen.source_lines import lines_of, sys_path
 from stopwhen.static import find, has_base, is_a, loaded_module, module_dict, mro
 from stopwhen.texts import own_entry, plain_str, short_class_name
+from stopwhen.type_hints import Any, Final
 from stopwhen.values import SIZED
 
 use_original_builtins(globals())

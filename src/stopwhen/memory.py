@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, overload
 
 from stopwhen import static
 from stopwhen.originals import errno, sys, types, use_original_builtins
+from stopwhen.type_hints import Any, overload
 
 use_original_builtins(globals())
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import ChainMap, OrderedDict, UserDict, deque
 from collections.abc import Mapping
-from typing import Any, Final
 
 from stopwhen import static
 from stopwhen.comparing import Judge, comparing_method, hashing_method, note_content, obstacle, showing_method
@@ -14,6 +13,7 @@ from stopwhen.operations import check_fields
 from stopwhen.originals import io, os, types, use_original_builtins
 from stopwhen.record import MOST_STEPS, Absence, Record, attempt, is_plain_codec, text_of
 from stopwhen.static import TypeSet, class_name
+from stopwhen.type_hints import Any, Final
 from stopwhen.types import ABSENT
 from stopwhen.values import ENVIRON, SCALARS
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from stopwhen.location import is_ours
 from stopwhen.originals import use_original_builtins
+from stopwhen.type_hints import TYPE_CHECKING
 
 use_original_builtins(globals())
 

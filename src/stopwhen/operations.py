@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import UserString, deque
 from collections.abc import Callable
-from typing import Any
 
 from stopwhen import arrays, static
 from stopwhen.comparing import comparing_method, hashing_method, note_content, obstacle, showing_method
@@ -13,6 +12,7 @@ from stopwhen.items import Lazy, contains, wrapped
 from stopwhen.originals import ast, operator, types, use_original_builtins
 from stopwhen.record import MOST_STEPS, Record, attempt
 from stopwhen.static import TypeSet, class_name
+from stopwhen.type_hints import Any
 from stopwhen.values import SCALARS, VIEWS
 
 use_original_builtins(globals())

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import builtins
 from types import ModuleType, SimpleNamespace
-from typing import TYPE_CHECKING, Any
+
+from stopwhen.type_hints import TYPE_CHECKING, Any
 
 BUILTINS = dict(vars(builtins))
 """The builtins as they are now: `len`, `isinstance` and the others."""

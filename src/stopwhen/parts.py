@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from stopwhen import env, static
 from stopwhen.attributes import is_descriptor_method
 from stopwhen.cells import Cell, Content, DictItem, Layout, ListItem, Opaque, Slot
 from stopwhen.errors import Refused
 from stopwhen.immutable import Immutable
-from stopwhen.mechanisms import Holdable
 from stopwhen.mechanisms.native import PartToken, kind_of
 from stopwhen.originals import use_original_builtins
 from stopwhen.plan import PlannedCell, choose
+from stopwhen.type_hints import TYPE_CHECKING, Any
 
 use_original_builtins(globals())
 
@@ -79,7 +77,7 @@ def planned_part(family: Family, cell: Cell) -> PlannedCell:
     """
     for planned in choose(cell, family.watchpoint.mechanisms):
         is_in_dict = planned.mechanism.name == "dictwatch" and isinstance(cell, DictItem | Content)
-        is_held = isinstance(planned.mechanism, Holdable) or planned.mechanism.name == "recheck"
+        is_held = hasattr(planned.mechanism, "hold") or planned.mechanism.name == "recheck"
         if is_in_dict or (is_held and isinstance(cell, _PARTS)):
             return planned
     raise Refused(
@@ -106,7 +104,7 @@ def hold_part(family: Family, cell: Cell) -> tuple[PartToken, Any, Any, Any]:
     extra = getattr(cell, "key", getattr(cell, "index", getattr(cell, "descriptor", None)))
     assert isinstance(cell, _PARTS), "others are refused"
     token = PartToken(cell.name, type(cell), extra, mechanism.name)
-    if not isinstance(mechanism, Holdable):
+    if not hasattr(mechanism, "hold"):
         return token, cell.owner, extra, None
     mechanism.hold(family, cell)
     family.holders[mechanism] = None

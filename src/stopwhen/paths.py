@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import Final
 
 from stopwhen.originals import os, use_original_builtins
+from stopwhen.type_hints import Final
 
 use_original_builtins(globals())
 

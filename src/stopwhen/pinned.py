@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from stopwhen.errors import Refused, UsageError
 from stopwhen.originals import use_original_builtins
 from stopwhen.record import present
 from stopwhen.scope import FrameScope
 from stopwhen.texts import text_of
+from stopwhen.type_hints import TYPE_CHECKING, Any
 from stopwhen.types import ABSENT
 from stopwhen.values import SCALARS
 from stopwhen.wide import WideScope

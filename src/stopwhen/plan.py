@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 from stopwhen import static
 from stopwhen.cells import (
@@ -27,6 +26,7 @@ from stopwhen.errors import Refused
 from stopwhen.immutable import Immutable
 from stopwhen.originals import sys, use_original_builtins
 from stopwhen.texts import short_class_name, text_of
+from stopwhen.type_hints import TYPE_CHECKING
 
 use_original_builtins(globals())
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING, TypeAlias
 
 from stopwhen.handlers import protected
 from stopwhen.of_code import OfCode
 from stopwhen.originals import use_original_builtins
+from stopwhen.type_hints import TYPE_CHECKING, TypeAlias
 
 use_original_builtins(globals())
 

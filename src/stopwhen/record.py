@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from typing import Any, NoReturn
 
 from stopwhen import frames, memory, static, thread_locals
 from stopwhen.cells import Cell, Closure, Content, DictItem, Layout, ListItem, Local, Opaque, Slot, ThreadDicts
@@ -12,6 +11,7 @@ from stopwhen.evaluation import Evaluation, InsideCall
 from stopwhen.originals import use_original_builtins
 from stopwhen.static import TypeSet, class_name, slot_value
 from stopwhen.thread_locals import ThisThread
+from stopwhen.type_hints import Any, NoReturn
 from stopwhen.types import ABSENT
 from stopwhen.values import SCALARS, is_simple
 from stopwhen.weak_values import WeakValues

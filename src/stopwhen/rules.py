@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from typing import TYPE_CHECKING, Any
 
 from stopwhen import conditions, simple_conditions
 from stopwhen import location as locations
@@ -13,6 +12,7 @@ from stopwhen.immutable import Immutable
 from stopwhen.originals import use_original_builtins
 from stopwhen.static import class_name
 from stopwhen.texts import plain_str, text_of
+from stopwhen.type_hints import TYPE_CHECKING, Any
 from stopwhen.types import Action
 
 use_original_builtins(globals())

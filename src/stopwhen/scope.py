@@ -5,7 +5,6 @@ from __future__ import annotations
 import builtins
 from collections.abc import Callable
 from types import CodeType, FrameType, ModuleType
-from typing import Any, Protocol, TypeAlias
 
 from stopwhen import frames, static
 from stopwhen.cells import Cell, Closure, DictItem, FrameRef, Local
@@ -14,6 +13,7 @@ from stopwhen.of_code import OfCode
 from stopwhen.originals import sys, use_original_builtins
 from stopwhen.paths import base_name
 from stopwhen.texts import plain_str
+from stopwhen.type_hints import Any, Protocol, TypeAlias
 from stopwhen.types import ABSENT
 
 use_original_builtins(globals())

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 from _thread import RLock
-from typing import TYPE_CHECKING, Any
 
 from stopwhen import absence, accessing, actions, deltas, env, hits, location, values
 from stopwhen.accessing import ArmedAccesses
@@ -43,6 +42,7 @@ from stopwhen.static import see_modules
 from stopwhen.stopping import Step
 from stopwhen.terms import Terms
 from stopwhen.texts import text_of
+from stopwhen.type_hints import TYPE_CHECKING, Any
 from stopwhen.types import ABSENT, AccessType, Action
 from stopwhen.waiting import Waiting
 from stopwhen.watchpoint import Watchpoint

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
 from stopwhen.originals import ast, use_original_builtins
+from stopwhen.type_hints import Any, TypeAlias
 
 use_original_builtins(globals())
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import Any, Final
 
 from stopwhen.originals import io, use_original_builtins
 from stopwhen.paths import file_status, is_absolute, join
 from stopwhen.static import is_a, loaded_module, module_dict
+from stopwhen.type_hints import Any, Final
 
 use_original_builtins(globals())
 

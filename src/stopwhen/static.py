@@ -5,9 +5,9 @@ from __future__ import annotations
 from _thread import _local
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any, TypeVar
 
 from stopwhen.originals import gc, sys, types, use_original_builtins, weakref
+from stopwhen.type_hints import Any, TypeVar
 from stopwhen.types import ABSENT
 
 use_original_builtins(globals())

@@ -13,7 +13,6 @@ import os
 import sys
 from _thread import allocate_lock, get_ident
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
 
 from stopwhen import env, location, terminals
 from stopwhen.debuggers import (
@@ -29,6 +28,7 @@ from stopwhen.errors import UsageError
 from stopwhen.immutable import Immutable
 from stopwhen.originals import use_original_builtins
 from stopwhen.texts import clean
+from stopwhen.type_hints import TYPE_CHECKING, Any, TypeAlias
 
 use_original_builtins(globals())
 

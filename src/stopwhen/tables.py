@@ -7,12 +7,12 @@ of classes in C; pandas itself is neither imported nor asked.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
 
 from stopwhen import memory, static
 from stopwhen.immutable import Immutable
 from stopwhen.originals import operator, types, use_original_builtins
 from stopwhen.static import TypeSet
+from stopwhen.type_hints import Any, TypeAlias
 from stopwhen.types import ABSENT
 
 use_original_builtins(globals())

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Sequence
-from typing import Any, Final
 
 from stopwhen.immutable import Immutable
 from stopwhen.originals import os, use_original_builtins
+from stopwhen.type_hints import Any, Final
 
 use_original_builtins(globals())
 

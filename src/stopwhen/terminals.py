@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from stopwhen.originals import use_original_builtins
+from stopwhen.type_hints import Any
 
 use_original_builtins(globals())
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from stopwhen.immutable import Immutable
 from stopwhen.originals import use_original_builtins
+from stopwhen.type_hints import Any
 from stopwhen.types import Action
 
 use_original_builtins(globals())

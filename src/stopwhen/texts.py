@@ -15,13 +15,13 @@ from types import (
     ModuleType,
     WrapperDescriptorType,
 )
-from typing import Any, Final
 
 from stopwhen import library_texts
 from stopwhen.immutable import Immutable
 from stopwhen.originals import enum, use_original_builtins
 from stopwhen.paths import SEPARATOR, join
 from stopwhen.static import each, find, instance_dict, is_a, loaded_class, module_dict, mro, slot_value, slots
+from stopwhen.type_hints import Any, Final
 from stopwhen.types import ABSENT
 
 use_original_builtins(globals())

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from stopwhen import env, static
 from stopwhen.originals import gc, sys, use_original_builtins
+from stopwhen.type_hints import Any
 from stopwhen.types import ABSENT
 
 use_original_builtins(globals())

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from stopwhen.originals import enum, use_original_builtins
+from stopwhen.type_hints import Final
 
 use_original_builtins(globals())
 

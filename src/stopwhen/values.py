@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import ChainMap, OrderedDict, UserDict, UserList, UserString, defaultdict, deque
 from collections.abc import Iterator
-from typing import Any
 
 from stopwhen import content, memory, static, tables, thread_locals
 from stopwhen.cells import Attributes, Blocks, Cell, Closure, Content, DictItem, Layout, Slot, ThreadDicts
@@ -13,6 +12,7 @@ from stopwhen.memory import is_array
 from stopwhen.originals import os, struct, sys, types, use_original_builtins, weakref
 from stopwhen.static import TypeSet
 from stopwhen.thread_locals import ThisThread
+from stopwhen.type_hints import Any
 from stopwhen.types import ABSENT
 
 use_original_builtins(globals())

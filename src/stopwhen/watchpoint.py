@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Self
 
 from stopwhen import hits, judging
 from stopwhen.originals import use_original_builtins
 from stopwhen.thread_locals import ThisThread
+from stopwhen.type_hints import TYPE_CHECKING, Any, Self
 from stopwhen.types import AccessType
 
 use_original_builtins(globals())

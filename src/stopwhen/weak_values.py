@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Generic, TypeVar
 
 from stopwhen.originals import use_original_builtins, weakref
+from stopwhen.type_hints import Generic, TypeVar
 
 use_original_builtins(globals())
 

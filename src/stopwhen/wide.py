@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 from types import FunctionType, MethodType, ModuleType
-from typing import Any, NoReturn, TypeAlias
 
 from stopwhen import static
 from stopwhen.cells import Closure, DictItem, Local
@@ -12,6 +11,7 @@ from stopwhen.errors import Refused, UsageError
 from stopwhen.originals import functools, sys, types, use_original_builtins
 from stopwhen.scope import Imported, Look, MainScope, ModuleScope, NamespaceScope, Scope, find_in, main
 from stopwhen.texts import plain_str, text_of
+from stopwhen.type_hints import Any, NoReturn, TypeAlias
 from stopwhen.types import ABSENT, Absent
 
 use_original_builtins(globals())

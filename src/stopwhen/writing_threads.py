@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from _thread import get_ident
 from types import BuiltinFunctionType
-from typing import Any
 
 from stopwhen.originals import use_original_builtins
 from stopwhen.static import instance_dict, is_a, loaded_class
 from stopwhen.texts import plain_str, text_of
+from stopwhen.type_hints import Any
 
 use_original_builtins(globals())
 

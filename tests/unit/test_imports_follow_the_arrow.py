@@ -13,6 +13,7 @@ C_MODULE = "stopwhen._core"
 # Each may import what stands before it. A name stands for a module, or for a package with all its modules.
 ORDER = (
     C_MODULE,
+    "stopwhen.type_hints",
     "stopwhen.originals",
     "stopwhen.immutable",
     "stopwhen.paths",

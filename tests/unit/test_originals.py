@@ -12,7 +12,13 @@ import pytest
 from stopwhen import location, originals, paths
 
 # They run before the program does, or open a debugger; `exec` there must give the program its own builtins.
-WITH_BUILTINS_OF_THE_PROGRAM = ("stopwhen.originals", "stopwhen.__main__", "stopwhen.pdb", "stopwhen.frontends")
+WITH_BUILTINS_OF_THE_PROGRAM = (
+    "stopwhen.originals",
+    "stopwhen.type_hints",
+    "stopwhen.__main__",
+    "stopwhen.pdb",
+    "stopwhen.frontends",
+)
 
 
 def test_every_function_of_ours_has_the_builtins_of_the_start():

@@ -12,7 +12,6 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import stopwhen
 from stopwhen.actions import Output
@@ -22,6 +21,7 @@ from stopwhen.frontends.options import AttachLine, HelpAsked, Request, read_atta
 from stopwhen.frontends.other_process import Room, check, remote_exec, wait
 from stopwhen.immutable import fields_of
 from stopwhen.reports.text import wants_color
+from stopwhen.type_hints import TYPE_CHECKING, Any, Final, NoReturn
 
 if TYPE_CHECKING:
     from types import FrameType

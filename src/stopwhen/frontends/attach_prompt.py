@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import pdb  # noqa: T100 - the debugger's own client is what this builds on
 from collections.abc import Callable
-from typing import Any
 
 from stopwhen.frontends import wire
+from stopwhen.type_hints import Any
 
 
 class Prompt(pdb._PdbClient):  # type: ignore[misc,name-defined] # noqa: SLF001 - there is no public one

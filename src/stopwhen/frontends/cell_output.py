@@ -9,11 +9,11 @@ import shutil
 import sys
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from stopwhen.actions import Output
 from stopwhen.reports.html import html_of
 from stopwhen.reports.text import USUAL_WIDTH, format_hit, report_width, wants_color
+from stopwhen.type_hints import TYPE_CHECKING, Any, Final, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Callable

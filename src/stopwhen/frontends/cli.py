@@ -12,7 +12,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from types import CodeType
-from typing import Any
 
 import stopwhen
 from stopwhen import absence, env, mechanisms, static
@@ -40,6 +39,7 @@ from stopwhen.originals import sys as original_sys
 from stopwhen.reports.text import counted
 from stopwhen.session import Session
 from stopwhen.tally import Tally
+from stopwhen.type_hints import Any
 from stopwhen.types import Action
 from stopwhen.watchpoint import Watchpoint
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import linecache
 import sys
-from typing import TYPE_CHECKING, Any
 
 from stopwhen import location, session
 from stopwhen.errors import StopwhenError, UsageError
@@ -17,6 +16,7 @@ from stopwhen.plan import Plan
 from stopwhen.reports.html import html_of
 from stopwhen.reports.text import format_hit
 from stopwhen.terms import Terms
+from stopwhen.type_hints import TYPE_CHECKING, Any
 from stopwhen.types import AccessType, Action
 
 if TYPE_CHECKING:

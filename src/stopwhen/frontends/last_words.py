@@ -7,9 +7,9 @@ import os
 import select
 import signal
 from collections.abc import Callable
-from typing import Final
 
 from stopwhen.channel import open_only, set_above
+from stopwhen.type_hints import Final
 
 _MOST_DESCRIPTORS: Final = 65_536
 

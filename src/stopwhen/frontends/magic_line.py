@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import Final
 
 from stopwhen.errors import UsageError
 from stopwhen.frontends.options import FLAGS, SETTINGS_WITH_VALUE, with_setting
 from stopwhen.immutable import Immutable
 from stopwhen.nearest import nearest
 from stopwhen.terms import Terms
+from stopwhen.type_hints import Final
 from stopwhen.types import AccessType
 
 WATCHING: Final = {access.value: access for access in AccessType}

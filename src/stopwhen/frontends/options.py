@@ -6,13 +6,13 @@ Not argparse, for its habit of taking options from among the program's own argum
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NoReturn
 
 from stopwhen.errors import UsageError
 from stopwhen.frontends.program import Program
 from stopwhen.immutable import Immutable, replaced
 from stopwhen.nearest import nearest
 from stopwhen.terms import Terms
+from stopwhen.type_hints import Literal, NoReturn
 from stopwhen.types import AccessType, Action
 
 

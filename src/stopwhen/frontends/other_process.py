@@ -12,11 +12,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from typing import Final, NoReturn, Self
 
 from stopwhen import env
 from stopwhen.actions import Output
 from stopwhen.errors import UsageError
+from stopwhen.type_hints import Final, NoReturn, Self
 
 _SOON: Final = 2.0
 """Seconds until it is said that we wait."""

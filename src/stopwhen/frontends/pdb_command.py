@@ -10,13 +10,13 @@ import shutil
 import sys
 from _thread import get_ident
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
 
 from stopwhen import env, location, stopping
 from stopwhen import session as sessions
 from stopwhen.debuggers import hide_what_runs_the_program, is_launcher, is_machinery
 from stopwhen.frontends.pdb_watching import WatchCommands
 from stopwhen.reports.text import format_hit, wants_color
+from stopwhen.type_hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from types import FrameType, TracebackType

@@ -17,11 +17,11 @@ from _frozen_importlib import BuiltinImporter
 from _frozen_importlib_external import MAGIC_NUMBER, PathFinder, SourceFileLoader, SourcelessFileLoader
 from collections.abc import Callable
 from types import CodeType, ModuleType, TracebackType
-from typing import Any, Literal
 
 from stopwhen import env
 from stopwhen.errors import UsageError
 from stopwhen.immutable import Immutable
+from stopwhen.type_hints import Any, Literal
 
 # `python -c 'import __main__; print("__annotations__" in vars(__main__))'` prints False from 3.14 on.
 _MAIN_HAS_ANNOTATIONS = sys.version_info < (3, 14)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
 
 from stopwhen.actions import Output
 from stopwhen.channel import Channel
@@ -12,6 +11,7 @@ from stopwhen.frontends.options import STDERR_WORD, Reporting
 from stopwhen.originals import os, sys, use_original_builtins
 from stopwhen.reports.json_lines import hit_line, json_line
 from stopwhen.reports.text import folded_text, format_hit, summary
+from stopwhen.type_hints import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from stopwhen.errors import StopwhenError

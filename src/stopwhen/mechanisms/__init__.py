@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
-
 from stopwhen.errors import UsageError
 from stopwhen.mechanisms.dictwatch import DictWatch
 from stopwhen.mechanisms.instructions import InstructionWatch
@@ -12,6 +10,7 @@ from stopwhen.mechanisms.recheck import Recheck
 from stopwhen.mechanisms.tools import SharedTool
 from stopwhen.mechanisms.tracing import Tracing
 from stopwhen.originals import os, use_original_builtins
+from stopwhen.type_hints import TYPE_CHECKING, Any, Protocol
 
 use_original_builtins(globals())
 
@@ -112,7 +111,6 @@ class InstanceKeeper(Protocol):
         """Say whether new instances of the very class `kind`, None for all, need not be told of."""
 
 
-@runtime_checkable
 class KeepsInstances(Protocol):
     """A mechanism that watches every instance of a class."""
 
@@ -120,7 +118,6 @@ class KeepsInstances(Protocol):
         """Return the instances of the class that `cell`, which is armed by this, is about."""
 
 
-@runtime_checkable
 class Holdable(Protocol):
     """A mechanism whose checks others may arm, for cells of which they keep no record in Python."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from types import CellType
-from typing import TYPE_CHECKING, Any
 
 from stopwhen import frames, static
 from stopwhen.mechanisms import operands, sites
 from stopwhen.mechanisms.armed import READ, WRITE, Armed
 from stopwhen.mechanisms.callees import touches
 from stopwhen.originals import use_original_builtins
+from stopwhen.type_hints import TYPE_CHECKING, Any
 
 use_original_builtins(globals())
 

@@ -10,7 +10,6 @@ from types import (
     ModuleType,
     WrapperDescriptorType,
 )
-from typing import TYPE_CHECKING, Any
 
 from stopwhen import static
 from stopwhen.cells import Cell, Closure, Content, DictItem, ListItem, Local, Slot
@@ -19,6 +18,7 @@ from stopwhen.mechanisms import callees
 from stopwhen.mechanisms.comprehensions import is_borrowed
 from stopwhen.mechanisms.sites import IN_PLACE_METHODS
 from stopwhen.originals import gc, use_original_builtins
+from stopwhen.type_hints import TYPE_CHECKING, Any
 from stopwhen.types import ABSENT, AccessType
 
 use_original_builtins(globals())

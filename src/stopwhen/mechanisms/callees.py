@@ -11,10 +11,11 @@ from types import (
     ModuleType,
     WrapperDescriptorType,
 )
-from typing import Any, NamedTuple
 
 from stopwhen import static
+from stopwhen.immutable import Immutable
 from stopwhen.originals import operator, use_original_builtins
+from stopwhen.type_hints import Any
 from stopwhen.types import AccessType
 
 use_original_builtins(globals())
@@ -24,7 +25,7 @@ WRITE, READ = AccessType.WRITE, AccessType.READ
 CONTENT, WHOLE, ITEM, ATTRIBUTE, SLOT, ITEMS_OF = range(6)
 
 
-class Touch(NamedTuple):
+class Touch(Immutable):
     """One thing that a call touches.
 
     Attributes:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from typing import Any
 
 from stopwhen import env
 from stopwhen.cells import Calls, Cell, Closure, Content, DictItem, Frame, Layout, ListItem, Local, Slot
 from stopwhen.mechanisms import opcodes
 from stopwhen.mechanisms.native import Token, check_of, kind_of
 from stopwhen.originals import use_original_builtins
+from stopwhen.type_hints import Any
 
 use_original_builtins(globals())
 

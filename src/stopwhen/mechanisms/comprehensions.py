@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from stopwhen.frames import names_of_variables
 from stopwhen.handlers import protected
 from stopwhen.mechanisms.opcodes import stored_locals
 from stopwhen.mechanisms.operands import depths, leads_to
 from stopwhen.mechanisms.sites import instruction_at
 from stopwhen.originals import functools, opcode, use_original_builtins
+from stopwhen.type_hints import TYPE_CHECKING
 
 use_original_builtins(globals())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
 
 from stopwhen import env
 from stopwhen.cells import Cell, Content, DictItem, Instances, Layout
@@ -11,6 +10,7 @@ from stopwhen.errors import Unavailable
 from stopwhen.mechanisms.native import Token
 from stopwhen.mechanisms.native_instances import NativeInstances, arm_class, disarm_class
 from stopwhen.originals import sys, use_original_builtins
+from stopwhen.type_hints import TYPE_CHECKING, Any
 
 use_original_builtins(globals())
 

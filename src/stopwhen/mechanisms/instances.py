@@ -7,15 +7,16 @@ instruction has taken are compared, and while there are few all of them; of many
 from __future__ import annotations
 
 from _thread import get_ident
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stopwhen import deltas, frames, static
 from stopwhen.cells import Attributes, Cell, DictItem, Layout
 from stopwhen.event import Born, Delta, Rebound, Unknown
+from stopwhen.immutable import Immutable, replaced
 from stopwhen.mechanisms import opcodes, operands, sites
 from stopwhen.mechanisms.native import PartToken
 from stopwhen.mechanisms.snapshots import difference, has_changed, snapshot
 from stopwhen.originals import functools, gc, opcode, types, use_original_builtins, weakref
+from stopwhen.type_hints import TYPE_CHECKING, Any
 from stopwhen.types import ABSENT
 from stopwhen.values import is_simple
 
@@ -40,7 +41,7 @@ _PLAIN_OPERANDS = 3
 _BOUND = (types.BuiltinFunctionType, type("".__str__))
 
 
-class _Identity(NamedTuple):
+class _Identity(Immutable):
     """Stands for a value that is not to be kept alive."""
 
     address: int
@@ -54,7 +55,7 @@ def _is_that(shown: Any, value: Any) -> bool:
     return id(value) == shown.address if type(shown) is _Identity else value is shown
 
 
-class Found(NamedTuple):
+class Found(Immutable):
     """A change of something of an instance.
 
     Attributes:
@@ -199,7 +200,7 @@ class InstanceChecks:
         record.whole = ()
         record.before = {}
         found = [Found(self.handle, made, self.handle, Born()), *self._compare(record, made, since=None)]
-        return [one._replace(is_taken=True) for one in found]
+        return [replaced(one, is_taken=True) for one in found]
 
     def changes(self, *, whole: bool, place: Place | None) -> Iterator[Found]:
         """Yield what has changed: in those that the last instruction has taken, and some others, or all of them.
@@ -210,7 +211,7 @@ class InstanceChecks:
         for key, (record, _instance) in self._touched.pop(me, {}).items():
             if record.toucher == me:
                 record.toucher = 0
-                yield from (one._replace(is_taken=True) for one in self._changes_of(key, record, since=None))
+                yield from (replaced(one, is_taken=True) for one in self._changes_of(key, record, since=None))
         is_few = len(self._records) <= FEW
         for key, record in list(self._records.items()) if whole or is_few else self._in_turn():
             if record.toucher == 0:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Hashable, Iterator
-from typing import TYPE_CHECKING, Any
 
 from stopwhen import env, static
 from stopwhen.cells import Cell, Closure, Content, DictItem, ListItem, Local, Slot
@@ -13,6 +12,7 @@ from stopwhen.mechanisms.armed import READ, Armed
 from stopwhen.mechanisms.comprehensions import borrowed_ranges
 from stopwhen.mechanisms.native import Token, bring_back_starts
 from stopwhen.originals import functools, sys, use_original_builtins
+from stopwhen.type_hints import TYPE_CHECKING, Any
 
 use_original_builtins(globals())
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from stopwhen import env
 from stopwhen.cells import Opaque
 from stopwhen.mechanisms import opcodes
 from stopwhen.mechanisms.checks import Checks, can_check, effects_on
 from stopwhen.mechanisms.native import bring_back_starts
 from stopwhen.originals import sys, use_original_builtins
+from stopwhen.type_hints import TYPE_CHECKING
 
 use_original_builtins(globals())
 

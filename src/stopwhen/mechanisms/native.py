@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from stopwhen import deltas, env, memory, static
 from stopwhen.cells import (
     Attributes,
@@ -25,6 +23,7 @@ from stopwhen.event import Born, Called, Delta, Ended, Event, Items, Judged, Rea
 from stopwhen.immutable import Immutable
 from stopwhen.mechanisms.comprehensions import borrowed_ranges
 from stopwhen.originals import sys, use_original_builtins
+from stopwhen.type_hints import TYPE_CHECKING, Any
 
 use_original_builtins(globals())
 

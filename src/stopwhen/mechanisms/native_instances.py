@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from stopwhen import env
 from stopwhen.cells import Attributes, DictItem
 from stopwhen.mechanisms.native import PartToken, Token
 from stopwhen.originals import use_original_builtins
+from stopwhen.type_hints import TYPE_CHECKING, Any
 
 use_original_builtins(globals())
 

@@ -8,9 +8,8 @@ are about (_core/hooks.c).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from stopwhen.originals import functools, opcode, sys, use_original_builtins
+from stopwhen.type_hints import TYPE_CHECKING
 
 use_original_builtins(globals())
 

@@ -5,12 +5,11 @@ How deep the stack is there, the code tells; it begins behind the variables.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from stopwhen import frames
 from stopwhen.handlers import handlers
 from stopwhen.mechanisms import sites
 from stopwhen.originals import functools, opcode, use_original_builtins
+from stopwhen.type_hints import TYPE_CHECKING, Any
 
 use_original_builtins(globals())
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import _thread
 from _thread import RLock, get_ident
 from types import FunctionType, MethodType
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stopwhen import env, frames, location
 from stopwhen.cells import (
@@ -28,7 +27,7 @@ from stopwhen.cells import (
     Slot,
 )
 from stopwhen.event import Born, Called, Delta, Ended, Event, Items, Members, Place, Read, Rebound, Spliced, Written
-from stopwhen.immutable import replaced
+from stopwhen.immutable import Immutable, replaced
 from stopwhen.mechanisms import opcodes, operands, suspects
 from stopwhen.mechanisms.accesses import Accesses
 from stopwhen.mechanisms.instances import InstanceChecks, made_by_call, maker_of, taken_by
@@ -44,6 +43,7 @@ from stopwhen.mechanisms.tools import (
     take_tool,
 )
 from stopwhen.originals import functools, opcode, sys, use_original_builtins
+from stopwhen.type_hints import TYPE_CHECKING, Any
 from stopwhen.types import ABSENT
 from stopwhen.values import is_simple
 
@@ -216,7 +216,7 @@ class Recheck:
         self._busy.add(thread_id)  # a named tuple is made by code that is not ours
         try:
             writer = _Writer(thread_id, frame, places_of(frame), None, own)
-            suspected = lambda: writer._replace(other=self._find_suspect(thread_id, thread_id, frame))  # noqa: E731
+            suspected = lambda: replaced(writer, other=self._find_suspect(thread_id, thread_id, frame))  # noqa: E731
             events = self._changes(self._snapshots, suspected)
             for checks in list(self._instances.values()):
                 with self._one_at_a_time():
@@ -546,7 +546,7 @@ class _Patient:
             self._lock.release()
 
 
-class _Writer(NamedTuple):
+class _Writer(Immutable):
     """Who is held to have made a change; the fields of `Event` of these names."""
 
     thread_id: int

@@ -5,18 +5,19 @@ A site is an instruction that stores, reads or calls. Operands are told by how f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from stopwhen import env
+from stopwhen.immutable import Immutable
 from stopwhen.mechanisms import opcodes
 from stopwhen.originals import functools, opcode, sys, use_original_builtins
+from stopwhen.type_hints import TYPE_CHECKING
 
 use_original_builtins(globals())
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from types import CodeType
-    from typing import Any
+
+    from stopwhen.type_hints import Any
 
 # The same values as in _core/sites.h.
 (
@@ -157,7 +158,7 @@ def instruction_around(code: CodeType, offset: int) -> tuple[int, int, int]:
     return found[offset]
 
 
-class Site(NamedTuple):
+class Site(Immutable):
     """One site of a code object: its kind, offset and argument, and the offset of the next instruction."""
 
     kind: int

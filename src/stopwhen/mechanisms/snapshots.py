@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
-
 from stopwhen import deltas, frames, memory, static
 from stopwhen.cells import Attributes, Blocks, Cell, Closure, Content, DictItem, Layout, ListItem, Local, Opaque, Slot
 from stopwhen.comparing import is_plain
@@ -13,6 +11,7 @@ from stopwhen.event import Delta, Rebound, Unknown
 from stopwhen.immutable import Immutable
 from stopwhen.mechanisms.comprehensions import is_borrowed
 from stopwhen.originals import collections, io, operator, use_original_builtins
+from stopwhen.type_hints import Any, Final
 from stopwhen.types import ABSENT
 
 use_original_builtins(globals())

@@ -5,10 +5,9 @@ The C module asks the same, and can tell more (_core/evidence.c).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from stopwhen.mechanisms import opcodes, sites
 from stopwhen.originals import opcode, use_original_builtins
+from stopwhen.type_hints import TYPE_CHECKING
 
 use_original_builtins(globals())
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from stopwhen import env
 from stopwhen.immutable import Immutable
 from stopwhen.mechanisms.recheck import Recheck
 from stopwhen.mechanisms.tools import TOOL_ID
 from stopwhen.originals import use_original_builtins
+from stopwhen.type_hints import TYPE_CHECKING
 
 use_original_builtins(globals())
 

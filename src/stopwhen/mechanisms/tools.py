@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from stopwhen import env
 from stopwhen.errors import Unavailable
 from stopwhen.mechanisms import opcodes
 from stopwhen.originals import sys, use_original_builtins
+from stopwhen.type_hints import TYPE_CHECKING
 
 use_original_builtins(globals())
 

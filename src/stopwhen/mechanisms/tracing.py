@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from stopwhen import env
 from stopwhen.cells import Instances, Opaque
 from stopwhen.mechanisms.checks import Checks, can_check
 from stopwhen.mechanisms.native_instances import NativeInstances, arm_class, disarm_class
 from stopwhen.originals import use_original_builtins
+from stopwhen.type_hints import TYPE_CHECKING
 
 use_original_builtins(globals())
 

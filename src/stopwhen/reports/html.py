@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING, Final
 
 from stopwhen.location import Location, locate, shown_line, source_line
 from stopwhen.originals import use_original_builtins
 from stopwhen.reports.text import Callers, callers, chain_words, head, places, spot, values, where, who
 from stopwhen.texts import clean
+from stopwhen.type_hints import TYPE_CHECKING, Final
 
 use_original_builtins(globals())
 if TYPE_CHECKING:

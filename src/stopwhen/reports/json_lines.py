@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
-
 from stopwhen.location import Location, locate, place_dict, program_places
 from stopwhen.of_code import OfCode, empty_for
 from stopwhen.originals import use_original_builtins
+from stopwhen.type_hints import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, Protocol
-
 from stopwhen.event import Place
 from stopwhen.immutable import Immutable
 from stopwhen.location import (
@@ -23,6 +21,7 @@ from stopwhen.location import (
 )
 from stopwhen.originals import os, use_original_builtins
 from stopwhen.texts import clean
+from stopwhen.type_hints import TYPE_CHECKING, Final, Literal, Protocol
 from stopwhen.types import AccessType
 
 use_original_builtins(globals())
