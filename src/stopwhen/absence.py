@@ -8,6 +8,7 @@ from types import CodeType, FunctionType, ModuleType
 
 from stopwhen import static
 from stopwhen.errors import Notice, Refused
+from stopwhen.expression import walk, with_in_place_of
 from stopwhen.location import is_own_code
 from stopwhen.nearest import nearest
 from stopwhen.originals import ast, os, sys, use_original_builtins
@@ -165,7 +166,7 @@ def hint_of_name(
 
 def hint_of_key(name: str, expression: WatchExpression, option: Option) -> str | None:
     """Return what to write if `name`, which stands between brackets, is a key: shells take quotes away; else None."""
-    quoted = _with_quotes(expression.tree, name)
+    quoted = _with_quotes(expression, name)
     if quoted is None:
         return None
     in_shell = f"'{quoted}'".replace(repr(name), f'"{name}"')
@@ -193,27 +194,11 @@ def _listed(scopes: list[str], option: Option) -> str:
     return " or ".join(option(scope) for scope in scopes[:MOST_NAMED])
 
 
-class _Quoting(ast.NodeTransformer):
-    """Puts a name in quotes where it stands for a key."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.found = False
-
-    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:  # noqa: N802 - as ast calls it
-        """Take a name between brackets for the text that it is."""
-        self.generic_visit(node)
-        if isinstance(node.slice, ast.Name) and node.slice.id == self.name:
-            self.found = True
-            return ast.Subscript(node.value, ast.Constant(self.name), node.ctx)
-        return node
-
-
-def _with_quotes(tree: ast.expr, name: str) -> str | None:
+def _with_quotes(expression: WatchExpression, name: str) -> str | None:
     """Return an expression with `name` in quotes, where it stands between brackets: shells take quotes away."""
-    quoting = _Quoting(name)
-    quoted = quoting.visit(ast.parse(ast.unparse(tree), mode="eval"))
-    return ast.unparse(quoted) if quoting.found else None
+    keys = [node.slice for node in walk(expression.tree) if isinstance(node, ast.Subscript)]
+    names = [key for key in keys if isinstance(key, ast.Name) and expression.parts[key] == key.id == name]
+    return with_in_place_of(expression.text, names, repr(name)) if names else None
 
 
 def hint_of_scope(scope: str, modules: Modules, option: Option) -> str | None:

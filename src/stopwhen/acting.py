@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from _thread import get_ident
 
 from stopwhen import actions, conditions, env
@@ -18,7 +17,8 @@ from stopwhen.types import Action
 use_original_builtins(globals())
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from types import FrameType
 
     from stopwhen.actions import Output
@@ -111,19 +111,12 @@ class Acting:
             return []
         return [thread_id for thread_id in self._due if thread_id != _ANY and not env.core.has_thread(thread_id)]
 
-    @contextlib.contextmanager
-    def at_prompt(self, show: Callable[[Hit], object]) -> Iterator[None]:
+    def at_prompt(self, show: Callable[[Hit], object]) -> AbstractContextManager[None]:
         """Return a context in which a debugger's user types what no hit comes of, while no other thread is at that.
 
         `show` reports what is true already when a watchpoint is set there.
         """
-        is_first = self._stops.enter(show)
-        try:
-            with Own(self):
-                yield
-        finally:
-            if is_first:
-                self._stops.leave()
+        return _AtPrompt(self, self._stops, show)
 
     def take_stops(self) -> list[Hit]:
         """Take the hits for which this thread is to stop; what else waits for it goes on waiting."""
@@ -280,6 +273,34 @@ class Own:
 
     def __exit__(self, *_error: object) -> None:
         self._acting.leave(is_ours=self._is_ours)
+
+
+class _AtPrompt(Own):
+    """As `Own`, while a debugger's user types."""
+
+    def __init__(self, acting: Acting, stops: Stops, show: Callable[[Hit], object]) -> None:
+        super().__init__(acting)
+        self._stops = stops
+        self._show = show
+        self._is_first = False
+
+    def __enter__(self) -> None:
+        self._is_first = self._stops.enter(self._show)
+        try:
+            super().__enter__()
+        except BaseException:
+            self._leave()
+            raise
+
+    def __exit__(self, *error: object) -> None:
+        try:
+            super().__exit__(*error)
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        if self._is_first:
+            self._stops.leave()
 
 
 def _action_of(hit: Hit) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from stopwhen.errors import BadExpression, UsageError
 from stopwhen.immutable import Immutable
@@ -43,6 +43,10 @@ class WatchExpression(Immutable):
         of_it = [node for node in walk(self.tree) if isinstance(node, ast.Attribute) and _is_name(node.value, name)]
         uses = sum(_is_name(node, name) for node in walk(self.tree))
         return tuple(dict.fromkeys(node.attr for node in of_it)), uses > len(of_it)
+
+    def part(self, node: ast.expr) -> WatchExpression:
+        """Return a part of it as an expression of its own."""
+        return WatchExpression(self.parts[node], node, self.parts)
 
     def names(self) -> frozenset[str]:
         """Return all names in it, those that it binds itself too."""
@@ -115,12 +119,10 @@ def parse(given: str) -> WatchExpression:
     if not stripped:
         raise _nothing_there(text)
     if not (_PARSER_MAY_WARN.search(stripped) or _COMPILER_MAY_WARN.search(stripped)):
-        tree = _parsed(stripped)
-    else:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Python thinks of the style of an expression is of no use here
-            tree = _parsed(stripped)
-    return WatchExpression(stripped, tree, _parts(stripped, tree))
+        return _parsed(stripped)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Python thinks of the style of an expression is of no use here
+        return _parsed(stripped)
 
 
 def parse_silently(text: str) -> WatchExpression | None:
@@ -148,24 +150,49 @@ def walk(tree: ast.AST) -> Iterator[ast.AST]:
     waiting = collections.deque([tree])
     while waiting:
         node = waiting.popleft()
-        for name in node._fields:
-            value = getattr(node, name, None)
-            waiting.extend(one for one in (value if type(value) is list else [value]) if isinstance(one, ast.AST))
+        waiting.extend(children(node))
         yield node
 
 
-def _cut(text: str, node: ast.expr) -> str:
-    """Return the text of `node`: what it spans, with a line end for a space."""
+def children(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes right below `node`, in order."""
+    for name in node._fields:
+        value = getattr(node, name, None)
+        yield from (one for one in (value if type(value) is list else [value]) if isinstance(one, ast.AST))
+
+
+def is_same_tree(one: Any, other: Any) -> bool:
+    """Return whether two trees, or what stands in a field of theirs, say the same."""
+    if type(one) is not type(other):
+        return isinstance(one, ast.expr_context) and isinstance(other, ast.expr_context)
+    if isinstance(one, ast.AST):
+        return all(is_same_tree(getattr(one, name, None), getattr(other, name, None)) for name in one._fields)
+    if type(one) is list:
+        return len(one) == len(other) and all(map(is_same_tree, one, other))
+    return one == other  # type: ignore[no-any-return] # both are constants
+
+
+def _cut(text: str, node: ast.expr | ast.stmt) -> str:
+    """Return the text of `node`: what it spans, with a space for a line end."""
     lines = text.encode().split(b"\n")
     lines = lines[node.lineno - 1 : node.end_lineno]
     if lines:
         lines[-1] = lines[-1][: node.end_col_offset]
         lines[0] = lines[0][node.col_offset :]
-    return b" ".join(lines).decode("utf-8", "replace")
+    return b" ".join(map(bytes.strip, lines)).decode("utf-8", "replace")
 
 
-def _parsed(text: str) -> ast.expr:
-    """Return the tree of `text`, of which the compiler, which knows more than the parser, approves too."""
+def with_in_place_of(text: str, nodes: Iterable[ast.expr], new: str) -> str:
+    """Return the text of an expression with `new` for each of `nodes`, which are of one line each."""
+    lines = text.encode().split(b"\n")
+    for node in sorted(nodes, key=lambda node: node.col_offset, reverse=True):
+        line = lines[node.lineno - 1]
+        lines[node.lineno - 1] = line[: node.col_offset] + new.encode() + line[node.end_col_offset :]
+    return b"\n".join(lines).decode("utf-8", "replace")
+
+
+def _parsed(text: str) -> WatchExpression:
+    """Return `text` as an expression of which the compiler, which knows more than the parser, approves too."""
     try:
         tree = ast.Expression(tree_of(text))
         for node in walk(tree):
@@ -175,7 +202,7 @@ def _parsed(text: str) -> ast.expr:
         raise
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise _not_an_expression(text, error) from None
-    return tree.body
+    return WatchExpression(text, tree.body, _parts(text, tree.body))
 
 
 def _check(text: str, node: ast.AST) -> None:
@@ -200,9 +227,10 @@ def _nothing_there(text: str) -> BadExpression:
 def _not_an_expression(text: str, error: Exception) -> BadExpression:
     """Return the error that says why `text` is no expression."""
     try:
-        statements = ast.parse(text, _FILE, "exec").body
+        module: Any = compile(text, _FILE, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return _bad_syntax(text, error)
+    statements: list[ast.stmt] = module.body
     if not statements:
         return _nothing_there(text)
     if len(statements) > 1:
@@ -216,24 +244,24 @@ def _not_an_expression(text: str, error: Exception) -> BadExpression:
         return _bad_syntax(text, error)
     kind = _STATEMENTS.get(type(statement), "a statement")
     return BadExpression(
-        f"cannot watch {text!r}: it is {kind}, not an expression", slug="statement", hint=_instead(statement)
+        f"cannot watch {text!r}: it is {kind}, not an expression", slug="statement", hint=_instead(text, statement)
     )
 
 
-def _instead(statement: ast.stmt) -> str:
-    """Return what to write in place of `statement`."""
+def _instead(text: str, statement: ast.stmt) -> str:
+    """Return what to write in place of `statement`, which `text` is."""
     match statement:
         case ast.Assign(targets=[target], value=value):
-            name = ast.unparse(target)
-            return f"write {name!r} to see every change, '{name} == {ast.unparse(value)}' to wait for the value"
+            name = _cut(text, target)
+            return f"write {name!r} to see every change, '{name} == {_cut(text, value)}' to wait for the value"
         case ast.AugAssign(target=target) | ast.AnnAssign(target=target):
-            return f"write {ast.unparse(target)!r} to see every change"
+            return f"write {_cut(text, target)!r} to see every change"
         case ast.Delete(targets=[target]):
-            return f"write {ast.unparse(target)!r}: that it goes away is a change too"
+            return f"write {_cut(text, target)!r}: that it goes away is a change too"
         case ast.Assert(test=test):
-            return f"write 'not ({ast.unparse(test)})' to wait until it fails"
+            return f"write 'not ({_cut(text, test)})' to wait until it fails"
         case ast.Return(value=ast.expr() as value):
-            return f"write {ast.unparse(value)!r}"
+            return f"write {_cut(text, value)!r}"
         case ast.Import(names=[name]) | ast.ImportFrom(names=[name]):
             return f"write {name.asname or name.name!r}; what is imported already needs no import"
         case _:
@@ -273,21 +301,25 @@ def split_at_if(text: str) -> tuple[str, str] | None:
 def is_expression(text: str) -> bool:
     """Return whether a text is an expression."""
     try:
-        ast.parse(text.strip(), mode="eval")
+        tree_of(text.strip())
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True
 
 
 def _parts(text: str, tree: ast.expr) -> dict[ast.expr, str]:
-    """Return the text of each expression in `tree`, as the user wrote it where that is one plain piece of a line."""
-    # Offsets count bytes, and inside f-strings older interpreters count wrong.
-    plain = text.isascii() and "\n" not in text
-    formatted = {inner for node in walk(tree) if isinstance(node, ast.JoinedStr) for inner in walk(node)}
-    parts: dict[ast.expr, str] = {}
-    for node in walk(tree):
-        if isinstance(node, ast.expr):
-            cut = plain and node not in formatted
-            parts[node] = text[node.col_offset : node.end_col_offset] if cut else ast.unparse(node)
-    parts[tree] = text
+    """Return the text of each expression in `tree`, as the user wrote it."""
+    parts = {node: _cut(text, node) for node in walk(tree) if isinstance(node, ast.expr)}
+    for string in [node for node in parts if isinstance(node, ast.JoinedStr)]:
+        for node in walk(string):
+            # Inside f-strings older interpreters count wrong: then it goes by the name of the whole.
+            if isinstance(node, ast.expr) and not _is_text_of(parts[node], node):
+                parts[node] = parts[string]
     return parts
+
+
+def _is_text_of(text: str, node: ast.expr) -> bool:
+    try:
+        return is_same_tree(tree_of(text), node)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False

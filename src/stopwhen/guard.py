@@ -5,7 +5,7 @@ from __future__ import annotations
 from stopwhen import location, session, source_lines
 from stopwhen.cells import Closure, DictItem
 from stopwhen.errors import Refused, UsageError
-from stopwhen.expression import parse
+from stopwhen.expression import parse, walk
 from stopwhen.frames import cell_of
 from stopwhen.immutable import Immutable
 from stopwhen.originals import ast, functools, use_original_builtins
@@ -213,7 +213,7 @@ def _is_decorator(place: location.Location) -> bool:
 
 def _names_in(expression: str) -> frozenset[str]:
     """Return the names that an expression reads and does not bind itself."""
-    names = [node for node in ast.walk(parse(expression).tree) if isinstance(node, ast.Name)]
+    names = [node for node in walk(parse(expression).tree) if isinstance(node, ast.Name)]
     bound = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
     return frozenset(node.id for node in names) - bound
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from stopwhen import env
 from stopwhen.cells import Cell, Closure, DictItem, ListItem, Local, Opaque, Slot
 from stopwhen.dependencies import read
-from stopwhen.expression import parse
 from stopwhen.immutable import Immutable
 from stopwhen.originals import use_original_builtins
 from stopwhen.record import present
@@ -102,7 +101,7 @@ def place_of(expression: WatchExpression, access: AccessType) -> Place | None:
     if is_place(expression.tree):
         return Place(expression, ((bytes((NEW, 0)), ()) if access is AccessType.TRUE else None))
     found = truth_steps(expression.tree) if access is AccessType.TRUE else None
-    return None if found is None else Place(parse(expression.parts[found[0]]), found[1])
+    return None if found is None else Place(expression.part(found[0]), found[1])
 
 
 def judged(activation: Activation, planned: PlannedCell) -> Judged | None:

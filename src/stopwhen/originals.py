@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     import types as types
     import weakref as weakref
 else:
-    ast = held(__import__("ast"))
+    ast = held(__import__("_ast"))  # the kinds of nodes; the module `ast` itself takes long to load
     collections = held(__import__("collections"))
     enum = held(__import__("enum"))
     errno = held(__import__("errno"))
@@ -66,8 +66,5 @@ else:
     time = held(__import__("time"))
     types = held(__import__("types"))
     weakref = held(__import__("weakref"))
-    if sys.version_info >= (3, 14):  # unparse() imports, at each call, what does it
-        _Unparser = __import__("_ast_unparse").Unparser
-        ast.unparse = lambda tree: _Unparser().visit(tree)
     if hasattr(sys, "monitoring"):
         sys.monitoring = held(sys.monitoring)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from stopwhen.expression import children, is_same_tree, tree_of
 from stopwhen.originals import ast, use_original_builtins
 from stopwhen.type_hints import Any, TypeAlias
 
@@ -43,13 +46,13 @@ class _NotSimpleError(Exception):
     """The expression is not for C."""
 
 
-def steps_of(node: ast.expr, names: dict[str, int], leaf: str | None = None) -> Steps | None:
+def steps_of(node: ast.expr, names: dict[str, int], leaf: ast.expr | None = None) -> Steps | None:
     """Return an expression as steps; None where it is not simple.
 
     Args:
         node: the expression.
         names: the step for each name that it may read.
-        leaf: the dump of the sub-expression that stands for `new`, None for none.
+        leaf: the sub-expression that stands for `new`, None for none.
     """
     compiler = _Compiler(names, leaf)
     try:
@@ -60,7 +63,7 @@ def steps_of(node: ast.expr, names: dict[str, int], leaf: str | None = None) -> 
 
 
 class _Compiler:
-    def __init__(self, names: dict[str, int], leaf: str | None) -> None:
+    def __init__(self, names: dict[str, int], leaf: ast.expr | None) -> None:
         self.code = bytearray()
         self.constants: list[Any] = []
         self._names = names
@@ -69,7 +72,7 @@ class _Compiler:
 
     def add(self, node: ast.expr) -> None:
         """Add the steps that leave the value of `node` on the stack."""
-        if self._leaf is not None and ast.dump(node) == self._leaf:
+        if self._leaf is not None and is_same_tree(node, self._leaf):
             self._load(NEW)
             return
         match node:
@@ -165,8 +168,7 @@ def _constant_of(node: ast.expr) -> Any:
 
 def condition_steps(text: str) -> Steps | None:
     """Return a condition, which can be compiled, as steps; None where it is not simple."""
-    tree = ast.parse(text.strip(), mode="eval").body
-    return steps_of(tree, {"old": OLD, "new": NEW, "absent": ABSENT})
+    return steps_of(tree_of(text.strip()), {"old": OLD, "new": NEW, "absent": ABSENT})
 
 
 def truth_steps(tree: ast.expr) -> tuple[ast.expr, Steps] | None:
@@ -174,12 +176,12 @@ def truth_steps(tree: ast.expr) -> tuple[ast.expr, Steps] | None:
 
     What the test gives is a bool, or the very value that is read.
     """
-    leaves = {ast.dump(node): node for node in _outermost_places(tree)}
-    if len(leaves) != 1 or not (is_place(tree) or _is_bool(tree)):
+    places = list(_outermost_places(tree))
+    if not (is_place(tree) or _is_bool(tree)) or not places:
         return None
-    ((leaf, node),) = leaves.items()
-    steps = steps_of(tree, {}, leaf)
-    return None if steps is None else (node, steps)
+    place, *others = places
+    steps = steps_of(tree, {}, place) if all(is_same_tree(place, other) for other in others) else None
+    return None if steps is None else (place, steps)
 
 
 def is_place(node: ast.expr) -> bool:
@@ -203,7 +205,9 @@ def _is_bool(node: ast.expr) -> bool:
     return False
 
 
-def _outermost_places(node: ast.AST) -> list[ast.expr]:
+def _outermost_places(node: ast.AST) -> Iterator[ast.expr]:
     if isinstance(node, ast.expr) and is_place(node):
-        return [node]
-    return [place for child in ast.iter_child_nodes(node) for place in _outermost_places(child)]
+        yield node
+        return
+    for child in children(node):
+        yield from _outermost_places(child)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import atexit
 import builtins
 import contextlib
@@ -18,7 +17,7 @@ from stopwhen import absence, env, mechanisms, static
 from stopwhen import session as sessions
 from stopwhen.actions import Output
 from stopwhen.errors import StopwhenError, UsageError
-from stopwhen.expression import parse
+from stopwhen.expression import parse, walk
 from stopwhen.frontends.child_processes import ChildProcesses
 from stopwhen.frontends.last_words import stand_by
 from stopwhen.frontends.options import (
@@ -34,6 +33,7 @@ from stopwhen.frontends.program import Program, prepare
 from stopwhen.frontends.run_output import RunOutput
 from stopwhen.launchers import GIVES_A_DICT, main_given_by
 from stopwhen.nearest import nearest
+from stopwhen.originals import ast
 from stopwhen.originals import os as original_os
 from stopwhen.originals import sys as original_sys
 from stopwhen.reports.text import counted
@@ -419,8 +419,8 @@ def _explain(line: AskLine) -> int:
 
 def _dotted_names(tree: ast.expr) -> list[str]:
     """Return the longest `a.b.c` that stand in an expression."""
-    inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    names = [_dotted(node) for node in ast.walk(tree) if id(node) not in inner]
+    inner = {id(node.value) for node in walk(tree) if isinstance(node, ast.Attribute)}
+    names = [_dotted(node) for node in walk(tree) if id(node) not in inner]
     return list(dict.fromkeys(name for name in names if name is not None))
 
 
