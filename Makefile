@@ -12,7 +12,7 @@ TESTS  ?=
 EXTRAS ?= test
 BIN    := $(abspath $(VENV))/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
-BUILD  := pyproject.toml setup.py $(wildcard src/stopwhen/_core/*.[ch])
+BUILD  := pyproject.toml setup.py $(wildcard src/stopwhen/_core/*.[ch] src/stopwhen/_core/*/*.[ch])
 
 # What the sanitizers of gcc and clang find in the C module ends the tests; the interpreter's own leaks are not of interest.
 SANITIZED := build/sanitized/$(notdir $(VENV))
@@ -65,7 +65,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run -Werror $(wildcard src/stopwhen/_core/*.[ch])
+	$(BIN)/clang-format --dry-run -Werror $(wildcard src/stopwhen/_core/*.[ch] src/stopwhen/_core/*/*.[ch])
 	$(BIN)/codespell
 	$(BIN)/towncrier build --draft --version next >/dev/null
 	if git rev-parse -q --verify origin/main >/dev/null; then $(BIN)/towncrier check --compare-with origin/main; fi
@@ -73,7 +73,7 @@ lint: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
-	$(BIN)/clang-format -i $(wildcard src/stopwhen/_core/*.[ch])
+	$(BIN)/clang-format -i $(wildcard src/stopwhen/_core/*.[ch] src/stopwhen/_core/*/*.[ch])
 
 docs-check: $(VENV)/.test
 	$(BIN)/python docs/check.py

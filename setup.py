@@ -11,8 +11,9 @@ setup(
     ext_modules=[
         Extension(
             "stopwhen._core",
-            sources=sorted(map(str, CORE.glob("*.c"))),
-            depends=sorted(map(str, CORE.glob("*.h"))),
+            sources=sorted(map(str, CORE.rglob("*.c"))),
+            include_dirs=[str(CORE)],
+            depends=sorted(map(str, CORE.rglob("*.h"))),
             # Calls between our own files need not go by way of the dynamic linker's table.
             extra_compile_args=[] if sys.platform == "win32" else ["-O3", "-fvisibility=hidden"],
             # Without a compiler the package installs all the same and works in pure Python: `stopwhen doctor` says so.

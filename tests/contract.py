@@ -31,6 +31,11 @@ def mechanism_sets() -> list[str]:
     return sets
 
 
+def containers_tell(mechanism: str) -> bool:
+    """Return whether lists, sets and deques tell of their changes, so that nothing is left to be found later."""
+    return mechanism == "default" and env.core is not None and env.HAS_MONITORING
+
+
 def choose(monkeypatch: pytest.MonkeyPatch, mechanism: str) -> None:
     """Let watchpoints be armed by `mechanism` alone."""
     if mechanism == "default":

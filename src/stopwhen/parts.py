@@ -7,7 +7,7 @@ from stopwhen.attributes import is_descriptor_method
 from stopwhen.cells import Cell, Content, DictItem, Layout, ListItem, Opaque, Slot
 from stopwhen.errors import Refused
 from stopwhen.immutable import Immutable
-from stopwhen.mechanisms.native import PartToken, kind_of
+from stopwhen.mechanisms.native import INTERPOSE, PartToken, kind_of
 from stopwhen.originals import use_original_builtins
 from stopwhen.plan import PlannedCell, choose
 from stopwhen.type_hints import TYPE_CHECKING, Any
@@ -110,4 +110,4 @@ def hold_part(family: Family, cell: Cell) -> tuple[PartToken, Any, Any, Any]:
     family.holders[mechanism] = None
     kind = kind_of(cell)
     assert kind is not None, "the mechanism claims it"
-    return token, None, None, env.core.Check(*kind, token)
+    return token, None, None, env.core.Check(*kind, token, mechanism.name == INTERPOSE)

@@ -364,7 +364,6 @@ CONTENTS = [
             "L[0] = 5": 1,
             "L.sort()": 1,
             "list.sort(L)": 1,
-            "L.sort(key=lambda item: item)": 2,  # in the meantime the list is empty, as `key` could see
             "sort = L.sort; sort()": 1,
             "L.reverse(); L.reverse()": 2,
             "L.append(4)": 1,

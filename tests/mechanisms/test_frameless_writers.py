@@ -8,7 +8,7 @@ import threading
 import pytest
 
 import stopwhen
-from contract import Module, choose, mechanism_sets
+from contract import Module, choose, containers_tell, mechanism_sets
 from helpers import marked_lines, run_program
 from recorder import Recorder
 from stopwhen import env, session
@@ -45,7 +45,7 @@ def appending(start: str) -> str:
     ],
 )
 def test_a_thread_that_runs_a_c_function_alone(start, mechanism, tmp_path, monkeypatch):
-    """The line is not certain, and the text says where that thread was started."""
+    """No line is certain: the text says where that thread was started, or that no line of Python's did it."""
     choose(monkeypatch, mechanism)
     module = Module(tmp_path)
     module.run("L = []\n")
@@ -54,9 +54,12 @@ def test_a_thread_that_runs_a_c_function_alone(start, mechanism, tmp_path, monke
         module.run(appending(start))
     first, *others = hits.hits
     lines = marked_lines(module.path)
-    assert (first.old_text, first.new_text) == ("[]", "[1]")
-    assert not first.exact
-    assert lines["start"] in [place.lineno for place in first.between]
+    assert (first.old_text, first.new_text[:2]) == ("[]", "[1")  # another thread may have gone on when it is read
+    if containers_tell(mechanism):
+        assert first.location is None
+    else:
+        assert not first.exact
+        assert lines["start"] in [place.lineno for place in first.between]
     assert [one.location.lineno for one in others] == [lines["after"]]
 
 
@@ -133,7 +136,7 @@ def test_a_thread_that_c_code_has_started(mechanism, tmp_path, monkeypatch):
             "L.append(2)  # @after\n"
         )
     first, second = hits.hits
-    assert not first.exact
+    assert first.location is None or not first.exact
     assert (second.location.lineno, second.exact) == (marked_lines(module.path)["after"], True)
 
 

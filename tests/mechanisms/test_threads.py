@@ -9,7 +9,7 @@ import threading
 import pytest
 
 import stopwhen
-from contract import Module, choose, mechanism_sets
+from contract import Module, choose, containers_tell, mechanism_sets
 from helpers import marked_lines
 from recorder import Recorder
 
@@ -315,6 +315,8 @@ def test_a_call_that_lets_others_run_amid_its_changes(kind, beside, mechanism, t
         line = marked_lines(module.path)["write"]
         for one in hits.hits:
             if one.exact or mechanism != "recheck":  # which does not always know of whom to say so
+                if starts_before and containers_tell(mechanism) and not one.exact:
+                    continue  # a call that has begun before tells nothing: it is found later, and named by nobody
                 places = [one.location] if one.exact else one.between
                 assert line in [place.lineno for place in places if place.filename == str(module.path)], one.between
         assert starts_before or hits.hits

@@ -6,6 +6,7 @@
  */
 #include "content.h"
 
+#include "containers/told.h"
 #include "crowd.h"
 #include "frames.h"
 #include "large.h"
@@ -88,11 +89,12 @@ check_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
     int kind;
     PyObject *owner, *extra, *token; /* Borrowed from args. */
+    int is_told = 0;
     if (keywords != NULL && PyDict_GET_SIZE(keywords) > 0) {
         PyErr_SetString(PyExc_TypeError, "Check takes no keyword arguments");
         return NULL;
     }
-    if (!PyArg_ParseTuple(args, "iOOO", &kind, &owner, &extra, &token)) {
+    if (!PyArg_ParseTuple(args, "iOOO|p", &kind, &owner, &extra, &token, &is_told)) {
         return NULL;
     }
     CoreState *state = PyType_GetModuleState(type);
@@ -102,6 +104,12 @@ check_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
     }
     Check *self = new_check(state, (CheckKind)kind, owner, extra, token);
     if (self == NULL) {
+        return NULL;
+    }
+    self->is_told = is_told;
+    if (is_told && !told_can_tell(self)) {
+        PyErr_Format(PyExc_TypeError, "a %.100s does not tell of its changes", Py_TYPE(owner)->tp_name);
+        Py_DECREF(self);
         return NULL;
     }
     if (kind == CHECK_LIST_ITEM) {
@@ -160,6 +168,9 @@ count_local_check_less(Check *check)
 static int
 add_to_list(Check *check)
 {
+    if (check->is_told) {
+        return told_add(check->state, check);
+    }
     if (check->part != NULL) {
         return crowd_add(check->state, check);
     }
@@ -187,7 +198,10 @@ add_to_list(Check *check)
 static void
 take_from_list(Check *check)
 {
-    if (check_is_of_frame(check)) {
+    if (check->is_told) {
+        told_remove(check->state, check); /* I3 */
+    }
+    else if (check_is_of_frame(check)) {
         frames_remove_check((FrameRef *)check->owner, check); /* I3 */
     }
     else if (check_is_of_crowd(check)) {
@@ -217,7 +231,9 @@ disarm(Check *check)
         crowd_remove(check->state, check); /* I3 */
         return;
     }
-    large_weigh(check->state, check);
+    if (!check->is_told) {
+        large_weigh(check->state, check);
+    }
     if (!check->suspended) {
         take_from_list(check);
     }
@@ -236,7 +252,9 @@ check_suspend(Check *check)
     events_miss(check->state, check->token);
     take_from_list(check);
     check->suspended = 1;
-    large_weigh(check->state, check);
+    if (!check->is_told) {
+        large_weigh(check->state, check);
+    }
 }
 
 /* Disarm all checks that are in some list, whoever holds them. */
@@ -251,6 +269,10 @@ checks_clear(CoreState *state)
     }
     while (state->shared_count > 0) {
         disarm(state->shared[state->shared_count - 1]);
+    }
+    Check *told;
+    for (Py_ssize_t i = 0; (told = table_next(&state->told, &i)) != NULL; i = 0) {
+        disarm(told);
     }
     FrameRef *ref;
     for (Py_ssize_t i = 0; (ref = table_next(&state->frame_refs, &i)) != NULL;) {
@@ -281,7 +303,7 @@ check_begin(PyObject *object)
         return -1;
     }
     self->armed = added == 0; /* I3 */
-    if (self->armed && !check_is_of_crowd(self)) {
+    if (self->armed && !check_is_of_crowd(self) && !self->is_told) {
         large_weigh(self->state, self);
     }
     return 0;
@@ -410,7 +432,7 @@ static PyType_Slot check_slots[] = {
     {Py_tp_traverse, check_traverse},
     {Py_tp_clear, check_clear},
     {Py_tp_methods, check_methods},
-    {Py_tp_doc, (void *)PyDoc_STR("Check(kind, owner, extra, token): the last seen state of one cell.")},
+    {Py_tp_doc, (void *)PyDoc_STR("Check(kind, owner, extra, token, is_told=False): the last seen state of one cell.")},
     {0, NULL},
 };
 

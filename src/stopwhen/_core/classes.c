@@ -13,6 +13,7 @@
  * I6. C code below a class may have memory without tp_alloc: objects of such a class are met in tp_init.
  */
 #include "codeinfo.h"
+#include "containers/told.h"
 #include "instances.h"
 #include "layout.h"
 
@@ -161,7 +162,13 @@ on_init(PyObject *object, PyObject *args, PyObject *keywords)
         return -1;
     }
     if (own != PyBaseObject_Type.tp_init) {
-        return own(object, args, keywords);
+        Operation operation; /* Where it is that of a container, its type does not tell. */
+        int is_told = told_begin(&operation, object);
+        int result = own(object, args, keywords);
+        if (is_told) {
+            told_end(&operation);
+        }
+        return result;
     }
     type->tp_init = own; /* It looks for itself, too; and runs no code of the user's. */
     int result = own(object, args, keywords);

@@ -148,6 +148,7 @@ find_effects(CoreState *state, CodeInfo *info, const unsigned char *bytes, PyObj
             info->starts_threads |= (info->names[unit] & NAMES_STARTER) != 0;
         }
         info->effect[unit] = effect;
+        info->stores_items |= code_stores_item(info, unit);
         if (effect & EFFECT_PLAIN) {
             info->due[unit] |= DUE_OPERANDS;
         }

@@ -75,6 +75,7 @@ struct CodeInfo {
     int *depth_after; /* depths.c: of the stack after the unit's instruction, where it does not jump. */
     int starts_threads; /* Some instruction has NAMES_STARTER. */
     int stores_shared; /* Some instruction has EFFECT_SHARED. */
+    int stores_items; /* Some instruction stores or deletes an item. */
     int is_ours; /* Code of stopwhen itself, where nothing is looked at. */
     int loop_era; /* loops.c: `state->era` for which `loop` holds. */
     int *line; /* Of a unit; -1 for none. */
@@ -93,6 +94,13 @@ struct CodeInfo {
     CodeSites *sites; /* sites.c; NULL until an access is armed. */
     Py_ssize_t local_accesses; /* Armed accesses to locals of frames of this code. */
 };
+
+/* True when the instruction at `unit` stores or deletes an item. */
+static inline int
+code_stores_item(const CodeInfo *info, Py_ssize_t unit)
+{
+    return (info->effect[unit] & (EFFECT_CALL | EFFECT_DIRECT)) == (EFFECT_CALL | EFFECT_DIRECT);
+}
 
 CodeInfo *code_info_not_recent(CoreState *state, PyCodeObject *code);
 

@@ -797,3 +797,20 @@ compat_time_ns(void)
     (void)timespec_get(&now, TIME_UTC);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
+
+static PyObject *list_append; /* Borrowed from the type. */
+
+void
+compat_forget_list_append(void)
+{
+    struct callable_cache *cache = &PyInterpreterState_Get()->callable_cache;
+    list_append = cache->list_append == NULL ? list_append : cache->list_append;
+    cache->list_append = NULL;
+}
+
+void
+compat_remember_list_append(void)
+{
+    struct callable_cache *cache = &PyInterpreterState_Get()->callable_cache;
+    cache->list_append = cache->list_append == NULL ? list_append : cache->list_append;
+}

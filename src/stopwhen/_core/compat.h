@@ -407,6 +407,10 @@ PyObject *compat_instance_dict(PyObject *object);
 /* LOAD_CLASSDEREF looks in the frame's namespace, not in one on the stack. */
 #define LOOKS_IN_CLASS_ITSELF (PY_VERSION_HEX < 0x030C0000)
 
+/* Have calls of `list.append` go by way of its method, which the interpreter calls directly else; and as before again. */
+void compat_forget_list_append(void);
+void compat_remember_list_append(void);
+
 /* Call `visit` with each object that the garbage collector knows, until it returns 0. It makes and drops no such object. */
 void compat_visit_objects(int (*visit)(PyObject *, void *), void *arg);
 

@@ -30,6 +30,8 @@ struct Check {
     CheckKind kind;
     int armed;
     int suspended;
+    int is_told;          /* Its owner tells of changes (containers/told.c): it is not compared after instructions. */
+    int began_beside;     /* Such a check was armed while another thread was calling something with the owner. */
     CoreState *state;     /* Borrowed; outlives every armed check, which session.close() takes off. */
     PyObject *owner;      /* Owned, unless `borrows_owner`. */
     int borrows_owner;    /* It is the instance that the check is a part of, which outlives it. */

@@ -11,6 +11,7 @@
  *     signal handlers wait until it is done, and so do the finalisers of what it drops (releasing.c). Only where the
  *     session runs an action or a condition of the user's may they run, and count as its work (events_let_run()).
  */
+#include "containers/told.h"
 #include "places.h"
 #include "tools.h"
 
@@ -465,6 +466,7 @@ events_forget_threads(PyObject *module, PyObject *Py_UNUSED(unused))
     state->due = 0;
     compat_forget_waits();
     arming_forget_threads(state);
+    told_forget_threads();
     releasing_forget_threads(state);
     int mine = draining && collecting && users == 0;
     if (paused > mine && !mine) {

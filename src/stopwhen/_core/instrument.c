@@ -106,6 +106,7 @@ wanted_events(const CoreState *state, const CodeInfo *info)
     long events = code_has_locals(info) ? state->instruction_event | state->return_event : 0;
     events |= info->calls > 0 ? state->start_event : 0;
     int all = state->level != 0 || info->awaited || (state->shared_level != 0 && info->stores_shared) ||
+              (state->item_stores && info->stores_items) ||
               (state->access_count > 0 && info->sites != NULL && info->sites->any_matters);
     return events | (all ? state->instruction_event : 0);
 }
@@ -371,6 +372,24 @@ instrument_set_level(PyObject *module, PyObject *effects)
     }
     tools_update(state);
     return failed ? NULL : Py_NewRef(Py_None);
+}
+
+/* watch_item_stores(flag): have INSTRUCTION events in code that stores items, or none for that again. While an instruction
+ * has its event, the interpreter does not replace it by one that stores to a list without asking the list. */
+PyObject *
+instrument_watch_item_stores(PyObject *module, PyObject *flag)
+{
+    CoreState *state = PyModule_GetState(module);
+    int before = state->item_stores;
+    state->item_stores = PyObject_IsTrue(flag);
+    if (state->item_stores == before) {
+        Py_RETURN_NONE;
+    }
+    if (instrument_known(state, state->item_stores) < 0 || (state->item_stores && instrument_running(state) < 0)) {
+        state->item_stores = before;
+        return NULL;
+    }
+    Py_RETURN_NONE;
 }
 
 /* Hooks are about, or not any more: let checks be due accordingly. -1 with an exception set. */

@@ -1,5 +1,6 @@
 /* Builds the module stopwhen._core. What it offers is declared for Python in _core.pyi. */
 #include "codeinfo.h"
+#include "containers/told.h"
 #include "crowd.h"
 #include "frames.h"
 #include "instances.h"
@@ -268,6 +269,7 @@ static PyMethodDef methods[] = {
     {"look_back", monitoring_look_back, METH_O, NULL},
     {"use_tool", instrument_use_tool, METH_VARARGS, NULL},
     {"set_level", instrument_set_level, METH_O, NULL},
+    {"watch_item_stores", instrument_watch_item_stores, METH_O, NULL},
 #else
     {"set_level", recheck_set_level, METH_O, NULL},
     {"start_tracing", tracing_start, METH_NOARGS, NULL},
@@ -356,6 +358,7 @@ module_free(void *module)
     if (state != NULL) {
         (void)module_clear(module);
         crowd_free(state);
+        table_free(&state->told);
         tools_free(state);
 #if HAS_DICT_VERSIONS
         Py_CLEAR(state->clock);
@@ -414,7 +417,7 @@ module_exec(PyObject *module)
     }
     state->check_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &check_spec, NULL);
     state->callback_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &callback_spec, NULL);
-    if (access_open(state) < 0 || find_types(state) < 0) {
+    if (access_open(state) < 0 || find_types(state) < 0 || interpose_open() < 0) {
         return -1;
     }
     state->frame_ref_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &frame_ref_spec, NULL);

@@ -301,6 +301,10 @@ monitoring_on_instruction(CoreState *state, PyObject *const *args, Py_ssize_t Py
     unsigned int unit = (unsigned int)offset / 2;
     int due = info->due[unit];
     int is_taking = takes_data(state, info, unit);
+    if (state->item_stores && !(due & state->interest) && !is_taking && code_stores_item(info, unit) &&
+        !info->awaited && is_quiet(state, info)) {
+        Py_RETURN_NONE; /* The event is there for its own sake (instrument_watch_item_stores). */
+    }
     if (!((due & state->interest) | is_taking) || (due & (DUE_LOOP_STARTS | DUE_LOOP_TURNS | DUE_RESULT)) ||
         state->other_checks > state->call_checks || !is_plain_but_for_crowd(state, info)) {
         return on_instruction(state, info, offset);
@@ -369,7 +373,7 @@ on_instruction(CoreState *state, CodeInfo *info, int offset)
         result = begins < 0 ? -1 : drain_own(state);
     }
     if (!info->awaited) {
-        if (!is_due && result == 0) {
+        if (!is_due && result == 0 && !(state->item_stores && code_stores_item(info, offset / 2))) {
             return disabled(state);
         }
         return none_unless(result);
@@ -413,7 +417,7 @@ static int
 is_of_no_interest(const CoreState *state, const PyCodeObject *code)
 {
     Py_ssize_t others = state->access_count | state->function_count | state->frame_refs.count | state->queued;
-    return !(others | state->level | state->due | state->blind) && !compat_has_cells(code);
+    return !(others | state->level | state->due | state->blind | state->item_stores) && !compat_has_cells(code);
 }
 
 /* PY_START, PY_RESUME, PY_THROW; PY_START alone for code whose calls are noted. */

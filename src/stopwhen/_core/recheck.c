@@ -10,6 +10,7 @@
  */
 #include "clock.h"
 #include "codeinfo.h"
+#include "containers/told.h"
 #include "crowd.h"
 #include "frames.h"
 #include "large.h"
@@ -287,6 +288,7 @@ recheck_catch_up(CoreState *state)
     else {
         state->look--; /* All is as it was at the latest look, whatever ran meanwhile (large.c, I1). */
     }
+    told_look(state, 0);
     catch_up_with_locals(state);
     state->last_thread = PyThreadState_Get();
     state->switches = switches;

@@ -297,6 +297,10 @@ typedef struct {
     PyObject *layouts; /* Owned; NULL when none was ever watched. */
     Relay *relays; /* Owned. */
 
+    /* Containers that tell of their changes (containers/told.c). */
+    Table told; /* owner -> the first of its checks */
+    int item_stores; /* Instructions that store items are kept from doing so by themselves (monitoring.c). */
+
     /* Recheck (recheck.c). */
     Check **checks; /* Borrowed; a check takes itself off before it dies. */
     Py_ssize_t check_count;
@@ -458,6 +462,7 @@ int instrument_end_stop(CoreState *state, CodeInfo *info);
 void instrument_unlink(CoreState *state, CodeInfo *info);
 PyObject *instrument_use_tool(PyObject *module, PyObject *args);
 PyObject *instrument_set_level(PyObject *module, PyObject *effects);
+PyObject *instrument_watch_item_stores(PyObject *module, PyObject *flag);
 int instrument_see_threads(CoreState *state);
 int instrument_anew(CoreState *state);
 int instrument_set_hooked(CoreState *state, int hooked);

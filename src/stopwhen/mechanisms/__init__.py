@@ -5,6 +5,7 @@ from __future__ import annotations
 from stopwhen.errors import UsageError
 from stopwhen.mechanisms.dictwatch import DictWatch
 from stopwhen.mechanisms.instructions import InstructionWatch
+from stopwhen.mechanisms.interpose import Interpose
 from stopwhen.mechanisms.monitoring import Monitoring
 from stopwhen.mechanisms.recheck import Recheck
 from stopwhen.mechanisms.tools import SharedTool
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from stopwhen.event import Event
     from stopwhen.types import AccessType
 
-NAMES = ("dictwatch", "monitoring", "tracing", "recheck")
+NAMES = ("dictwatch", "interpose", "monitoring", "tracing", "recheck")
 VARIABLE = "STOPWHEN_MECHANISM"
 """Environment variable that names the only mechanisms to use, with commas between."""
 
@@ -141,7 +142,13 @@ def all_mechanisms(report: Callable[[list[Event]], None], tool: SharedTool | Non
     """
     tool = tool or SharedTool()
     accesses = InstructionWatch(tool)
-    return (DictWatch(tool, accesses), Monitoring(tool, accesses), Tracing(accesses), Recheck(report))
+    return (
+        DictWatch(tool, accesses),
+        Interpose(tool, accesses),
+        Monitoring(tool, accesses),
+        Tracing(accesses),
+        Recheck(report),
+    )
 
 
 def chosen(mechanisms: tuple[Mechanism, ...]) -> tuple[Mechanism, ...]:

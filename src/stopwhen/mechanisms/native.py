@@ -41,6 +41,9 @@ REBOUND, SPLICED, WHOLE, ITEM, UNKNOWN, ENDED, CALLED, WRITTEN, READ, BORN, HIT 
     CHECK_LAYOUT, CHECK_LINKS,
 ) = range(17)  # fmt: skip
 
+INTERPOSE = "interpose"
+"""The name of the mechanism by which containers tell of their changes: their checks are not compared else."""
+
 _CHECKS_OF_CONTENT = {
     Kind.ITEMS: CHECK_LIST,
     Kind.ENTRIES: CHECK_DICT,
@@ -153,7 +156,7 @@ def check_of(token: Token) -> Any:
         return _CallsNoted(token.cell, token)
     kind = kind_of(token.cell)
     assert kind is not None, "only cells that the mechanism claims are armed"
-    return env.core.Check(*kind, token)
+    return env.core.Check(*kind, token, token.mechanism == INTERPOSE)
 
 
 class _CallsNoted:

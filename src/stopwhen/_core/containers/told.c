@@ -1,0 +1,363 @@
+/* Containers that tell of their changes: what is watched of each, and the calls that change one now.
+ *
+ * I1. `told` has the armed checks of a container, as a list, exactly while one of them at least is not suspended, and
+ *     `told_marks` counts it. Meanwhile we stand before the functions that change containers of its type (interpose.c).
+ * I2. `operations` lists the calls that have begun and not ended, each on the stack of its own thread: those of one thread
+ *     end in the reverse order.
+ * I3. What differs when a call begins was changed by another one that has not ended; without one, by C code that does not
+ *     tell, at some time since the last look at that container (`place` of the check).
+ */
+#include "told.h"
+
+#include "codeinfo.h"
+
+unsigned int told_marks[TOLD_MARKS];
+
+static Operation *operations; /* I2. Under the lock of the main interpreter. */
+
+static unsigned int *
+mark_of(const PyObject *object)
+{
+    return &told_marks[((size_t)object >> 4) % TOLD_MARKS];
+}
+
+int
+told_can_tell(const Check *check)
+{
+    switch (check->kind) {
+    case CHECK_LIST:
+    case CHECK_LIST_ITEM:
+    case CHECK_SET:
+    case CHECK_SEQUENCE:
+        return interpose_has_type(check->owner);
+    default:
+        return 0;
+    }
+}
+
+/* Keep where the check has been compared last. */
+static void
+keep_place(Check *check, const Blame *blame)
+{
+    PyCodeObject *code = blame->frame == NULL ? NULL : PyFrame_GetCode(blame->frame);
+    Py_XSETREF(check->place, code);
+    check->place_offset = code == NULL ? 0 : blame->offset >= 0 ? blame->offset : PyFrame_GetLasti(blame->frame);
+}
+
+/* True when `thread`, which does not run now, is amid an instruction that takes `owner`, or what is bound to it. */
+static int
+takes(CoreState *state, PyThreadState *thread, const PyObject *owner)
+{
+    PyCodeObject *code;
+    int unit, first, end;
+    const uintptr_t *stack = compat_stack_of(thread, &code, &unit);
+    CodeInfo *info = stack == NULL ? NULL : code_info(state, code);
+    PyErr_Clear();
+    if (info == NULL || unit < 0 || unit >= info->length || !depths_operands(info, unit, &first, &end)) {
+        return 0;
+    }
+    for (int slot = first; slot < end; slot++) {
+        PyObject *object = compat_stack_item(stack, slot);
+        if (object == owner || (object != NULL && PyCFunction_Check(object) && PyCFunction_GET_SELF(object) == owner)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* What such a thread has begun does not tell. */
+static int
+begins_beside(CoreState *state, const PyObject *owner)
+{
+    PyThreadState *me = PyThreadState_Get();
+    PyThreadState *thread = PyInterpreterState_ThreadHead(me->interp);
+    while (thread != NULL && (thread == me || !takes(state, thread, owner))) {
+        thread = PyThreadState_Next(thread);
+    }
+    return thread != NULL;
+}
+
+int
+told_add(CoreState *state, Check *check)
+{
+    Check *first = table_find(&state->told, check->owner);
+    if (first != NULL) {
+        check->next_of_owner = first->next_of_owner;
+        first->next_of_owner = check;
+    }
+    else {
+        if (interpose_begin(check->owner) < 0) {
+            return -1;
+        }
+        if (table_put(&state->told, check->owner, check) < 0) {
+            interpose_end(check->owner);
+            return -1;
+        }
+        check->next_of_owner = NULL;
+        ++*mark_of(check->owner); /* I1 */
+    }
+    check->began_beside = begins_beside(state, check->owner);
+    Blame blame;
+    blame_current(&blame);
+    recheck_leave_ours(state, &blame);
+    keep_place(check, &blame);
+    blame_release(&blame);
+    return 0;
+}
+
+void
+told_remove(CoreState *state, Check *check)
+{
+    Check *first = table_take(&state->told, check->owner);
+    assert(first != NULL);
+    if (first == check) {
+        first = check->next_of_owner;
+    }
+    else {
+        Check *before = first;
+        while (before->next_of_owner != check) {
+            before = before->next_of_owner;
+        }
+        before->next_of_owner = check->next_of_owner;
+    }
+    check->next_of_owner = NULL;
+    if (first == NULL) {
+        --*mark_of(check->owner); /* I1 */
+        interpose_end(check->owner);
+    }
+    else if (table_put(&state->told, check->owner, first) < 0) {
+        Py_UNREACHABLE(); /* Its place has just been taken out: there is room. */
+    }
+}
+
+/* Return the first check of `owner` that differs from what was seen of it; NULL when none does, or none is armed. */
+static Check *
+find_change(CoreState *state, const PyObject *owner)
+{
+    for (Check *check = table_find(&state->told, owner); check != NULL; check = check->next_of_owner) {
+        if (check_changed(state, check) != 0) {
+            PyErr_Clear();
+            return check;
+        }
+    }
+    return NULL;
+}
+
+typedef enum {
+    TOLD,     /* A call that tells has done it. */
+    TOLD_BESIDE, /* So it has, unless a call that began before its container was watched has. */
+    SILENT,   /* It was done at some time since the check's last look. */
+} Certainty;
+
+/* Note what differs in `owner`, blaming `blame`. */
+static void
+report(CoreState *state, const PyObject *owner, const Blame *blame, Certainty certainty)
+{
+    int was_on = pause_collector();
+    for (Check *check; (check = find_change(state, owner)) != NULL;) {
+        Py_INCREF(check);
+        Blame found = *blame;
+        Py_XINCREF(found.frame);
+        Py_XINCREF(found.other_code);
+        int is_certain = certainty == TOLD || (certainty == TOLD_BESIDE && !check->began_beside);
+        if (!is_certain && check->place != NULL) {
+            Py_XSETREF(found.other_code, (PyCodeObject *)Py_NewRef(check->place));
+            found.other_offset = check->place_offset;
+        }
+        if (check_report(state, check, &found) < 0 || check_changed(state, check) != 0) {
+            PyErr_Clear();
+            if (check->armed && !check->suspended) {
+                check_suspend(check);
+            }
+        }
+        else {
+            keep_place(check, blame);
+        }
+        blame_release(&found);
+        Py_DECREF(check);
+    }
+    resume_collector(was_on);
+}
+
+/* Return the call on `owner` that has begun last and not ended, other than `operation`; `others` tells whether there are
+ * such in other threads. */
+static const Operation *
+running_on(const PyObject *owner, const Operation *operation, int *others)
+{
+    const Operation *found = NULL;
+    *others = 0;
+    for (const Operation *one = operations; one != NULL; one = one->next) {
+        if (one != operation && one->owner == owner) {
+            *others |= found != NULL && found->blame.thread != one->blame.thread;
+            found = found == NULL ? one : found;
+        }
+    }
+    return found;
+}
+
+static void
+doubt(Blame *blame, const Blame *other)
+{
+    if (other->frame != NULL && blame->other_code == NULL) {
+        blame->other_code = PyFrame_GetCode(other->frame);
+        blame->other_offset = other->offset;
+    }
+}
+
+/* Something differs before `operation` begins: I3. */
+static void
+report_before(CoreState *state, const Operation *operation)
+{
+    int others;
+    const Operation *running = running_on(operation->owner, operation, &others);
+    if (running == NULL) {
+        Blame blame = operation->blame;
+        Py_XINCREF(blame.frame);
+        doubt(&blame, &operation->blame);
+        report(state, operation->owner, &blame, SILENT);
+        blame_release(&blame);
+        return;
+    }
+    Blame blame = running->blame;
+    Py_XINCREF(blame.frame);
+    if (others) {
+        doubt(&blame, &operation->blame);
+    }
+    report(state, operation->owner, &blame, TOLD);
+    blame_release(&blame);
+}
+
+static void
+begin(CoreState *state, Operation *operation, PyObject *owner)
+{
+    *operation = (Operation){.owner = owner, .switches = *state->switches_now};
+    blame_current(&operation->blame);
+    if (operation->blame.frame != NULL) {
+        operation->blame.offset = PyFrame_GetLasti(operation->blame.frame);
+    }
+    if (find_change(state, owner) != NULL) {
+        report_before(state, operation);
+    }
+    operation->next = operations;
+    if (operations != NULL) {
+        operations->previous = operation;
+    }
+    operations = operation; /* I2 */
+}
+
+int
+told_begin(Operation *operation, PyObject *owner)
+{
+    CoreState *state = state_for_callback();
+    if (state == NULL || !is_in_main_interpreter() || table_find(&state->told, owner) == NULL || Py_IsFinalizing()) {
+        return 0;
+    }
+    PendingError error = take_pending_error();
+    begin(state, operation, owner);
+    put_back_pending_error(error);
+    return 1;
+}
+
+/* Have the handler called as soon as the instruction that made the call is done. */
+static void
+stop_after(CoreState *state, const Blame *blame)
+{
+#if HAS_MONITORING
+    instrument_stop_after(state, blame);
+#else
+    (void)state;
+    tracing_stop_after(blame);
+    events_drain_later();
+#endif
+}
+
+static void
+end(CoreState *state, Operation *operation)
+{
+    if (find_change(state, operation->owner) == NULL) {
+        return;
+    }
+    int others;
+    const Operation *running = running_on(operation->owner, operation, &others);
+    int is_shared = others || (running != NULL && running->blame.thread != operation->blame.thread);
+    int has_switched = *state->switches_now != operation->switches;
+    if (is_shared && has_switched) {
+        doubt(&operation->blame, &running->blame);
+    }
+    Py_ssize_t queued = state->queued;
+    int missed = state->missed_count;
+    report(state, operation->owner, &operation->blame, has_switched ? TOLD_BESIDE : TOLD);
+    if ((state->queued > queued || state->missed_count > missed) && !events_is_draining()) {
+        stop_after(state, &operation->blame);
+    }
+}
+
+void
+told_end(Operation *operation)
+{
+    PendingError error = take_pending_error();
+    if (operation->next != NULL) {
+        operation->next->previous = operation->previous;
+    }
+    if (operation->previous != NULL) {
+        operation->previous->next = operation->next;
+    }
+    else {
+        operations = operation->next; /* I2 */
+    }
+    CoreState *state = state_for_callback();
+    if (state != NULL) {
+        end(state, operation);
+    }
+    blame_release(&operation->blame);
+    put_back_pending_error(error);
+}
+
+void
+told_forget_threads(void)
+{
+    const PyThreadState *me = PyThreadState_Get();
+    Operation **link = &operations;
+    Operation *previous = NULL;
+    for (Operation *one = operations; one != NULL; one = one->next) {
+        if (one->blame.thread == me) {
+            *link = one;
+            one->previous = previous;
+            previous = one;
+            link = &one->next;
+        }
+    }
+    *link = NULL;
+}
+
+/* The part of the time that looks take which nobody has asked for. */
+#define PART_OF_TIME 50
+
+static int64_t next_look; /* In nanoseconds. */
+
+void
+told_look(CoreState *state, int is_due)
+{
+    int64_t now = state->told.count == 0 ? 0 : compat_time_ns();
+    if (state->told.count == 0 || (!is_due && now < next_look)) {
+        return;
+    }
+    PendingError error = take_pending_error();
+    Blame blame;
+    blame_current(&blame);
+    recheck_leave_ours(state, &blame);
+    doubt(&blame, &blame);
+    const Check *check;
+    for (Py_ssize_t i = 0; (check = table_next(&state->told, &i)) != NULL;) {
+        int others;
+        if (find_change(state, check->owner) != NULL && running_on(check->owner, NULL, &others) == NULL) {
+            PyObject *owner = Py_NewRef(check->owner);
+            report(state, owner, &blame, SILENT); /* I3 */
+            Py_DECREF(owner);
+            i = 0; /* What is suspended is taken out of the table. */
+        }
+    }
+    blame_release(&blame);
+    put_back_pending_error(error);
+    next_look = now + PART_OF_TIME * (compat_time_ns() - now);
+}

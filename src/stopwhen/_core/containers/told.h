@@ -1,0 +1,61 @@
+/* Containers that tell of their changes: which are watched, and what is done when one tells. */
+#ifndef STOPWHEN_TOLD_H
+#define STOPWHEN_TOLD_H
+
+#include "content.h"
+
+/* A call of a C function that may change a watched container, from before it begins until it has ended. */
+typedef struct Operation Operation;
+struct Operation {
+    PyObject *owner; /* Borrowed: the caller of the function holds it. */
+    Blame blame;     /* Who calls; its frame is owned. */
+    unsigned long switches; /* How often threads had taken turns when it began. */
+    Operation *next;
+    Operation *previous;
+};
+
+#define TOLD_MARKS 4096
+
+/* How many watched containers have an address with this mark: most others are told from them by one look. Static, as the
+ * functions of a type are: these serve all interpreters, and read this without a state. */
+extern unsigned int told_marks[TOLD_MARKS];
+
+static inline Py_ALWAYS_INLINE int
+told_may_be_watched(const PyObject *object)
+{
+    return told_marks[((size_t)object >> 4) % TOLD_MARKS] != 0;
+}
+
+/* True for a kind of check that a container of the owner's type can tell of. */
+int told_can_tell(const Check *check);
+
+/* Have `check`, whose snapshot has been taken, told of changes of its owner; -1 with an exception set. */
+int told_add(CoreState *state, Check *check);
+
+/* Have it told no more. */
+void told_remove(CoreState *state, Check *check);
+
+/* Right before a C function that may change `owner`: 0 if it is not watched; else told_end() is to be called. */
+int told_begin(Operation *operation, PyObject *owner);
+
+/* Right after it: note what it has changed. A pending exception stays. */
+void told_end(Operation *operation);
+
+/* In a forked child: the calls of other threads will never end. */
+void told_forget_threads(void);
+
+/* Compare all: what differs has been changed by C code that does not tell. With `is_due` always, else now and then. */
+void told_look(CoreState *state, int is_due);
+
+/* interpose.c: stand before the functions that change containers of the type of `owner`, and step aside; -1 with an
+ * exception set. */
+int interpose_begin(PyObject *owner);
+void interpose_end(PyObject *owner);
+
+/* True for a container whose type has functions that we can stand before. */
+int interpose_has_type(PyObject *owner);
+
+/* Find the types and functions; -1 with an exception set. */
+int interpose_open(void);
+
+#endif

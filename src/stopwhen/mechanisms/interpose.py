@@ -1,0 +1,111 @@
+"""Interposition: lists, sets and deques tell of their changes, by functions that stand before their own."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from stopwhen import env
+from stopwhen.cells import Cell, Content, ListItem
+from stopwhen.mechanisms.checks import Checks
+from stopwhen.mechanisms.native import INTERPOSE, bring_back_starts
+from stopwhen.originals import sys, use_original_builtins
+from stopwhen.type_hints import TYPE_CHECKING
+
+use_original_builtins(globals())
+
+if TYPE_CHECKING:
+    from stopwhen.mechanisms.instructions import InstructionWatch
+    from stopwhen.mechanisms.tools import SharedTool
+
+
+class Interpose:
+    """Watches containers, where they are changed: nothing is compared meanwhile."""
+
+    name = INTERPOSE
+    title = "interposition"
+
+    def __init__(self, tool: SharedTool, accesses: InstructionWatch) -> None:
+        self.accesses = accesses
+        self._checks = Checks(self.name)
+        self._tool = tool
+        self._is_on = False
+
+    def reason(self) -> str | None:
+        """Return why this cannot be used here; None when it can."""
+        if not env.HAS_MONITORING:
+            return "containers tell of their changes from Python 3.12 on"
+        if env.core is None:
+            return env.NO_C_MODULE
+        return self._tool.reason()
+
+    def claims(self, cell: Cell) -> bool:
+        """Return whether changes of `cell` can be seen."""
+        if isinstance(cell, Content):
+            return issubclass(type(cell.owner), list | set | deque)
+        return isinstance(cell, ListItem)
+
+    def cost_of(self, cell: Cell) -> str:
+        """Return what it costs to watch `cell` while it does not change, in words."""
+        if issubclass(type(cell.owner), list):  # type: ignore[attr-defined] # claimed cells have an owner
+            return "none until it changes; code that stores items takes longer"
+        return "none until it changes"
+
+    def arm(self, cell: Cell) -> None:
+        """Report changes of `cell` from now on.
+
+        Raises:
+            Unavailable: there is no tool id.
+        """
+        try:
+            self._begin()
+            self._checks.expect(cell)
+            self._checks.arm(cell)
+        except BaseException:
+            self.disarm(cell)
+            raise
+
+    def disarm(self, cell: Cell) -> None:
+        """Report changes of `cell` no more."""
+        self._checks.disarm(cell)
+        self._end()
+
+    def token(self, cell: Cell) -> object:
+        """Return what stands for `cell`, which is armed, in the C module."""
+        return self._checks.token(cell)
+
+    def disarm_all(self) -> None:
+        """Report no changes any more."""
+        for cell in self._checks.cells():
+            self._checks.disarm(cell)
+        self._checks.let_all_go()
+        self._end()
+
+    def hold(self, holder: object, cell: Cell) -> None:
+        """Have on what checks on cells like this one need, until `let_go`: `holder` arms such checks itself.
+
+        Raises:
+            Unavailable: there is no tool id.
+        """
+        self._begin()
+        self._checks.hold(holder, cell)
+
+    def let_go(self, holder: object) -> None:
+        """End what `hold` began."""
+        self._checks.let_go(holder)
+        self._end()
+
+    def _begin(self) -> None:
+        if self._is_on:
+            return
+        events = sys.monitoring.events
+        starts = events.PY_START | events.PY_RESUME | events.PY_THROW
+        self._tool.want(self.name, starts | events.RAISE | events.PY_UNWIND)
+        self._is_on = True
+        env.core.watch_item_stores(True)
+        bring_back_starts()
+
+    def _end(self) -> None:
+        if self._is_on and not self._checks:
+            self._is_on = False
+            env.core.watch_item_stores(False)
+            self._tool.want(self.name, 0)
