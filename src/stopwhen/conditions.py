@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from stopwhen import expression, frames
 from stopwhen.errors import BadExpression
 from stopwhen.originals import use_original_builtins
@@ -13,6 +11,7 @@ from stopwhen.types import ABSENT
 use_original_builtins(globals())
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import CodeType, FrameType
 
     from stopwhen.before import Transition
@@ -43,14 +42,42 @@ def _hint_for(text: str) -> str:
         return f"leave out the word: {rest.strip()!r}"
     if apart is not None:
         return f"a condition is one expression: {f'({apart[0]}) and ({apart[1]})'!r}"
-    as_python = _IN_OTHER_LANGUAGES.sub(lambda found: _IN_PYTHON[found[0].strip()], text)
+    as_python = _in_python(text)
     if as_python != text and expression.is_expression(as_python):
         return f"write {as_python!r}"
     return "write an expression over old, new and the names of the line that writes: 'new < 0 and user is None'"
 
 
 _IN_PYTHON = {"&&": " and ", "||": " or ", "!": "not ", "=": " == ", "===": " == ", "null": "None"}
-_IN_OTHER_LANGUAGES = re.compile(r"\s*&&\s*|\s*\|\|\s*|!(?!=)|\s*===\s*|(?<![=!<>:])\s*=\s*(?!=)|\bnull\b")
+_SIGNS = ("===", "==", "!=", "<=", ">=", ":=", "&&", "||")
+
+
+def _in_python(text: str) -> str:
+    """Return an expression with what other languages write in place of Python's words and signs as in Python."""
+    pieces = list(_pieces(text))
+    for n, piece in enumerate(pieces):
+        pieces[n] = _IN_PYTHON.get(piece, piece)
+        if pieces[n] in (" and ", " or ", " == "):
+            for beside in {max(n - 1, 0), min(n + 1, len(pieces) - 1)} - {n}:
+                pieces[beside] = pieces[beside].strip()
+    return "".join(pieces)
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Yield the words of an expression, the signs, and what is between them."""
+    start = 0
+    while start < len(text):
+        end = start + 1
+        if text[start].isspace():
+            while text[end : end + 1].isspace():
+                end += 1
+        elif text[start].isidentifier():
+            while end < len(text) and text[start : end + 1].isidentifier():
+                end += 1
+        else:
+            end = start + len(next((sign for sign in _SIGNS if text.startswith(sign, start)), text[start]))
+        yield text[start:end]
+        start = end
 
 
 _OF_STEP = frozenset({"old", "new", "added", "removed"})

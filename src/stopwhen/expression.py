@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 
 from stopwhen.errors import BadExpression, UsageError
 from stopwhen.immutable import Immutable
-from stopwhen.originals import ast, collections, use_original_builtins
+from stopwhen.originals import ast, collections, itertools, use_original_builtins
 from stopwhen.static import class_name
 from stopwhen.texts import plain_str, text_of
 from stopwhen.type_hints import Any
@@ -66,12 +65,6 @@ def _is_name(node: ast.AST, name: str) -> bool:
 
 _FILE = "<watch expression>"
 
-_PARSER_MAY_WARN = re.compile(r"\\|\b\d[\w.]*(?:and|else|for|if|in|is|not|or)\b")
-"""An odd escape, or a number with a word right behind it."""
-
-_COMPILER_MAY_WARN = re.compile(r"""\bis\b|[\])}'"\d]\s*[\[(]""")
-"""What the compiler has opinions on where a literal is compared by identity, called or subscribed."""
-
 _STATEMENTS: dict[type[ast.stmt], str] = {
     ast.Assign: "an assignment",
     ast.AnnAssign: "an assignment",
@@ -118,7 +111,7 @@ def parse(given: str) -> WatchExpression:
     stripped = text.strip()
     if not stripped:
         raise _nothing_there(text)
-    if not (_PARSER_MAY_WARN.search(stripped) or _COMPILER_MAY_WARN.search(stripped)):
+    if not (_parser_may_warn(stripped) or _compiler_may_warn(stripped)):
         return _parsed(stripped)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what Python thinks of the style of an expression is of no use here
@@ -133,10 +126,33 @@ def parse_silently(text: str) -> WatchExpression | None:
     Raises:
         SyntaxError, ValueError, RecursionError, MemoryError: it is none.
     """
-    if _PARSER_MAY_WARN.search(text):
+    if _parser_may_warn(text):
         return None
     tree = tree_of(text)
     return WatchExpression(text, tree, {node: _cut(text, node) for node in walk(tree) if isinstance(node, ast.expr)})
+
+
+def _parser_may_warn(text: str) -> bool:
+    """Return whether a text has an odd escape, or a number with a word right behind it."""
+    words = ("and", "else", "for", "if", "in", "is", "not", "or")
+    for dotted in _words(text, "_."):
+        pieces = dotted.split(".")
+        number = next((n for n, piece in enumerate(pieces) if piece[:1].isdigit()), len(pieces))
+        if any(piece.endswith(words) for piece in pieces[number:]):
+            return True
+    return "\\" in text
+
+
+def _compiler_may_warn(text: str) -> bool:
+    """Return whether a text may compare a literal by identity, call it or subscribe it."""
+    dense = "".join(text.split())
+    pairs = itertools.pairwise(dense)
+    return "is" in _words(text, "_") or any(two in "[(" and (one in "])}'\"" or one.isdigit()) for one, two in pairs)
+
+
+def _words(text: str, signs: str) -> list[str]:
+    """Return the words of a text: letters and digits, with `signs` in them."""
+    return "".join(one if one.isalnum() or one in signs else " " for one in text).split()
 
 
 def tree_of(text: str | bytes) -> ast.expr:
@@ -291,10 +307,12 @@ _CONDITION = " (--if on the command line, condition= in Python, behind a comma i
 
 def split_at_if(text: str) -> tuple[str, str] | None:
     """Return the two expressions of `EXPR if CONDITION`, as gdb writes it; None when it is none."""
-    for found in re.finditer(r"\sif\s", text):
-        left, right = text[: found.start()].strip(), text[found.end() :].strip()
-        if is_expression(left) and is_expression(right):
-            return left, right
+    start = text.find("if")
+    while start > 0:
+        left, right = text[:start], text[start + 2 :]
+        if left[-1].isspace() and right[:1].isspace() and is_expression(left) and is_expression(right):
+            return left.strip(), right.strip()
+        start = text.find("if", start + 1)
     return None
 
 

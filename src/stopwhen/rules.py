@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import fnmatch
-import re
-
 from stopwhen import conditions, simple_conditions
 from stopwhen import location as locations
 from stopwhen.errors import BadExpression, UsageError
+from stopwhen.globs import Glob
 from stopwhen.immutable import Immutable
 from stopwhen.originals import use_original_builtins
 from stopwhen.static import class_name
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
 class HitCondition:
     """A rule on the hit count: `3` (the third hit only), `>=3`, `>3`, `<=3`, `<3`, `==3`, `!=3`, `%10`."""
 
-    _FORM = re.compile(r"\s*(>=|<=|==|!=|>|<|%|)\s*([0-9]{1,18})\s*")
+    _OPERATORS = (">=", "<=", "==", "!=", ">", "<", "%", "")
 
     def __init__(self, rule: Any) -> None:
         text = str(rule) if type(rule) is int and -1 < rule < 10**18 else plain_str(rule)
@@ -42,12 +40,15 @@ class HitCondition:
                 slug="bad-hit-condition",
                 hint=hint,
             )
-        match = self._FORM.fullmatch(text or "")
-        if match is None or (match[1] == "%" and int(match[2]) == 0):
+        stripped = (text or "").strip()
+        operator = next(one for one in self._OPERATORS if stripped.startswith(one))
+        digits = stripped.removeprefix(operator).strip()
+        is_number = digits.isascii() and digits.isdigit() and len(digits) < 19
+        if not is_number or (operator == "%" and int(digits) == 0):
             raise BadExpression(
                 f"the hit condition {text_of(rule)} is no rule on a count", slug="bad-hit-condition", hint=hint
             )
-        self._operator, self._number = match[1], int(match[2])
+        self._operator, self._number = operator, int(digits)
         self.text = text or ""
 
     @property
@@ -77,14 +78,14 @@ class HitCondition:
 class Patterns:
     """Patterns as a shell has them, of names or of files.
 
-    They are compiled at once, and the answer for each text is kept: matching calls nothing that a program may replace.
+    The answer for each name is kept.
     """
 
-    __slots__ = ("_answers", "_matches", "texts")
+    __slots__ = ("_answers", "_globs", "texts")
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
         self.texts = tuple(texts)
-        self._matches = tuple(re.compile(fnmatch.translate(text)).match for text in self.texts)
+        self._globs = tuple(map(Glob, self.texts))
         self._answers: dict[str, bool] = {}
 
     def __bool__(self) -> bool:
@@ -96,7 +97,7 @@ class Patterns:
             return False
         answer = self._answers.get(name)
         if answer is None:
-            answer = self._answers[name] = any(match(name) is not None for match in self._matches)
+            answer = self._answers[name] = any(glob.fits(name) for glob in self._globs)
         return answer
 
     def match_file(self, filename: str | None) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 
 from stopwhen.originals import io, use_original_builtins
@@ -13,7 +12,6 @@ from stopwhen.type_hints import Any, Final
 use_original_builtins(globals())
 
 _BOM: Final = b"\xef\xbb\xbf"
-_CODING: Final = re.compile(rb"[ \t\f]*#.*?coding[:=][ \t]*([-_.a-zA-Z0-9]+)")
 _LATIN: Final = frozenset({"latin-1", "iso-8859-1", "iso-latin-1"})
 
 _MOST_FILES: Final = 200
@@ -87,10 +85,18 @@ def _decoded(raw: bytes) -> str:
     """
     raw = raw.removeprefix(_BOM)
     for line in raw.split(b"\n", 2)[:2]:
-        coding = _CODING.match(line)
-        if coding is not None and coding[1].decode("ascii").lower().replace("_", "-") in _LATIN:
+        if _codec_in(line) in _LATIN:
             return raw.decode("latin-1")
     return raw.decode("utf-8", "backslashreplace")
+
+
+def _codec_in(line: bytes) -> str:
+    """Return the codec that a comment such as `# -*- coding: latin-1 -*-` names; "" for none."""
+    if not line.lstrip(b" \t\f").startswith(b"#"):
+        return ""
+    text = line.replace(b"coding=", b"coding:").partition(b"coding:")[2].lstrip(b" \t").decode("latin-1")
+    end = next((n for n, one in enumerate(text) if not (one.isalnum() or one in "-_.")), len(text))
+    return text[:end].lower().replace("_", "-")
 
 
 def _cached_by_linecache(filename: str) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ ORDER = (
     "stopwhen.type_hints",
     "stopwhen.originals",
     "stopwhen.immutable",
+    "stopwhen.globs",
     "stopwhen.paths",
     "stopwhen.errors",
     "stopwhen.types",

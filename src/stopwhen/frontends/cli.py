@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import atexit
 import builtins
-import contextlib
-import importlib.util
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from types import CodeType
 
 import stopwhen
@@ -235,7 +233,7 @@ def _run(words: Sequence[str]) -> Callable[[], None]:
     """Arm the watchpoints and return what runs the program."""
     line = read_run(words)
     start = prepare(line.program)
-    with _mechanism_chosen(line.mechanism):
+    with _MechanismChosen(line.mechanism):
         session = sessions.current()
         output = session.output = RunOutput(line.reporting)
         run = _Run(session, output, line.requests)
@@ -318,19 +316,22 @@ class _Run:
         self._output.begin_in_child()
 
 
-@contextlib.contextmanager
-def _mechanism_chosen(name: str | None) -> Iterator[None]:
-    """Have the session plan with the mechanism of this name; the program does not see the variable that says so."""
-    before = os.environ.get(mechanisms.VARIABLE)
-    if name is not None:
-        os.environ[mechanisms.VARIABLE] = name
-    try:
-        yield
-    finally:
-        if name is not None:
-            del os.environ[mechanisms.VARIABLE]
-        if name is not None and before is not None:
-            os.environ[mechanisms.VARIABLE] = before
+class _MechanismChosen:
+    """While it is entered, the session plans with the mechanism of this name, which a variable says; None for all."""
+
+    def __init__(self, name: str | None) -> None:
+        self._name = name
+        self._before = os.environ.get(mechanisms.VARIABLE)
+
+    def __enter__(self) -> None:
+        if self._name is not None:
+            os.environ[mechanisms.VARIABLE] = self._name
+
+    def __exit__(self, *_error: object) -> None:
+        if self._name is not None:
+            del os.environ[mechanisms.VARIABLE]  # the program does not see it
+        if self._name is not None and self._before is not None:
+            os.environ[mechanisms.VARIABLE] = self._before
 
 
 def _arm(session: Session, request: Request) -> Watchpoint:
@@ -460,6 +461,8 @@ def _import(dotted: str, *, whole: bool) -> list[str]:
 
 
 def _import_one(name: str, *, whole: bool) -> bool:
+    import importlib.util  # noqa: PLC0415 - a program that is run has no use for it
+
     stdout, sys.stdout = sys.stdout, sys.stderr  # what the module prints is no part of the answer
     try:
         if importlib.util.find_spec(name) is None:

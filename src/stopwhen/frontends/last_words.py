@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import signal
@@ -39,8 +38,10 @@ def stand_by(tell: Callable[[], object], keep: tuple[int, ...]) -> None:
         os.close(reading)
         process.close()
         set_above(writing)  # open until the last process that has it ends
-        with contextlib.suppress(ChildProcessError):  # SIGCHLD is ignored
+        try:
             os.waitpid(between, 0)
+        except ChildProcessError:
+            pass  # SIGCHLD is ignored
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
