@@ -921,9 +921,10 @@ class Session:
             return due
 
     def catch_up(self) -> None:
-        """Take in what has changed unseen: large contents are compared whole only now and then (_core/large.c)."""
+        """Take in what has changed unseen, by C code that does not tell (_core/containers/told.c)."""
         if env.core is not None and self._watchpoints and not self._acting.is_acting():
             env.core.resync()
+            env.core.look_at_told()
             raised = self._handle_records(by_event=False)
             if isinstance(raised, Raise):
                 raise raised.error

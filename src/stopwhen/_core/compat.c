@@ -15,6 +15,10 @@
 #include <internal/pycore_frame.h>
 #include <internal/pycore_interp.h>
 #include <internal/pycore_object.h>
+#if PY_VERSION_HEX >= 0x030D0000
+#include <internal/pycore_backoff.h>
+#include <internal/pycore_optimizer.h>
+#endif
 #include <internal/pycore_runtime.h>
 
 #include <time.h>
@@ -814,3 +818,34 @@ compat_remember_list_append(void)
     struct callable_cache *cache = &PyInterpreterState_Get()->callable_cache;
     cache->list_append = cache->list_append == NULL ? list_append : cache->list_append;
 }
+
+#if PY_VERSION_HEX >= 0x030D0000
+int
+compat_is_unreachable(uint16_t counter)
+{
+#if PY_VERSION_HEX >= 0x030F0000
+    return (counter & BACKOFF_MASK) == UNREACHABLE_BACKOFF;
+#elif PY_VERSION_HEX >= 0x030E0000
+    return (counter & ((1 << BACKOFF_BITS) - 1)) == UNREACHABLE_BACKOFF;
+#else
+    return counter == UNREACHABLE_BACKOFF;
+#endif
+}
+
+uint16_t
+compat_first_counter(void)
+{
+    _Py_BackoffCounter counter = adaptive_counter_warmup();
+    uint16_t number;
+    memcpy(&number, &counter, sizeof(number));
+    return number;
+}
+
+void
+compat_forget_compiled(void)
+{
+#ifdef _Py_TIER2
+    _Py_Executors_InvalidateAll(PyInterpreterState_Get(), 1);
+#endif
+}
+#endif

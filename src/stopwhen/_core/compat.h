@@ -411,6 +411,15 @@ PyObject *compat_instance_dict(PyObject *object);
 void compat_forget_list_append(void);
 void compat_remember_list_append(void);
 
+#if PY_VERSION_HEX >= 0x030D0000
+/* True for the counter of an instruction that never runs down; the counter that new code has. */
+int compat_is_unreachable(uint16_t counter);
+uint16_t compat_first_counter(void);
+
+/* Let code that was compiled to machine code (JIT) go back to its instructions, which may have changed. */
+void compat_forget_compiled(void);
+#endif
+
 /* Call `visit` with each object that the garbage collector knows, until it returns 0. It makes and drops no such object. */
 void compat_visit_objects(int (*visit)(PyObject *, void *), void *arg);
 

@@ -11,6 +11,7 @@
  *     the code is disabled.
  */
 #include "codeinfo.h"
+#include "containers/item_stores.h"
 #include "operators.h"
 #include "sites.h"
 #include "takeovers.h"
@@ -57,6 +58,9 @@ call_set_local_events(CoreState *state, CodeInfo *info, PyObject *number)
     PyObject *result = number == NULL ? NULL : PyObject_Vectorcall(state->set_local_events, args, 3, NULL);
     state->sets_events--;
     Py_XDECREF(result);
+    if (info->stores_items) {
+        item_stores_calm_again(info->code);
+    }
     return result == NULL ? -1 : 0;
 }
 

@@ -1,5 +1,6 @@
 /* Builds the module stopwhen._core. What it offers is declared for Python in _core.pyi. */
 #include "codeinfo.h"
+#include "containers/item_stores.h"
 #include "containers/told.h"
 #include "crowd.h"
 #include "frames.h"
@@ -270,6 +271,9 @@ static PyMethodDef methods[] = {
     {"use_tool", instrument_use_tool, METH_VARARGS, NULL},
     {"set_level", instrument_set_level, METH_O, NULL},
     {"watch_item_stores", instrument_watch_item_stores, METH_O, NULL},
+    {"look_at_told", told_look_now, METH_NOARGS, NULL},
+    {"calm_item_stores", item_stores_calm_all, METH_O, NULL},
+    {"release_item_stores", item_stores_release_all, METH_NOARGS, NULL},
 #else
     {"set_level", recheck_set_level, METH_O, NULL},
     {"start_tracing", tracing_start, METH_NOARGS, NULL},

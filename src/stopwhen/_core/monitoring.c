@@ -12,6 +12,7 @@
  *     were in locals, cannot change a list, but by hooks.
  */
 #include "codeinfo.h"
+#include "containers/told.h"
 #include "frames.h"
 #include "instances.h"
 #include "large.h"
@@ -373,7 +374,8 @@ on_instruction(CoreState *state, CodeInfo *info, int offset)
         result = begins < 0 ? -1 : drain_own(state);
     }
     if (!info->awaited) {
-        if (!is_due && result == 0 && !(state->item_stores && code_stores_item(info, offset / 2))) {
+        /* Where an instruction loses its event, the interpreter may make it store items by itself (item_stores.c, I2). */
+        if (!is_due && result == 0 && !(state->told.count > 0 && code_stores_item(info, offset / 2))) {
             return disabled(state);
         }
         return none_unless(result);
@@ -487,6 +489,7 @@ monitoring_on_raise(CoreState *state, PyObject *const *args, Py_ssize_t count)
         Py_RETURN_NONE;
     }
     look(state, info, offset_of(args[1]), -1, AT_RAISE);
+    told_look(state, 0);
     return none_unless(drain_own(state));
 }
 

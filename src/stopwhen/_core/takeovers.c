@@ -9,6 +9,7 @@
 #include "takeovers.h"
 
 #include "codeinfo.h"
+#include "containers/item_stores.h"
 #include "dictwatch.h"
 #include "operators.h"
 
@@ -75,6 +76,21 @@ call_with_one(TakerName which, PyObject *module, PyObject *tool)
     return taken ? take(state, which, result) : result;
 }
 
+/* Code of others asks for events: if they are of single instructions, item_stores.c is to know. */
+static void
+see_events(const CoreState *state, PyObject *const *args, Py_ssize_t count)
+{
+    if (state == NULL || !is_in_main_interpreter() || state->sets_events || count < 2 ||
+        !PyLong_Check(args[count - 1])) {
+        return;
+    }
+    int overflow;
+    long events = PyLong_AsLongAndOverflow(args[count - 1], &overflow);
+    if (events & state->instruction_event) {
+        item_stores_doubt();
+    }
+}
+
 static PyObject *
 call_with_several(TakerName which, PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
@@ -90,6 +106,9 @@ call_with_several(TakerName which, PyObject *module, PyObject *const *args, Py_s
             return NULL;
         }
         taken = 0;
+    }
+    if (which == SET || which == SET_LOCAL) {
+        see_events(state, args, count);
     }
     PyObject *result =
         ((PyObject * (*)(PyObject *, PyObject *const *, Py_ssize_t))(void (*)(void))takers[which].original)(

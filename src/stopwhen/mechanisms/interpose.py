@@ -98,14 +98,23 @@ class Interpose:
         if self._is_on:
             return
         events = sys.monitoring.events
+        self._tool.want(self.name, events.RAISE | events.PY_UNWIND)
+        self._is_on = True
+        needs_events = env.JIT_SPECIALISES or sys.gettrace() is not None
+        if needs_events or not env.core.calm_item_stores(self._use_events):
+            self._use_events()
+
+    def _use_events(self) -> None:
+        """Have events where items are stored, which keep the interpreter from storing to lists without asking them."""
+        events = sys.monitoring.events
         starts = events.PY_START | events.PY_RESUME | events.PY_THROW
         self._tool.want(self.name, starts | events.RAISE | events.PY_UNWIND)
-        self._is_on = True
         env.core.watch_item_stores(True)
         bring_back_starts()
 
     def _end(self) -> None:
         if self._is_on and not self._checks:
             self._is_on = False
+            env.core.release_item_stores()
             env.core.watch_item_stores(False)
             self._tool.want(self.name, 0)

@@ -11,14 +11,29 @@
 
 #include "codeinfo.h"
 
-unsigned int told_marks[TOLD_MARKS];
+#define PATIENCE 10000
+
+unsigned char told_marks[TOLD_MARKS / 8];
+int told_patience = PATIENCE;
+static unsigned int owners_by_mark[TOLD_MARKS];
 
 static Operation *operations; /* I2. Under the lock of the main interpreter. */
 
-static unsigned int *
-mark_of(const PyObject *object)
+static void
+set_mark(const PyObject *owner)
 {
-    return &told_marks[((size_t)object >> 4) % TOLD_MARKS];
+    size_t mark = told_mark(owner);
+    owners_by_mark[mark]++;
+    told_marks[mark / 8] |= (unsigned char)(1 << mark % 8);
+}
+
+static void
+take_mark(const PyObject *owner)
+{
+    size_t mark = told_mark(owner);
+    if (--owners_by_mark[mark] == 0) {
+        told_marks[mark / 8] &= (unsigned char)~(1 << mark % 8);
+    }
 }
 
 int
@@ -94,7 +109,7 @@ told_add(CoreState *state, Check *check)
             return -1;
         }
         check->next_of_owner = NULL;
-        ++*mark_of(check->owner); /* I1 */
+        set_mark(check->owner); /* I1 */
     }
     check->began_beside = begins_beside(state, check->owner);
     Blame blame;
@@ -122,7 +137,7 @@ told_remove(CoreState *state, Check *check)
     }
     check->next_of_owner = NULL;
     if (first == NULL) {
-        --*mark_of(check->owner); /* I1 */
+        take_mark(check->owner); /* I1 */
         interpose_end(check->owner);
     }
     else if (table_put(&state->told, check->owner, first) < 0) {
@@ -249,7 +264,14 @@ int
 told_begin(Operation *operation, PyObject *owner)
 {
     CoreState *state = state_for_callback();
-    if (state == NULL || !is_in_main_interpreter() || table_find(&state->told, owner) == NULL || Py_IsFinalizing()) {
+    if (state == NULL || !is_in_main_interpreter() || Py_IsFinalizing()) {
+        return 0;
+    }
+    if (told_patience < 0) {
+        told_patience = PATIENCE;
+        told_look(state, 0);
+    }
+    if (table_find(&state->told, owner) == NULL) {
         return 0;
     }
     PendingError error = take_pending_error();
@@ -347,6 +369,7 @@ told_look(CoreState *state, int is_due)
     blame_current(&blame);
     recheck_leave_ours(state, &blame);
     doubt(&blame, &blame);
+    Py_ssize_t queued = state->queued;
     const Check *check;
     for (Py_ssize_t i = 0; (check = table_next(&state->told, &i)) != NULL;) {
         int others;
@@ -357,7 +380,17 @@ told_look(CoreState *state, int is_due)
             i = 0; /* What is suspended is taken out of the table. */
         }
     }
+    if (state->queued > queued && !events_is_draining()) {
+        stop_after(state, &blame);
+    }
     blame_release(&blame);
     put_back_pending_error(error);
     next_look = now + PART_OF_TIME * (compat_time_ns() - now);
+}
+
+PyObject *
+told_look_now(PyObject *module, PyObject *Py_UNUSED(unused))
+{
+    told_look(PyModule_GetState(module), 1);
+    Py_RETURN_NONE;
 }

@@ -14,16 +14,26 @@ struct Operation {
     Operation *previous;
 };
 
-#define TOLD_MARKS 4096
+#define TOLD_MARKS 8192
 
-/* How many watched containers have an address with this mark: most others are told from them by one look. Static, as the
- * functions of a type are: these serve all interpreters, and read this without a state. */
-extern unsigned int told_marks[TOLD_MARKS];
+/* Bits, by address: containers that may be watched. Most others are known from them by one look. Static, as the functions of
+ * a type are: these serve all interpreters, and read this without a state. */
+extern unsigned char told_marks[TOLD_MARKS / 8];
+
+/* Calls of such functions until told_begin() is asked all the same, to take a look. */
+extern int told_patience;
+
+static inline size_t
+told_mark(const PyObject *object)
+{
+    return ((size_t)object >> 4) % TOLD_MARKS;
+}
 
 static inline Py_ALWAYS_INLINE int
 told_may_be_watched(const PyObject *object)
 {
-    return told_marks[((size_t)object >> 4) % TOLD_MARKS] != 0;
+    size_t mark = told_mark(object);
+    return (told_marks[mark / 8] >> mark % 8 & 1) | (--told_patience < 0);
 }
 
 /* True for a kind of check that a container of the owner's type can tell of. */
@@ -46,6 +56,9 @@ void told_forget_threads(void);
 
 /* Compare all: what differs has been changed by C code that does not tell. With `is_due` always, else now and then. */
 void told_look(CoreState *state, int is_due);
+
+/* look_at_told(): the same, now. */
+PyObject *told_look_now(PyObject *module, PyObject *unused);
 
 /* interpose.c: stand before the functions that change containers of the type of `owner`, and step aside; -1 with an
  * exception set. */
