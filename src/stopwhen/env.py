@@ -25,7 +25,7 @@ SHARED_VALUES_GO_UNREPORTED = sys.version_info[:3] == (3, 13, 0)
 HAS_PURE_F_LOCALS = sys.version_info >= (3, 13)
 """Reading `frame.f_locals` changes nothing (PEP 667); before, it renews the dict that it returned last."""
 
-JIT_SPECIALISES = sys.version_info >= (3, 15) and sys._jit.is_enabled()
+JIT_SPECIALISES = sys.version_info >= (3, 15) and sys._jit.is_enabled()  # noqa: SLF001 - it has no other name
 """What records a loop to compile it has each instruction specialised at once, whatever the instruction's counter says.
 
     PYTHON_JIT=1    for i in range(5_000): rows[0] = i     # STORE_SUBSCR_LIST_INT, though its counter never runs down

@@ -1,4 +1,4 @@
-"""Code that stores items of lists tells of it however hot it is, and stores them by itself again once nothing is watched."""
+"""Code that stores items of lists tells of it however hot it is, and is as before once nothing is watched."""
 
 from __future__ import annotations
 
