@@ -23,7 +23,7 @@ CHECKED   := LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-f
   UBSAN_OPTIONS=print_stacktrace=1:log_path=$(abspath $(SANITIZED))/report \
   PYTHONMALLOC=malloc PYTHONPATH=$(abspath $(SANITIZED))/lib
 
-.PHONY: demo test random cpython field sanitize bench bench-changes lint format docs-check clean
+.PHONY: demo test random cpython field sanitize bench bench-changes bench-start lint format docs-check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -57,6 +57,9 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/table.py
+
+bench-start: $(VENV)/.bench
+	$(BIN)/python benchmarks/start.py
 
 bench-changes: $(VENV)/.bench
 	$(BIN)/python benchmarks/changes.py

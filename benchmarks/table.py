@@ -16,6 +16,8 @@ from changes import VARIANTS as CHANGE_VARIANTS
 from overhead import VARIANTS, ratios
 from scale import COUNTS
 from scale import VARIANTS as SCALE_VARIANTS
+from start import VARIANTS as STARTS
+from start import differences
 
 HERE = Path(__file__).parent
 START, END = "<!-- cost: made by benchmarks/table.py -->\n", "<!-- end of cost -->"
@@ -44,6 +46,13 @@ SCALE_HEADS = {
     "local": "a local elsewhere",
     "shared-variable": "a shared variable elsewhere",
     "instances-10000": "10,000 instances",
+}
+START_START, START_END = "<!-- start: made by benchmarks/table.py -->\n", "<!-- end of start -->"
+START_HEADS = {
+    "import": "`import stopwhen`",
+    "armed": "and arming",
+    "python -m stopwhen run": "`python -m stopwhen run`",
+    "stopwhen run": "`stopwhen run`",
 }
 
 
@@ -160,6 +169,19 @@ def long_changes(report: dict[str, Any]) -> str:
     return text
 
 
+def start_table(reports: list[dict[str, Any]]) -> str:
+    """Return one row for each interpreter: what a plain process takes, and how much more the others, with spread."""
+    text = row(["Python", "commit", "plain", *START_HEADS.values()]) + row(["---"] * (len(START_HEADS) + 3))
+    for report in reports:
+        taken = report["milliseconds"]
+        cells = [report["python"], report["commit"], f"{statistics.median(taken['plain']):.1f}"]
+        for variant in START_HEADS:
+            more = differences(taken, variant)
+            cells.append(f"{statistics.median(more):.1f} ({min(more):.1f} to {max(more):.1f})")
+        text += row(cells)
+    return text
+
+
 def replaced(text: str, table: str, start: str = START, end: str = END) -> str:
     """Return `text` with what is between the two marks replaced."""
     return re.sub(re.escape(start) + ".*?" + re.escape(end), lambda _: start + table + end, text, flags=re.DOTALL)
@@ -175,6 +197,7 @@ def main() -> None:
     assert list(HEADS) == list(VARIANTS[1:])
     assert list(SCALE_HEADS) == list(SCALE_VARIANTS)
     assert list(CHANGE_HEADS) == list(CHANGE_VARIANTS)
+    assert list(START_HEADS) == list(STARTS)[1:]
     paths = sorted((HERE / "results").glob("overhead-*.json"), key=version_of)
     if not paths:
         print("no results yet: make bench")
@@ -195,6 +218,9 @@ def main() -> None:
             (HERE.parent / "README.md", short_changes(changes), CHANGES_START, CHANGES_END),
             (HERE / "README.md", long, CHANGES_START, CHANGES_END),
         ]
+    paths = sorted((HERE / "results").glob("start-*.json"), key=version_of)
+    starts = [json.loads(path.read_text()) for path in paths]
+    tables.append((HERE / "README.md", start_table(starts), START_START, START_END))
     for path, table, start, end in tables:
         text = path.read_text(encoding="utf-8")
         new = replaced(text, table, start, end)

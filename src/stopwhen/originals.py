@@ -61,7 +61,7 @@ else:
     opcode = held(__import__("opcode"))
     operator = held(__import__("operator"))
     os = held(__import__("os"))
-    struct = held(__import__("struct"))
+    struct = held(__import__("_struct"))
     sys = held(__import__("sys"))
     time = held(__import__("time"))
     types = held(__import__("types"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from _bisect import bisect_right
 
 from stopwhen.handlers import protected
 from stopwhen.of_code import OfCode
