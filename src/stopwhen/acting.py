@@ -5,7 +5,6 @@ from __future__ import annotations
 from _thread import get_ident
 
 from stopwhen import actions, conditions, env
-from stopwhen.immutable import Immutable
 from stopwhen.missed import is_own_failure
 from stopwhen.originals import use_original_builtins
 from stopwhen.scope import main
@@ -31,11 +30,14 @@ _ANY = 0
 """Stands for whichever thread comes first; no thread has that id."""
 
 
-class DueHit(Immutable):
+class DueHit:
     """A hit whose action waits for the thread that wrote."""
 
-    hit: Hit
-    frame: FrameType | None
+    __slots__ = ("frame", "hit")
+
+    def __init__(self, hit: Hit, frame: FrameType | None) -> None:
+        self.hit = hit
+        self.frame = frame
 
 
 class Raise(tuple[Any, ...]):

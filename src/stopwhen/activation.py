@@ -30,12 +30,15 @@ if TYPE_CHECKING:
     from stopwhen.wide import Subject, WideScope
 
 
-class Seen(Immutable, eq=False):
+class Seen:
     """The state of a watch expression when it was last looked at."""
 
-    reading: Reading
-    truth: bool = False
-    text: str | None = None  # None for a value whose text can be made later just as well
+    __slots__ = ("reading", "text", "truth")
+
+    def __init__(self, reading: Reading, truth: bool = False, text: str | None = None) -> None:
+        self.reading = reading
+        self.truth = truth
+        self.text = text  # None for a value whose text can be made later just as well
 
     def moved(self, value: Any, *, truth: bool) -> Seen:
         """Return the state once the value has become `value`, which is simple as the one before, at the same place."""

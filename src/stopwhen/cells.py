@@ -33,7 +33,7 @@ class Cell(Immutable):
         return hash(self.place)
 
 
-class DictItem(Cell):
+class DictItem(Cell, Immutable):
     """The value under `key` in the storage of `owner`: a name in a namespace, an instance or class attribute, an item.
 
     `key` is of an exact immutable builtin type, so that looking it up runs no code of the user's.
@@ -47,7 +47,7 @@ class DictItem(Cell):
         return (DictItem, id(self.owner), self.key)
 
 
-class Content(Cell):
+class Content(Cell, Immutable):
     """All that `owner` holds itself: items of a list, set, dict, deque, bytearray, array.
 
     The content of an object with attributes is the Content of its instance dict, `owner.__dict__`.
@@ -60,15 +60,15 @@ class Content(Cell):
         return (Content, id(self.owner))
 
 
-class Attributes(Content):
+class Attributes(Content, Immutable):
     """The content of the dict in which an object, a class or a module keeps its attributes."""
 
 
-class ThreadDicts(Content):
+class ThreadDicts(Content, Immutable):
     """Which threads a `threading.local` has attributes in; `owner` is the dict in which it keeps a dict for each."""
 
 
-class Layout(Cell):
+class Layout(Cell, Immutable):
     """Where attributes of `owner` are looked up: its class, the bases of that, and the dict that it keeps."""
 
     owner: Any
@@ -78,7 +78,7 @@ class Layout(Cell):
         return (Layout, id(self.owner))
 
 
-class Blocks(Cell):
+class Blocks(Cell, Immutable):
     """Which arrays make up a table of pandas, whose manager of them is `owner`, and which labels it has."""
 
     owner: Any
@@ -90,7 +90,7 @@ class Blocks(Cell):
         return (Blocks, id(self.owner), *map(id, self.structure.held))
 
 
-class ListItem(Cell):
+class ListItem(Cell, Immutable):
     """The item at `index` of a list; a negative index counts from the end as the list is at that time."""
 
     owner: list[Any]
@@ -101,7 +101,7 @@ class ListItem(Cell):
         return (ListItem, id(self.owner), self.index)
 
 
-class Slot(Cell):
+class Slot(Cell, Immutable):
     """What the member descriptor `descriptor` (an entry of `__slots__`) holds for `owner`."""
 
     owner: Any
@@ -124,7 +124,7 @@ class FrameRef(Protocol):
         """The code that it runs."""
 
 
-class Local(Cell):
+class Local(Cell, Immutable):
     """The local variable `variable` of one running frame."""
 
     owner: FrameRef
@@ -135,7 +135,7 @@ class Local(Cell):
         return (Local, id(self.owner), self.variable)
 
 
-class Frame(Cell):
+class Frame(Cell, Immutable):
     """One running frame itself, of which only the end is of interest."""
 
     owner: FrameRef
@@ -145,7 +145,7 @@ class Frame(Cell):
         return (Frame, id(self.owner))
 
 
-class Calls(Cell):
+class Calls(Cell, Immutable):
     """The calls of a function, its `owner`: each new one is an event."""
 
     owner: Any
@@ -155,7 +155,7 @@ class Calls(Cell):
         return (Calls, id(self.owner))
 
 
-class Instances(Cell):
+class Instances(Cell, Immutable):
     """The instances of a class and its subclasses: each new one is an event, and so is each change of one's attributes.
 
     `names` are the attributes of interest, `whole` tells whether all together are; `number` is the watchpoint's.
@@ -171,7 +171,7 @@ class Instances(Cell):
         return (Instances, id(self.owner), self.number)
 
 
-class Closure(Cell):
+class Closure(Cell, Immutable):
     """What a closure's cell object holds, whichever function rebinds it."""
 
     owner: CellType
@@ -181,7 +181,7 @@ class Closure(Cell):
         return (Closure, id(self.owner))
 
 
-class Opaque(Cell):
+class Opaque(Cell, Immutable):
     """What a call reads that cannot be seen through: the whole expression must be evaluated again.
 
     `owner` is a callable without arguments that evaluates the expression; its result is compared structurally.

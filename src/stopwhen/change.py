@@ -57,12 +57,15 @@ class Change(Immutable):
         return f"{self.name}  {self.text}"
 
 
-class _Edit(Immutable):
+class _Edit:
     """In a sequence, `removed` at `start` of the old one gave way to `inserted`."""
 
-    start: int
-    removed: Sequence[Any]
-    inserted: Sequence[Any]
+    __slots__ = ("inserted", "removed", "start")
+
+    def __init__(self, start: int, removed: Sequence[Any], inserted: Sequence[Any]) -> None:
+        self.start = start
+        self.removed = removed
+        self.inserted = inserted
 
 
 def describe(delta: Delta, name: str, texts: tuple[str, str] | None = None) -> Change:
@@ -83,9 +86,18 @@ def describe(delta: Delta, name: str, texts: tuple[str, str] | None = None) -> C
     return Change("changed", name, "changed")
 
 
-def _change(kind: str, name: str, text: str, removed: Sequence[Any], inserted: Sequence[Any], **place: Any) -> Change:
+def _change(
+    kind: str,
+    name: str,
+    text: str,
+    removed: Sequence[Any],
+    inserted: Sequence[Any],
+    *,
+    start: int | None = None,
+    key: Any = None,
+) -> Change:
     omitted = max(len(removed) - _KEPT, 0) + max(len(inserted) - _KEPT, 0)
-    return Change(kind, name, text, removed=_keep(removed), inserted=_keep(inserted), omitted=omitted, **place)
+    return Change(kind, name, text, start, _keep(removed), _keep(inserted), key, omitted)
 
 
 def _keep(items: Sequence[Any]) -> tuple[Any, ...]:
@@ -343,12 +355,12 @@ def _rebound(old: Any, new: Any, name: str, texts: tuple[str, str] | None = None
     removed = () if old is ABSENT else (_kept(old, before),)
     inserted = () if new is ABSENT else (_kept(new, after),)
     if old is ABSENT:
-        return Change("bound", name, f"bound to {after}", removed=removed, inserted=inserted)
+        return Change("bound", name, f"bound to {after}", None, removed, inserted)
     if new is ABSENT:
-        return Change("unbound", name, f"unbound, was {before}", removed=removed, inserted=inserted)
+        return Change("unbound", name, f"unbound, was {before}", None, removed, inserted)
     if _alike(old, new):
-        return Change("written", name, f"set to {after} again", removed=removed, inserted=inserted)
-    return Change("rebound", name, _difference(old, new, before, after), removed=removed, inserted=inserted)
+        return Change("written", name, f"set to {after} again", None, removed, inserted)
+    return Change("rebound", name, _difference(old, new, before, after), None, removed, inserted)
 
 
 def _difference(old: Any, new: Any, before: str, after: str) -> str:

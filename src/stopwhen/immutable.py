@@ -1,55 +1,31 @@
 """Objects that hold data and never change, declared as a frozen dataclass with slots is.
 
 Such a dataclass costs half a millisecond when its module is imported, since its methods are written and compiled then.
-These classes have theirs from one base class.
+These classes share theirs.
 """
 
 from __future__ import annotations
 
 from stopwhen.originals import operator, use_original_builtins
-from stopwhen.type_hints import Any, NoReturn, TypeVar, dataclass_transform
+from stopwhen.type_hints import TYPE_CHECKING, Any, NoReturn, TypeVar, dataclass_transform
 
 use_original_builtins(globals())
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 T = TypeVar("T")
 
 
-@dataclass_transform(frozen_default=True)
-class _Declared(type):
-    """Makes fields of the annotated names in the body of a class, after those of its base class."""
+class _Data:
+    """What the classes have in common."""
 
     __match_args__: tuple[str, ...] = ()
-    _defaults: tuple[Any, ...] = ()
-    """Of the last fields."""
+    __slots__ = ()
+    _defaults: dict[str, Any] = {}  # noqa: RUF012 - each class has its own
     _setters: tuple[Any, ...] = ()
     _values: Any = None
     """Returns what an object is compared and hashed by: the values of its fields."""
-
-    def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any], *, eq: bool = True) -> _Declared:
-        """Make a class; without `eq` its objects are equal only to themselves."""
-        own = tuple(body.get("__annotations__", ()))
-        fields = tuple(field for base in bases for field in base.__match_args__) + own  # type: ignore[attr-defined]
-        defaults = tuple(body.pop(field) for field in own if field in body)
-        by_identity = {} if eq else {"__eq__": object.__eq__, "__hash__": object.__hash__}
-        made = super().__new__(cls, name, bases, by_identity | body | {"__slots__": own, "__match_args__": fields})
-        made._defaults += defaults
-        made._setters += tuple(made.__dict__[field].__set__ for field in own)
-        made._values = operator.attrgetter(*(fields or ("__class__",)))
-        return made
-
-
-class Immutable(metaclass=_Declared):
-    """Takes the values of its fields in order or by name; those at the end may have default values."""
-
-    def __init__(self, *values: Any, **named: Any) -> None:
-        kind = type(self)
-        missing = len(kind._setters) - len(values)
-        if named or missing > len(kind._defaults):
-            values += _values_of_rest(kind, len(values), named)
-        elif missing:
-            values += kind._defaults[-missing:]
-        for set_field, value in zip(kind._setters, values, strict=True):
-            set_field(self, value)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"cannot assign to field {name!r}")
@@ -77,17 +53,60 @@ class Immutable(metaclass=_Declared):
         return replaced(self, **changes)
 
 
-def _values_of_rest(kind: _Declared, given: int, named: dict[str, Any]) -> tuple[Any, ...]:
-    """Return the values of the fields after the first `given`."""
-    fields = kind.__match_args__
-    known = dict(zip(reversed(fields), reversed(kind._defaults), strict=False)) | named
-    try:
-        values = tuple(known[name] for name in fields[given:])
-    except KeyError as error:
-        raise TypeError(f"{kind.__name__}() has no value for {error}") from None
-    if not named.keys() <= set(fields[given:]):
-        raise TypeError(f"{kind.__name__}() takes no values by these names: {', '.join(named.keys() - fields[given:])}")
-    return values
+@dataclass_transform(frozen_default=True)
+class _Declared(type):
+    """Makes a class whose fields are the annotated names in its body, after those of its base class.
+
+    What is made is a plain class: to `isinstance` one with a metaclass takes three times as long.
+    """
+
+    def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any], *, eq: bool = True) -> Any:
+        """Make it; without `eq` its objects are equal only to themselves."""
+        if not bases:
+            return super().__new__(cls, name, bases, body)
+        (base,) = [one for one in bases if one is not Immutable] or [_Data]
+        own = tuple(body.get("__annotations__", ()))
+        defaults = {field: body.pop(field) for field in own if field in body}
+        by_identity = {} if eq else {"__eq__": object.__eq__, "__hash__": object.__hash__}
+        fields = (*base.__match_args__, *own)  # type: ignore[attr-defined] # of another such class
+        made: Any = type(name, (base,), by_identity | body | {"__slots__": own, "__match_args__": fields})
+        made._defaults = made._defaults | defaults
+        made._setters += tuple(made.__dict__[field].__set__ for field in own)
+        made._values = operator.attrgetter(*(fields or ("__class__",)))
+        made.__init__ = _initializer(made)
+        return made
+
+
+class Immutable(metaclass=_Declared):
+    """Base of such a class, and of one that is derived from it: `class Place(Point, Immutable)`.
+
+    It takes the values of its fields in order or by name; those at the end may have default values.
+    """
+
+
+def _initializer(kind: Any) -> Callable[..., None]:
+    """Return the `__init__` of a class."""
+    fields, setters, defaults = kind.__match_args__, kind._setters, kind._defaults
+    last = tuple(defaults.values())
+
+    def __init__(self: object, *values: Any, **named: Any) -> None:  # noqa: N807 - it becomes that of a class
+        missing = len(fields) - len(values)
+        if named or not 0 <= missing <= len(last):
+            values += _rest(kind.__name__, fields[len(values) :], defaults, named)
+        elif missing:
+            values += last[-missing:]
+        for set_field, value in zip(setters, values):  # noqa: B905 - they are as many, and this is done often
+            set_field(self, value)
+
+    return __init__
+
+
+def _rest(title: str, fields: tuple[str, ...], defaults: dict[str, Any], named: dict[str, Any]) -> tuple[Any, ...]:
+    """Return the values of the last fields, of which none is given by position."""
+    known = defaults | named
+    if any(name not in fields for name in named) or any(field not in known for field in fields) or not fields:
+        raise TypeError(f"{title}() takes other values: {', '.join(fields) or 'no more'}; given: {', '.join(named)}")
+    return tuple([known[field] for field in fields])
 
 
 def fields_of(one: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ class Point(Immutable):
     y: int = 2
 
 
-class Place(Point):
+class Place(Point, Immutable):
     name: str = "here"
 
     @property
