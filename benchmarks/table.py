@@ -84,11 +84,22 @@ def row(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |\n"
 
 
+def tried(reports: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the heads of the variants that have been measured."""
+    results = [result for report in reports for result in report["cases"].values()]
+    return {
+        variant: head
+        for variant, head in HEADS.items()
+        if any(variant in result["seconds"] or variant in result["broken"] for result in results)
+    }
+
+
 def short_table(reports: list[dict[str, Any]]) -> str:
     """Return one row for each interpreter: the geometric means."""
-    text = row(["Python", *HEADS.values()]) + row(["---"] * (len(HEADS) + 1))
+    heads = tried(reports)
+    text = row(["Python", *heads.values()]) + row(["---"] * (len(heads) + 1))
     for report in reports:
-        text += row([report["python"], *(overall(report, variant) for variant in HEADS)])
+        text += row([report["python"], *(overall(report, variant) for variant in heads)])
     return text
 
 
@@ -104,11 +115,12 @@ def long_table(report: dict[str, Any]) -> str:
     """Return one row for each workload, with the spread, and what broke."""
     text = f"\n### Python {report['python']}\n\n{report['machine']}; {report['date']}, commit {report['commit']};"
     text += f" {report['rounds']} rounds (slow variants: 1).\n\n"
-    text += row(["workload", "untouched", *HEADS.values()]) + row(["---"] * (len(HEADS) + 2))
+    heads = tried([report])
+    text += row(["workload", "untouched", *heads.values()]) + row(["---"] * (len(heads) + 2))
     for case, result in report["cases"].items():
         seconds = statistics.median(result["seconds"]["untouched"])
-        text += row([case, f"{seconds:.2f} s", *(cell(result, variant) for variant in HEADS)])
-    text += row(["geometric mean", "", *(overall(report, variant) for variant in HEADS)])
+        text += row([case, f"{seconds:.2f} s", *(cell(result, variant) for variant in heads)])
+    text += row(["geometric mean", "", *(overall(report, variant) for variant in heads)])
     for case, result in report["cases"].items():
         for variant, reason in result["broken"].items():
             text += f"\n{HEADS[variant]} breaks on {case}: `{reason}`\n"

@@ -23,7 +23,7 @@ class _Data:
     __match_args__: tuple[str, ...] = ()
     __slots__ = ()
     _defaults: dict[str, Any] = {}  # noqa: RUF012 - each class has its own
-    _setters: tuple[Any, ...] = ()
+    _setters: list[Any] = []  # noqa: RUF012 - likewise
     _values: Any = None
     """Returns what an object is compared and hashed by: the values of its fields."""
 
@@ -64,16 +64,22 @@ class _Declared(type):
         """Make it; without `eq` its objects are equal only to themselves."""
         if not bases:
             return super().__new__(cls, name, bases, body)
-        (base,) = [one for one in bases if one is not Immutable] or [_Data]
+        base: Any = next((one for one in bases if one is not Immutable), _Data)
         own = tuple(body.get("__annotations__", ()))
-        defaults = {field: body.pop(field) for field in own if field in body}
+        fields = (*base.__match_args__, *own)
+        defaults = base._defaults | {field: body.pop(field) for field in own if field in body}
+        setters = list(base._setters)
+        common = {
+            "__init__": _initializer(name, fields, setters, defaults),
+            "__match_args__": fields,
+            "__slots__": own,
+            "_defaults": defaults,
+            "_setters": setters,
+            "_values": operator.attrgetter(*(fields or ("__class__",))),
+        }
         by_identity = {} if eq else {"__eq__": object.__eq__, "__hash__": object.__hash__}
-        fields = (*base.__match_args__, *own)  # type: ignore[attr-defined] # of another such class
-        made: Any = type(name, (base,), by_identity | body | {"__slots__": own, "__match_args__": fields})
-        made._defaults = made._defaults | defaults
-        made._setters += tuple(made.__dict__[field].__set__ for field in own)
-        made._values = operator.attrgetter(*(fields or ("__class__",)))
-        made.__init__ = _initializer(made)
+        made = type(name, (base,), {**by_identity, **body, **common})
+        setters += [made.__dict__[field].__set__ for field in own]
         return made
 
 
@@ -84,15 +90,16 @@ class Immutable(metaclass=_Declared):
     """
 
 
-def _initializer(kind: Any) -> Callable[..., None]:
+def _initializer(
+    title: str, fields: tuple[str, ...], setters: list[Any], defaults: dict[str, Any]
+) -> Callable[..., None]:
     """Return the `__init__` of a class."""
-    fields, setters, defaults = kind.__match_args__, kind._setters, kind._defaults
     last = tuple(defaults.values())
 
     def __init__(self: object, *values: Any, **named: Any) -> None:  # noqa: N807 - it becomes that of a class
         missing = len(fields) - len(values)
         if named or not 0 <= missing <= len(last):
-            values += _rest(kind.__name__, fields[len(values) :], defaults, named)
+            values += _rest(title, fields[len(values) :], defaults, named)
         elif missing:
             values += last[-missing:]
         for set_field, value in zip(setters, values):  # noqa: B905 - they are as many, and this is done often
