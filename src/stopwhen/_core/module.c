@@ -274,6 +274,7 @@ static PyMethodDef methods[] = {
     {"look_at_told", told_look_now, METH_NOARGS, NULL},
     {"calm_item_stores", item_stores_calm_all, METH_O, NULL},
     {"release_item_stores", item_stores_release_all, METH_NOARGS, NULL},
+    {"slot_tells", slots_tell, METH_O, NULL},
 #else
     {"set_level", recheck_set_level, METH_O, NULL},
     {"start_tracing", tracing_start, METH_NOARGS, NULL},
@@ -363,6 +364,7 @@ module_free(void *module)
         (void)module_clear(module);
         crowd_free(state);
         table_free(&state->told);
+        table_free(&state->told_slots);
         tools_free(state);
 #if HAS_DICT_VERSIONS
         Py_CLEAR(state->clock);

@@ -299,6 +299,7 @@ typedef struct {
 
     /* Containers that tell of their changes (containers/told.c). */
     Table told; /* owner -> the first of its checks */
+    Table told_slots; /* PyMemberDef -> how many checks there are of such slots (containers/slots.c) */
     int item_stores; /* Instructions that store items are kept from doing so by themselves (monitoring.c). */
 
     /* Recheck (recheck.c). */

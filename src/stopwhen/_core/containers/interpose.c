@@ -284,9 +284,9 @@ replace_in_slot(PyTypeObject *type, SlotName name, void *before, void *after)
     return result;
 }
 
-/* The same in the methods by which Python code reaches the slots, such as `list.__setitem__`. */
-static void
-replace_in_wrappers(PyTypeObject *type, void *before, void *after)
+/* Such a method is `list.__setitem__`. */
+void
+interpose_in_wrappers(PyTypeObject *type, void *before, void *after)
 {
     PyObject *names = compat_type_dict(type);
     PyObject *key, *value; /* Borrowed. */
@@ -424,7 +424,7 @@ stand_before(Container *container)
         if (replace_in_slot(container->type, name, slots[name][number], stub) < 0) {
             return -1;
         }
-        replace_in_wrappers(container->type, slots[name][number], stub);
+        interpose_in_wrappers(container->type, slots[name][number], stub);
     }
     if (container->type == &PyList_Type) {
         compat_forget_list_append();
@@ -452,7 +452,7 @@ step_aside(const Container *container)
             if (replace_in_slot(container->type, name, slot_stubs[number][name], original) < 0) { /* I2 */
                 PyErr_Clear(); /* No memory: in some subclass a stub stays, which does no harm (I1). */
             }
-            replace_in_wrappers(container->type, slot_stubs[number][name], original);
+            interpose_in_wrappers(container->type, slot_stubs[number][name], original);
         }
     }
     if (container->type == &PyList_Type) {

@@ -1,7 +1,8 @@
-/* Containers that tell of their changes: what is watched of each, and the calls that change one now.
+/* Containers and objects with slots that tell of their changes: what is watched of each, and the calls that change one now.
  *
  * I1. `told` has the armed checks of a container, as a list, exactly while one of them at least is not suspended, and
- *     `told_marks` counts it. Meanwhile we stand before the functions that change containers of its type (interpose.c).
+ *     `told_marks` counts it. Meanwhile we stand before what changes containers of its type (interpose.c), or stores to
+ *     slots (slots.c).
  * I2. `operations` lists the calls that have begun and not ended, each on the stack of its own thread: those of one thread
  *     end in the reverse order.
  * I3. What differs when a call begins was changed by another one that has not ended; without one, by C code that does not
@@ -45,8 +46,28 @@ told_can_tell(const Check *check)
     case CHECK_SET:
     case CHECK_SEQUENCE:
         return interpose_has_type(check->owner);
+    case CHECK_SLOT:
+        return slots_can_tell(check->extra);
     default:
         return 0;
+    }
+}
+
+/* Stand before what changes such a cell, and step aside; -1 with an exception set. */
+static int
+stand_before(CoreState *state, const Check *check)
+{
+    return check->kind == CHECK_SLOT ? slots_begin(state, check->extra) : interpose_begin(check->owner);
+}
+
+static void
+step_aside(CoreState *state, const Check *check)
+{
+    if (check->kind == CHECK_SLOT) {
+        slots_end(state, check->extra);
+    }
+    else {
+        interpose_end(check->owner);
     }
 }
 
@@ -95,17 +116,17 @@ begins_beside(CoreState *state, const PyObject *owner)
 int
 told_add(CoreState *state, Check *check)
 {
+    if (stand_before(state, check) < 0) {
+        return -1;
+    }
     Check *first = table_find(&state->told, check->owner);
     if (first != NULL) {
         check->next_of_owner = first->next_of_owner;
         first->next_of_owner = check;
     }
     else {
-        if (interpose_begin(check->owner) < 0) {
-            return -1;
-        }
         if (table_put(&state->told, check->owner, check) < 0) {
-            interpose_end(check->owner);
+            step_aside(state, check);
             return -1;
         }
         check->next_of_owner = NULL;
@@ -138,11 +159,11 @@ told_remove(CoreState *state, Check *check)
     check->next_of_owner = NULL;
     if (first == NULL) {
         take_mark(check->owner); /* I1 */
-        interpose_end(check->owner);
     }
     else if (table_put(&state->told, check->owner, first) < 0) {
         Py_UNREACHABLE(); /* Its place has just been taken out: there is room. */
     }
+    step_aside(state, check);
 }
 
 /* Return the first check of `owner` that differs from what was seen of it; NULL when none does, or none is armed. */
@@ -159,9 +180,9 @@ find_change(CoreState *state, const PyObject *owner)
 }
 
 typedef enum {
-    TOLD,     /* A call that tells has done it. */
+    TOLD, /* A call that tells has done it. */
     TOLD_BESIDE, /* So it has, unless a call that began before its container was watched has. */
-    SILENT,   /* It was done at some time since the check's last look. */
+    SILENT, /* It was done at some time since the check's last look. */
 } Certainty;
 
 /* Note what differs in `owner`, blaming `blame`. */

@@ -68,7 +68,20 @@ void interpose_end(PyObject *owner);
 /* True for a container whose type has functions that we can stand before. */
 int interpose_has_type(PyObject *owner);
 
+/* Replace one function by another in the methods by which Python code reaches the slots of `type`. */
+void interpose_in_wrappers(PyTypeObject *type, void *before, void *after);
+
 /* Find the types and functions; -1 with an exception set. */
 int interpose_open(void);
+
+/* slots.c: the same for stores by a member descriptor, of whatever object. */
+int slots_begin(CoreState *state, const PyObject *descriptor);
+void slots_end(CoreState *state, const PyObject *descriptor);
+
+/* True for a member descriptor that `__slots__` has made: nobody stores but by asking it. */
+int slots_can_tell(const PyObject *descriptor);
+
+/* slot_tells(descriptor) */
+PyObject *slots_tell(PyObject *module, PyObject *descriptor);
 
 #endif
