@@ -41,6 +41,7 @@ JUDGED_WITH_THREADS = tuple(one for one in MECHANISMS if one != "monitoring")
 """What looks only after instructions knows less of who has written; users have that where there are no dict watchers."""
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+_SLOW = re.compile(r"\.extend\((?:\(|i for)|\.sort\(key|\.update\(map|\+= ?\(|\[:\] = ?\(")
 _TASK = re.compile(r"^Task-\d+$")
 
 
@@ -186,8 +187,9 @@ def _run(program: Program, setup: types.CodeType, main: types.CodeType, mechanis
             watchpoint.remove()  # what no look has found so far is told now
         told = hits.hits[:]
         data, written = _data(module), list(module.__dict__.get("written", ()))  # before garbage is collected again
+    slow = _slow_lines(program)
     by_watch = {
-        f"{number}: {watch}": _hits_of(watch, numbers, told)
+        f"{number}: {watch}": _hits_of(watch, numbers, told, slow)
         for number, (watch, numbers) in enumerate(zip(watches, switches.numbers, strict=True))
     }
     kept = tuple([one for one in told if one.watchpoint.number in numbers] for numbers in switches.numbers)
@@ -319,9 +321,16 @@ def _words(value: Any, depth: int = 3) -> str:
     return _ADDRESS.sub("", repr(value))
 
 
-def _hits_of(watch: Watch, numbers: set[int], told: list[Hit]) -> Any:
+def _slow_lines(program: Program) -> set[tuple[str, int]]:
+    """Return the places of calls that change a container step by step, while other code runs."""
+    texts = {SETUP_FILE: program.setup, MAIN_FILE: program.main}
+    lines = ((file, *row) for file, text in texts.items() for row in enumerate(text.splitlines(), 1))
+    return {(file, number) for file, number, line in lines if _SLOW.search(line)}
+
+
+def _hits_of(watch: Watch, numbers: set[int], told: list[Hit], slow: set[tuple[str, int]]) -> Any:
     hits = [one for one in told if one.watchpoint.number in numbers]
-    return _told_apart(hits) if watch.is_ordered and not watch.instances else _counted(watch, hits)
+    return _told_apart(hits, slow) if watch.is_ordered and not watch.instances else _counted(watch, hits)
 
 
 def _place(hit: Hit) -> tuple[Any, ...] | None:
@@ -334,11 +343,16 @@ def _task(hit: Hit) -> str | None:
     return hit.task and _TASK.sub("Task", hit.task)
 
 
-def _told_apart(hits: list[Hit]) -> list[tuple[Any, ...]]:
-    """Return what hits have in common under every mechanism: an `update` of two keys may be told as one hit or as two."""
+def _told_apart(hits: list[Hit], slow: set[tuple[str, int]]) -> list[tuple[Any, ...]]:
+    """Return what hits have in common under every mechanism: an `update` of two keys may be told as one hit or as two.
+
+    So may the steps of a call at one of the places `slow`.
+    """
     lines: list[tuple[Any, ...]] = []
     for hit in hits:
         where, old, new = _place(hit), _ADDRESS.sub("", hit.old_text), _ADDRESS.sub("", hit.new_text)
+        if where in slow and lines and lines[-1][0] == where and lines[-1][2] == old:
+            old = lines.pop()[1]
         if not (lines and old == new and lines[-1][0] == where and lines[-1][2] == new):
             lines.append((where, old, new, hit.exact, hit.already, _task(hit)))
     return lines

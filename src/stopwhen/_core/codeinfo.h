@@ -76,6 +76,7 @@ struct CodeInfo {
     int starts_threads; /* Some instruction has NAMES_STARTER. */
     int stores_shared; /* Some instruction has EFFECT_SHARED. */
     int stores_items; /* Some instruction stores or deletes an item. */
+    int is_restless; /* containers/item_stores.c: it needs events for these. */
     int is_ours; /* Code of stopwhen itself, where nothing is looked at. */
     int loop_era; /* loops.c: `state->era` for which `loop` holds. */
     int *line; /* Of a unit; -1 for none. */

@@ -110,7 +110,7 @@ wanted_events(const CoreState *state, const CodeInfo *info)
     long events = code_has_locals(info) ? state->instruction_event | state->return_event : 0;
     events |= info->calls > 0 ? state->start_event : 0;
     int all = state->level != 0 || info->awaited || (state->shared_level != 0 && info->stores_shared) ||
-              (state->item_stores && info->stores_items) ||
+              (state->item_stores && info->stores_items) || info->is_restless ||
               (state->access_count > 0 && info->sites != NULL && info->sites->any_matters);
     return events | (all ? state->instruction_event : 0);
 }

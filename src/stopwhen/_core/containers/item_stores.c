@@ -7,11 +7,14 @@
  * I1. While `watcher` is taken, all code is calm: what was there by a walk over all objects, later code since the watcher is
  *     called as it is made.
  * I2. The counter of an instruction starts anew when it loses an event of its own. After events of ours its code is made
- *     calm again (instrument.c). Before others ask for such events, `on_doubt` is called, and events take the place of
- *     counters. The first instruction of a line may have line events as well: a store is one where a statement over several
+ *     calm again (instrument.c). Code that has such events when the walk comes by loses them at some time, when it runs
+ *     next as a rule: it is restless, and gets events of ours, which keep it instrumented. Before others ask for such
+ *     events, `on_doubt` is called, and events take the place of counters. The first instruction of a line may have line events as well: a store is one where a statement over several
  *     lines goes back to its first; what it does in silence then is found late, as what C code does.
  */
 #include "item_stores.h"
+
+#include "codeinfo.h"
 
 #if HAS_CALM_STORES
 
@@ -43,18 +46,20 @@ may_store(const Unit *units, Py_ssize_t length)
     return 0;
 }
 
-static void
+/* Set the counters of all such instructions; return whether one of them has events. */
+static int
 set_counters(PyCodeObject *code, int is_calm)
 {
+    int is_restless = 0;
     Unit *units = (Unit *)code->co_code_adaptive;
     Py_ssize_t length = Py_SIZE(code);
     if (!may_store(units, length)) {
-        return;
+        return 0;
     }
     PyObject *plain = PyCode_GetCode(code); /* As it was compiled: caches are zeros. */
     if (plain == NULL) {
         PyErr_Clear(); /* No memory: as above, what it does in silence is found late. */
-        return;
+        return 0;
     }
     const Unit *originals = (const Unit *)PyBytes_AS_STRING(plain);
     for (Py_ssize_t i = 0; i + 1 < length; i++) {
@@ -68,6 +73,7 @@ set_counters(PyCodeObject *code, int is_calm)
                 units[i].opcode = STORE_SUBSCR;
             }
             counter = CALM;
+            is_restless |= units[i].opcode >= MIN_INSTRUMENTED_OPCODE;
         }
         else if (compat_is_unreachable(counter)) {
             counter = compat_first_counter();
@@ -75,6 +81,7 @@ set_counters(PyCodeObject *code, int is_calm)
         memcpy(&units[i + 1], &counter, sizeof(counter));
     }
     Py_DECREF(plain);
+    return is_restless;
 }
 
 static int
@@ -82,7 +89,7 @@ on_code(PyCodeEvent event, PyCodeObject *code)
 {
     if (event == PY_CODE_EVENT_CREATE && is_in_main_interpreter()) {
         PendingError error = take_pending_error();
-        set_counters(code, 1);
+        (void)set_counters(code, 1); /* It has no events yet. */
         put_back_pending_error(error);
     }
     return 0;
@@ -93,6 +100,7 @@ on_code(PyCodeEvent event, PyCodeObject *code)
 typedef struct {
     int is_calm;
     int depth;
+    PyObject *restless; /* List of the code that is (I2). */
 } Walk;
 
 #define MOST_DEPTH 20
@@ -108,7 +116,9 @@ visit_part(PyObject *object, void *argument)
     walk->depth++;
     if (PyCode_Check(object)) {
         PyCodeObject *code = (PyCodeObject *)object;
-        set_counters(code, walk->is_calm);
+        if (set_counters(code, walk->is_calm) && PyList_Append(walk->restless, object) < 0) {
+            PyErr_Clear(); /* No memory: as above. */
+        }
         visit_part(code->co_consts, walk);
     }
     else if (PyTuple_CheckExact(object) && !PyObject_GC_IsTracked(object)) {
@@ -163,14 +173,39 @@ visit_running(Walk *walk)
 }
 
 static int
-visit_all(int is_calm)
+see_restless(CoreState *state, PyObject *restless)
 {
-    Walk walk = {.is_calm = is_calm};
-    int result = visit_running(&walk);
+    int result = 0;
+    for (Py_ssize_t i = 0; result == 0 && i < PyList_GET_SIZE(restless); i++) {
+        CodeInfo *info = code_info(state, (PyCodeObject *)PyList_GET_ITEM(restless, i));
+        if (info != NULL) {
+            info->is_restless = 1;
+        }
+        result = info == NULL ? -1 : instrument_code(state, info, 0);
+    }
+    return result;
+}
+
+static int
+end_restless(CoreState *state)
+{
+    for (CodeInfo *info = state->known; info != NULL; info = info->next_known) {
+        info->is_restless = 0;
+    }
+    return instrument_all(state, 0);
+}
+
+static int
+visit_all(CoreState *state, int is_calm)
+{
+    Walk walk = {.is_calm = is_calm, .restless = PyList_New(0)};
+    int result = walk.restless == NULL ? -1 : visit_running(&walk);
     if (result == 0) {
         compat_visit_objects(visit_object, &walk);
         compat_forget_compiled();
+        result = is_calm ? see_restless(state, walk.restless) : end_restless(state);
     }
+    Py_XDECREF(walk.restless);
     return result;
 }
 
@@ -178,7 +213,7 @@ void
 item_stores_calm_again(PyCodeObject *code)
 {
     if (watcher >= 0) {
-        set_counters(code, 1);
+        (void)set_counters(code, 1); /* Whoever is restless has events of ours already. */
     }
 }
 
@@ -223,12 +258,12 @@ stand_before_settrace(void)
 }
 
 static void
-release(void)
+release(CoreState *state)
 {
     if (watcher >= 0) {
         (void)PyCode_ClearWatcher(watcher);
         watcher = -1;
-        if (visit_all(0) < 0) {
+        if (visit_all(state, 0) < 0) {
             PyErr_Clear(); /* No memory: some code stays calm, which does no harm. */
         }
     }
@@ -239,16 +274,17 @@ release(void)
 }
 
 PyObject *
-item_stores_calm_all(PyObject *Py_UNUSED(module), PyObject *function)
+item_stores_calm_all(PyObject *module, PyObject *function)
 {
+    CoreState *state = PyModule_GetState(module);
     assert(watcher < 0);
     watcher = PyCode_AddWatcher(on_code);
     if (watcher < 0) {
         PyErr_Clear();
         Py_RETURN_FALSE; /* Others have them all. */
     }
-    if (visit_all(1) < 0) {
-        release();
+    if (visit_all(state, 1) < 0) {
+        release(state);
         return NULL;
     }
     stand_before_settrace();
@@ -257,10 +293,10 @@ item_stores_calm_all(PyObject *Py_UNUSED(module), PyObject *function)
 }
 
 PyObject *
-item_stores_release_all(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+item_stores_release_all(PyObject *module, PyObject *Py_UNUSED(unused))
 {
     PendingError error = take_pending_error();
-    release();
+    release(PyModule_GetState(module));
     put_back_pending_error(error);
     Py_RETURN_NONE;
 }
