@@ -131,3 +131,33 @@ def test_scopes_begin_and_end_while_other_threads_are_in_them(mechanism, express
                 watchpoint.remove()
             counts.append(sum(one.thread_id == threading.get_ident() for one in watchpoint.hits))
     assert counts == [1] * (ROUNDS // 4)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_data_that_other_threads_change_is_armed_and_disarmed(mechanism, case):
+    """They may be amid a call that takes it, or done with that, at any moment."""
+    expression, make, change = CASES[case]
+    owner = make()
+    done = []
+
+    def run():
+        while not done:
+            change(owner, 1)
+            if isinstance(owner, collections.deque | list) and len(owner) > 100 and change is append:
+                owner.pop()
+
+    interval = sys.getswitchinterval()
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in range(ROUNDS):
+            with stopwhen.changes(expression, scope={"x": owner}, action="count", allow_calls=True):
+                step()
+    finally:
+        done.append(True)
+        for thread in threads:
+            thread.join()
+        sys.setswitchinterval(interval)
+    assert stopwhen.watchpoints() == []

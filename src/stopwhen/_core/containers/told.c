@@ -11,6 +11,7 @@
 #include "told.h"
 
 #include "codeinfo.h"
+#include "evidence.h"
 
 #define PATIENCE 10000
 
@@ -86,19 +87,21 @@ takes(CoreState *state, PyThreadState *thread, const PyObject *owner)
 {
     PyCodeObject *code;
     int unit, first, end;
+    int is_amid;
+    PyObject *called = evidence_called(state, thread, &is_amid);
+    if (called != NULL && PyCFunction_Check(called) && PyCFunction_GET_SELF(called) == owner) {
+        return 1;
+    }
     const uintptr_t *stack = compat_stack_of(thread, &code, &unit);
     CodeInfo *info = stack == NULL ? NULL : code_info(state, code);
     PyErr_Clear();
     if (info == NULL || unit < 0 || unit >= info->length || !depths_operands(info, unit, &first, &end)) {
         return 0;
     }
-    for (int slot = first; slot < end; slot++) {
-        PyObject *object = compat_stack_item(stack, slot);
-        if (object == owner || (object != NULL && PyCFunction_Check(object) && PyCFunction_GET_SELF(object) == owner)) {
-            return 1;
-        }
+    while (first < end && compat_stack_item(stack, first) != owner) {
+        first++; /* Where the instruction is done already, what stands there is not to be followed. */
     }
-    return 0;
+    return first < end;
 }
 
 /* What such a thread has begun does not tell. */
