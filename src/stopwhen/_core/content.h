@@ -196,6 +196,10 @@ int check_keep_raw(Check *check, const void *bytes, Py_ssize_t length);
 int check_splice_items(Check *check, Py_ssize_t start, Py_ssize_t removed, PyObject *const *inserted, Py_ssize_t count);
 int check_report_items(CoreState *state, Check *check, const Blame *blame, PyObject *const *now, Py_ssize_t length);
 
+/* The same, where the first `start` and the last `tail` items are known to be as they were. */
+int check_report_items_within(CoreState *state, Check *check, const Blame *blame, PyObject *const *now,
+                              Py_ssize_t length, Py_ssize_t start, Py_ssize_t tail);
+
 int check_call_is_surely_same(Check *check);
 
 static inline int

@@ -157,13 +157,12 @@ check_note(CoreState *state, Check *check, DeltaKind kind, PyObject *data, const
     return events_note(state, check->token, kind, data, blame);
 }
 
-/* Note which items of a sequence gave way to others, and keep those as the snapshot. */
 int
-check_report_items(CoreState *state, Check *check, const Blame *blame, PyObject *const *now, Py_ssize_t length)
+check_report_items_within(CoreState *state, Check *check, const Blame *blame, PyObject *const *now, Py_ssize_t length,
+                          Py_ssize_t start, Py_ssize_t tail)
 {
-    Py_ssize_t start = 0;
-    Py_ssize_t tail = 0;
     Py_ssize_t common = length < check->length ? length : check->length;
+    assert(0 <= start && 0 <= tail && start + tail <= common);
     while (start < common && now[start] == check->items[start]) {
         start++;
     }
@@ -185,6 +184,13 @@ check_report_items(CoreState *state, Check *check, const Blame *blame, PyObject 
     }
     Py_XDECREF(data);
     return result;
+}
+
+/* Note which items of a sequence gave way to others, and keep those as the snapshot. */
+int
+check_report_items(CoreState *state, Check *check, const Blame *blame, PyObject *const *now, Py_ssize_t length)
+{
+    return check_report_items_within(state, check, blame, now, length, 0, 0);
 }
 
 static int

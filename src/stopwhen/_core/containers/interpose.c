@@ -19,7 +19,16 @@ typedef struct {
     PyMethodDef *definition;
     PyCFunction original;
     int of_arguments; /* What it changes is its first argument, not what it is bound to. */
+    int at_end; /* A method of lists; without arguments, or with this one, it changes the last item, or adds one. */
 } Function;
+
+/* Begin a call of a method of lists that changes the end, if anything. */
+static int
+begin_at_end(Operation *operation, PyObject *owner, int removes)
+{
+    assert(PyList_Check(owner));
+    return told_begin_narrow(operation, owner, PyList_GET_SIZE(owner) - removes, 0);
+}
 
 typedef enum { CALL_PLAIN, CALL_FAST, CALL_KEYWORDS, CALL_METHOD, CONVENTIONS } Convention;
 
@@ -40,7 +49,8 @@ call_plain(const Function *function, PyObject *self, PyObject *argument)
 {
     PyObject *owner = function->of_arguments ? argument : self;
     Operation operation;
-    if (is_likely(!told_may_be_watched(owner)) || !told_begin(&operation, owner)) {
+    if (is_likely(!told_may_be_watched(owner)) ||
+        !(function->at_end ? begin_at_end(&operation, owner, 0) : told_begin(&operation, owner))) {
         return function->original(self, argument);
     }
     PyObject *result = function->original(self, argument);
@@ -54,7 +64,8 @@ call_fast(const Function *function, PyObject *self, PyObject *const *args, Py_ss
     _PyCFunctionFast original = (_PyCFunctionFast)(void (*)(void))function->original;
     PyObject *owner = function->of_arguments ? first_of(args, count) : self;
     Operation operation;
-    if (is_likely(!told_may_be_watched(owner)) || !told_begin(&operation, owner)) {
+    if (is_likely(!told_may_be_watched(owner)) ||
+        !(function->at_end && count == 0 ? begin_at_end(&operation, owner, 1) : told_begin(&operation, owner))) {
         return original(self, args, count);
     }
     PyObject *result = original(self, args, count);
@@ -140,7 +151,7 @@ convention_of(int flags)
 }
 
 static int
-stand_before_function(PyMethodDef *definition, int of_arguments)
+stand_before_function(PyMethodDef *definition, int of_arguments, int at_end)
 {
     int convention = convention_of(definition->ml_flags);
     if (convention == CONVENTIONS) {
@@ -157,7 +168,7 @@ stand_before_function(PyMethodDef *definition, int of_arguments)
     }
     Function *function = &functions[convention][i];
     if (i == function_count[convention]) {
-        *function = (Function){definition, definition->ml_meth, of_arguments};
+        *function = (Function){definition, definition->ml_meth, of_arguments, at_end};
         function_count[convention]++; /* I1 */
     }
     PyCFunction stub = function_stubs[i][convention];
@@ -199,12 +210,39 @@ typedef enum {
 
 static void *slots[SLOTS][MOST_TYPES]; /* What stood there before us. */
 
+/* Begin a store to an item, or its deletion. Where the index is known, that of a list changes no other item. */
+static int
+begin_store_index(Operation *operation, PyObject *owner, Py_ssize_t index, const PyObject *value)
+{
+    Py_ssize_t length = PyList_Check(owner) ? PyList_GET_SIZE(owner) : 0;
+    if (index < 0 || index >= length) {
+        return told_begin(operation, owner);
+    }
+    return told_begin_narrow(operation, owner, index, value == NULL && index != length - 1 ? -1 : length - 1 - index);
+}
+
+static int
+begin_store_key(Operation *operation, PyObject *owner, PyObject *key, const PyObject *value)
+{
+    if (!PyList_Check(owner) || !PyLong_CheckExact(key)) {
+        return told_begin(operation, owner);
+    }
+    PendingError error = take_pending_error();
+    Py_ssize_t index = PyLong_AsSsize_t(key);
+    PyErr_Clear(); /* Beyond any list. */
+    put_back_pending_error(error);
+    return begin_store_index(operation, owner, index < 0 ? index + PyList_GET_SIZE(owner) : index, value);
+}
+
 #define SLOT_STUB(n, name, slot, type, parameters, arguments, result_type)                                             \
+    SLOT_STUB_THAT_BEGINS(n, name, slot, type, parameters, arguments, result_type, told_begin(&operation, self))
+
+#define SLOT_STUB_THAT_BEGINS(n, name, slot, type, parameters, arguments, result_type, begin)                          \
     static result_type name##_##n parameters                                                                           \
     {                                                                                                                  \
         type original = (type)slots[slot][n];                                                                          \
         Operation operation;                                                                                           \
-        if (is_likely(!told_may_be_watched(self)) || !told_begin(&operation, self)) {                                  \
+        if (is_likely(!told_may_be_watched(self)) || !(begin)) {                                                       \
             return original arguments;                                                                                 \
         }                                                                                                              \
         result_type result = original arguments;                                                                       \
@@ -216,10 +254,12 @@ static void *slots[SLOTS][MOST_TYPES]; /* What stood there before us. */
     SLOT_STUB(n, name, slot, binaryfunc, (PyObject * self, PyObject * other), (self, other), PyObject *)
 
 #define SLOT_STUBS(n)                                                                                                  \
-    SLOT_STUB(n, store_key, SLOT_STORE_KEY, objobjargproc, (PyObject * self, PyObject * key, PyObject * value),        \
-              (self, key, value), int)                                                                                 \
-    SLOT_STUB(n, store_index, SLOT_STORE_INDEX, ssizeobjargproc,                                                       \
-              (PyObject * self, Py_ssize_t index, PyObject * value), (self, index, value), int)                        \
+    SLOT_STUB_THAT_BEGINS(n, store_key, SLOT_STORE_KEY, objobjargproc,                                                 \
+                          (PyObject * self, PyObject * key, PyObject * value), (self, key, value), int,                \
+                          begin_store_key(&operation, self, key, value))                                               \
+    SLOT_STUB_THAT_BEGINS(n, store_index, SLOT_STORE_INDEX, ssizeobjargproc,                                           \
+                          (PyObject * self, Py_ssize_t index, PyObject * value), (self, index, value), int,            \
+                          begin_store_index(&operation, self, index, value))                                           \
     BINARY_STUB(n, add, SLOT_ADD)                                                                                      \
     SLOT_STUB(n, repeat, SLOT_REPEAT, ssizeargfunc, (PyObject * self, Py_ssize_t count), (self, count), PyObject *)    \
     BINARY_STUB(n, and, SLOT_AND)                                                                                      \
@@ -274,6 +314,11 @@ replace_in_slot(PyTypeObject *type, SlotName name, void *before, void *after)
     void **slot = slot_of(type, name);
     if (slot != NULL && *slot == before) {
         *slot = after;
+    }
+    /* A subclass has what `__iadd__` calls in the slot of numbers, which is asked before that of sequences. */
+    PyNumberMethods *number = type->tp_as_number;
+    if (name == SLOT_ADD && number != NULL && (void *)number->nb_inplace_add == before) {
+        number->nb_inplace_add = (binaryfunc)after;
     }
     PyObject *subclasses = PyObject_CallMethod((PyObject *)&PyType_Type, "__subclasses__", "O", type);
     int result = subclasses == NULL ? -1 : 0;
@@ -403,12 +448,13 @@ stand_before(Container *container)
     size_t number = (size_t)(container - containers);
     for (const char *const *name = container->methods; *name != NULL; name++) {
         PyMethodDef *definition = definition_of(container, *name);
-        if (definition != NULL && stand_before_function(definition, 0) < 0) {
+        int at_end = container->type == &PyList_Type && (strcmp(*name, "append") == 0 || strcmp(*name, "pop") == 0);
+        if (definition != NULL && stand_before_function(definition, 0, at_end) < 0) {
             return -1;
         }
     }
     for (int i = 0; i < list_function_count && container->type == &PyList_Type; i++) {
-        if (stand_before_function(list_functions[i], 1) < 0) {
+        if (stand_before_function(list_functions[i], 1, 0) < 0) {
             return -1;
         }
     }

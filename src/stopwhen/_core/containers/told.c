@@ -7,6 +7,9 @@
  *     end in the reverse order.
  * I3. What differs when a call begins was changed by another one that has not ended; without one, by C code that does not
  *     tell, at some time since the last look at that container (`place` of the check).
+ * I4. Of a long list, a call that is known to change little (`is_narrow`) has only that compared: it is the only one on that
+ *     list, from before it begins until it has ended. What differs elsewhere is found by a later look (I3), so that the
+ *     check's `place` stays as it is.
  */
 #include "told.h"
 
@@ -169,12 +172,49 @@ told_remove(CoreState *state, Check *check)
     step_aside(state, check);
 }
 
-/* Return the first check of `owner` that differs from what was seen of it; NULL when none does, or none is armed. */
+/* From how many items on a list is not compared whole before and after each call. */
+#define LONG 2048
+
+static int
+is_narrow(const Operation *operation, const Check *check)
+{
+    Py_ssize_t kept = operation == NULL ? 0 : operation->start + operation->tail;
+    return operation != NULL && operation->is_narrow && check->kind == CHECK_LIST && kept <= check->length &&
+           kept <= PyList_GET_SIZE(check->owner);
+}
+
+/* True when the check differs from what was seen; with a narrow `operation`, in what that can change. */
+static int
+differs(CoreState *state, Check *check, const Operation *operation)
+{
+    if (!is_narrow(operation, check)) {
+        return check_changed(state, check) != 0;
+    }
+    Py_ssize_t length = PyList_GET_SIZE(check->owner);
+    Py_ssize_t count = length - operation->start - operation->tail;
+    PyObject **items = ((PyListObject *)check->owner)->ob_item;
+    return length != check->length || (count > 0 && memcmp(items + operation->start, check->items + operation->start,
+                                                           (size_t)count * sizeof(PyObject *)) != 0);
+}
+
+/* Note the difference; as differs(). */
+static int
+note(CoreState *state, Check *check, const Blame *blame, const Operation *operation)
+{
+    if (!is_narrow(operation, check)) {
+        return check_report(state, check, blame);
+    }
+    return check_report_items_within(state, check, blame, ((PyListObject *)check->owner)->ob_item,
+                                     PyList_GET_SIZE(check->owner), operation->start, operation->tail);
+}
+
+/* Return the first check of `owner` that differs from what was seen of it, in what `operation` can change if that is not
+ * NULL; NULL when none does, or none is armed. */
 static Check *
-find_change(CoreState *state, const PyObject *owner)
+find_change(CoreState *state, const PyObject *owner, const Operation *operation)
 {
     for (Check *check = table_find(&state->told, owner); check != NULL; check = check->next_of_owner) {
-        if (check_changed(state, check) != 0) {
+        if (differs(state, check, operation)) {
             PyErr_Clear();
             return check;
         }
@@ -188,12 +228,12 @@ typedef enum {
     SILENT, /* It was done at some time since the check's last look. */
 } Certainty;
 
-/* Note what differs in `owner`, blaming `blame`. */
+/* Note what differs in `owner`, blaming `blame`; `operation` as for find_change(). */
 static void
-report(CoreState *state, const PyObject *owner, const Blame *blame, Certainty certainty)
+report(CoreState *state, const PyObject *owner, const Blame *blame, Certainty certainty, const Operation *operation)
 {
     int was_on = pause_collector();
-    for (Check *check; (check = find_change(state, owner)) != NULL;) {
+    for (Check *check; (check = find_change(state, owner, operation)) != NULL;) {
         Py_INCREF(check);
         Blame found = *blame;
         Py_XINCREF(found.frame);
@@ -203,14 +243,15 @@ report(CoreState *state, const PyObject *owner, const Blame *blame, Certainty ce
             Py_XSETREF(found.other_code, (PyCodeObject *)Py_NewRef(check->place));
             found.other_offset = check->place_offset;
         }
-        if (check_report(state, check, &found) < 0 || check_changed(state, check) != 0) {
+        int was_narrow = is_narrow(operation, check);
+        if (note(state, check, &found, operation) < 0 || differs(state, check, operation)) {
             PyErr_Clear();
             if (check->armed && !check->suspended) {
                 check_suspend(check);
             }
         }
-        else {
-            keep_place(check, blame);
+        else if (!was_narrow) {
+            keep_place(check, blame); /* I4 */
         }
         blame_release(&found);
         Py_DECREF(check);
@@ -243,6 +284,31 @@ doubt(Blame *blame, const Blame *other)
     }
 }
 
+/* Have all calls on `owner` that have not ended compare it whole from now on; return whether there are any. */
+static int
+widen_others(CoreState *state, const PyObject *owner)
+{
+    int found = 0;
+    for (Operation *one = operations; one != NULL; one = one->next) {
+        if (one->owner != owner) {
+            continue;
+        }
+        found = 1;
+        if (one->is_narrow && find_change(state, owner, one) != NULL) {
+            report(state, owner, &one->blame, TOLD, one);
+        }
+        one->is_narrow = 0;
+    }
+    return found;
+}
+
+/* How certain it is that what differs now is the work of `operation`, which has not ended. */
+static Certainty
+certainty_of(const Operation *operation, Certainty best)
+{
+    return operation->began_narrow && !operation->is_narrow ? SILENT : best; /* I4 */
+}
+
 /* Something differs before `operation` begins: I3. */
 static void
 report_before(CoreState *state, const Operation *operation)
@@ -253,7 +319,7 @@ report_before(CoreState *state, const Operation *operation)
         Blame blame = operation->blame;
         Py_XINCREF(blame.frame);
         doubt(&blame, &operation->blame);
-        report(state, operation->owner, &blame, SILENT);
+        report(state, operation->owner, &blame, SILENT, NULL);
         blame_release(&blame);
         return;
     }
@@ -262,21 +328,28 @@ report_before(CoreState *state, const Operation *operation)
     if (others) {
         doubt(&blame, &operation->blame);
     }
-    report(state, operation->owner, &blame, TOLD);
+    report(state, operation->owner, &blame, certainty_of(running, TOLD), NULL);
     blame_release(&blame);
 }
 
 static void
 begin(CoreState *state, Operation *operation, PyObject *owner)
 {
-    *operation = (Operation){.owner = owner, .switches = *state->switches_now};
+    operation->owner = owner;
+    operation->switches = *state->switches_now;
+    operation->next = operation->previous = NULL;
+    if (widen_others(state, owner) || !PyList_Check(owner) || PyList_GET_SIZE(owner) < LONG) {
+        operation->is_narrow = 0; /* I4 */
+    }
     blame_current(&operation->blame);
     if (operation->blame.frame != NULL) {
         operation->blame.offset = PyFrame_GetLasti(operation->blame.frame);
     }
-    if (find_change(state, owner) != NULL) {
+    if (find_change(state, owner, operation) != NULL) {
+        operation->is_narrow = 0;
         report_before(state, operation);
     }
+    operation->began_narrow = operation->is_narrow;
     operation->next = operations;
     if (operations != NULL) {
         operations->previous = operation;
@@ -284,8 +357,8 @@ begin(CoreState *state, Operation *operation, PyObject *owner)
     operations = operation; /* I2 */
 }
 
-int
-told_begin(Operation *operation, PyObject *owner)
+static int
+begin_if_watched(Operation *operation, PyObject *owner)
 {
     CoreState *state = state_for_callback();
     if (state == NULL || !is_in_main_interpreter() || Py_IsFinalizing()) {
@@ -304,6 +377,20 @@ told_begin(Operation *operation, PyObject *owner)
     return 1;
 }
 
+int
+told_begin(Operation *operation, PyObject *owner)
+{
+    *operation = (Operation){.is_narrow = 0};
+    return begin_if_watched(operation, owner);
+}
+
+int
+told_begin_narrow(Operation *operation, PyObject *owner, Py_ssize_t start, Py_ssize_t tail)
+{
+    *operation = (Operation){.is_narrow = start >= 0 && tail >= 0, .start = start, .tail = tail};
+    return begin_if_watched(operation, owner);
+}
+
 /* Have the handler called as soon as the instruction that made the call is done. */
 static void
 stop_after(CoreState *state, const Blame *blame)
@@ -320,7 +407,7 @@ stop_after(CoreState *state, const Blame *blame)
 static void
 end(CoreState *state, Operation *operation)
 {
-    if (find_change(state, operation->owner) == NULL) {
+    if (find_change(state, operation->owner, operation) == NULL) {
         return;
     }
     int others;
@@ -332,7 +419,8 @@ end(CoreState *state, Operation *operation)
     }
     Py_ssize_t queued = state->queued;
     int missed = state->missed_count;
-    report(state, operation->owner, &operation->blame, has_switched ? TOLD_BESIDE : TOLD);
+    Certainty certainty = certainty_of(operation, has_switched ? TOLD_BESIDE : TOLD);
+    report(state, operation->owner, &operation->blame, certainty, operation);
     if ((state->queued > queued || state->missed_count > missed) && !events_is_draining()) {
         stop_after(state, &operation->blame);
     }
@@ -397,9 +485,9 @@ told_look(CoreState *state, int is_due)
     const Check *check;
     for (Py_ssize_t i = 0; (check = table_next(&state->told, &i)) != NULL;) {
         int others;
-        if (find_change(state, check->owner) != NULL && running_on(check->owner, NULL, &others) == NULL) {
+        if (find_change(state, check->owner, NULL) != NULL && running_on(check->owner, NULL, &others) == NULL) {
             PyObject *owner = Py_NewRef(check->owner);
-            report(state, owner, &blame, SILENT); /* I3 */
+            report(state, owner, &blame, SILENT, NULL); /* I3 */
             Py_DECREF(owner);
             i = 0; /* What is suspended is taken out of the table. */
         }

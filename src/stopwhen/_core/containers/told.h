@@ -10,6 +10,10 @@ struct Operation {
     PyObject *owner; /* Borrowed: the caller of the function holds it. */
     Blame blame;     /* Who calls; its frame is owned. */
     unsigned long switches; /* How often threads had taken turns when it began. */
+    int began_narrow; /* It was so when it began: the rest of the list has not been compared then. */
+    int is_narrow;    /* It leaves the first `start` and the last `tail` items of a long list as they are. */
+    Py_ssize_t start;
+    Py_ssize_t tail;
     Operation *next;
     Operation *previous;
 };
@@ -47,6 +51,9 @@ void told_remove(CoreState *state, Check *check);
 
 /* Right before a C function that may change `owner`: 0 if it is not watched; else told_end() is to be called. */
 int told_begin(Operation *operation, PyObject *owner);
+
+/* The same for a function that leaves the first `start` and the last `tail` items of a list as they are. */
+int told_begin_narrow(Operation *operation, PyObject *owner, Py_ssize_t start, Py_ssize_t tail);
 
 /* Right after it: note what it has changed. A pending exception stays. */
 void told_end(Operation *operation);
