@@ -32,20 +32,23 @@ KINDS = {
     "local": "x",
     "shared variable": "x",
     "list": "stack",
+    "list of a million": "many",
     "os.environ": "os.environ",
 }
 OURS = ("no hit", "count", "callable", "log")
 VARIANTS = (*OURS, "settrace", "watchpoints")
 OTHERS_CANNOT = ("local", "shared variable")
+OTHERS_TAKE_LONG = ("list of a million",)
 CHANGES = {"no hit": 10_000, "count": 10_000, "untouched": 20_000, "callable": 1_000, "log": 400}
 FEW_CHANGES = 400  # of the variants that are not ours
-HEAVY = ("list", "os.environ")
+HEAVY = ("list", "list of a million", "os.environ")
 """Data with content, of which old and new are told by their texts."""
 
 x = 0
 entries = {"x": 0}
 items = [0, 0]
 stack: list[int] = []
+many: list[int] = []
 
 
 class Thing:
@@ -126,6 +129,16 @@ def change_list(count: int) -> None:
         owner.pop()
 
 
+def change_list_of_a_million(count: int) -> None:
+    """Change the content of a long list: at its end, and one item."""
+    owner = many
+    for number in range(count // 4):
+        owner.append(number)
+        owner[3] = number
+        owner[3] = -1
+        owner.pop()
+
+
 def change_os_environ(count: int) -> None:
     """Change an environment variable."""
     owner = os.environ
@@ -142,6 +155,8 @@ def changer(kind: str) -> Callable[[int], None]:
 def watch(kind: str, variant: str) -> Callable[[], int]:
     """Watch data of a kind; return what says how many changes have been seen."""
     seen = itertools.count()
+    if kind == "list of a million":
+        many.extend(range(1_000_000))
     if variant == "settrace":
         sys.settrace(trace_function(reader(kind), seen))
     elif variant == "watchpoints":
@@ -241,7 +256,7 @@ def measure(python: str, kinds: list[str], rounds: int) -> dict[str, dict[str, l
         for kind in kinds:
             plain = None
             for variant in ("untouched", *VARIANTS):
-                if variant not in OURS and variant != "untouched" and kind in OTHERS_CANNOT:
+                if variant not in OURS and variant != "untouched" and kind in (*OTHERS_CANNOT, *OTHERS_TAKE_LONG):
                     continue
                 command = [python, __file__, "--sample", kind, variant]
                 finished = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from changes import OTHERS_CANNOT, OURS
+from changes import OTHERS_CANNOT, OTHERS_TAKE_LONG, OURS
 from changes import VARIANTS as CHANGE_VARIANTS
 from overhead import VARIANTS, ratios
 from scale import COUNTS
@@ -175,7 +175,7 @@ def long_changes(report: dict[str, Any]) -> str:
         for variant in CHANGE_HEADS:
             taken = series.get(variant)
             ends = [microseconds(end) for end in (min(taken), max(taken))] if taken else []
-            none = "not tried" if variant not in OURS and kind in OTHERS_CANNOT else "breaks"
+            none = "not tried" if variant not in OURS and kind in (*OTHERS_CANNOT, *OTHERS_TAKE_LONG) else "breaks"
             cells.append(f"{microseconds(statistics.median(taken))} ({' to '.join(ends)})" if taken else none)
         text += row([kind, *cells])
     return text
