@@ -66,6 +66,7 @@ releasing_hold(PyObject *module, PyObject *args)
 }
 
 #define MOST_DEPTH 4 /* What lies deeper may be anything. */
+#define MOST_ITEMS 16384 /* What holds more may hold anything: to look at all of a long list takes longer than a hit. */
 
 /* True when code may run as the last reference to `object` is dropped. */
 static int
@@ -81,6 +82,9 @@ ends_in_code(PyObject *object, int depth)
     PyObject *key, *value;
     Py_ssize_t position = 0;
     if (PyDict_CheckExact(object)) {
+        if (PyDict_GET_SIZE(object) > MOST_ITEMS) {
+            return 1;
+        }
         while (PyDict_Next(object, &position, &key, &value)) {
             if (ends_in_code(key, depth + 1) || ends_in_code(value, depth + 1)) {
                 return 1;
@@ -88,7 +92,7 @@ ends_in_code(PyObject *object, int depth)
         }
         return 0;
     }
-    if (!PyTuple_CheckExact(object) && !PyList_CheckExact(object)) {
+    if ((!PyTuple_CheckExact(object) && !PyList_CheckExact(object)) || PySequence_Fast_GET_SIZE(object) > MOST_ITEMS) {
         return 1;
     }
     for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(object); i++) {
