@@ -137,6 +137,29 @@ def lists(count: int) -> Callable[[ModuleType], Disarm]:
     return arm
 
 
+def nested_lists(count: int) -> Callable[[ModuleType], Disarm]:
+    """Watch so many lists by watchpoints on lists of some thousand."""
+
+    def arm(_case: ModuleType) -> Disarm:
+        import stopwhen
+
+        tables = [[[number] for number in range(5_000)] for _ in range(count // 5_000)]
+        return _all([stopwhen.changes("rows", scope={"rows": rows}, depth=2, action="count") for rows in tables])
+
+    return arm
+
+
+def long_list(length: int) -> Callable[[ModuleType], Disarm]:
+    """Watch a list of so many items."""
+
+    def arm(_case: ModuleType) -> Disarm:
+        import stopwhen
+
+        return _all([stopwhen.changes("rows", scope={"rows": [None] * length}, action="count")])
+
+    return arm
+
+
 def local(_case: ModuleType) -> Disarm:
     """Watch a local in every call of a function that the workload does not call."""
     import stopwhen
@@ -186,6 +209,8 @@ VARIANTS: dict[str, Callable[[ModuleType], Disarm]] = {
     "bdb": bdb_condition,
     **{f"dict-items-{count}": dict_items(count) for count in (1, 10, 100, 1000)},
     **{f"lists-{count}": lists(count) for count in (1, 10, 100, 1000)},
+    "nested-lists-100000": nested_lists(100_000),
+    **{f"list-of-{length}": long_list(length) for length in (6, 1_000_000)},
     "local": local,
     "shared-variable": shared_variable,
     "instances-10000": instances(10_000),

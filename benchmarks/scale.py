@@ -8,6 +8,9 @@ COUNTS = (1, 10, 100, 1000)
 VARIANTS = (
     *(f"dict-items-{count}" for count in COUNTS),
     *(f"lists-{count}" for count in COUNTS),
+    "nested-lists-100000",
+    "list-of-6",
+    "list-of-1000000",
     "local",
     "shared-variable",
     "instances-10000",

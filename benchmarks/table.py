@@ -43,6 +43,9 @@ SCALE_START, SCALE_END = "<!-- scale: made by benchmarks/table.py -->\n", "<!-- 
 SCALE_HEADS = {
     **{f"dict-items-{count}": f"{count:,} dict item{'s' if count > 1 else ''}" for count in COUNTS},
     **{f"lists-{count}": f"{count:,} list{'s' if count > 1 else ''}" for count in COUNTS},
+    "nested-lists-100000": "100,000 lists",
+    "list-of-6": "a list of 6 items",
+    "list-of-1000000": "a list of 1,000,000 items",
     "local": "a local elsewhere",
     "shared-variable": "a shared variable elsewhere",
     "instances-10000": "10,000 instances",

@@ -96,7 +96,7 @@ class Field:
     def install_stopwhen(self) -> None:
         """Install the package in place, anew where its C module has changed."""
         stamp = self.python.parents[1] / ".stopwhen"
-        built = [ROOT / "pyproject.toml", ROOT / "setup.py", *(ROOT / "src/stopwhen/_core").glob("*.[ch]")]
+        built = [ROOT / "pyproject.toml", ROOT / "setup.py", *(ROOT / "src/stopwhen/_core").rglob("*.[ch]")]
         if not stamp.exists() or stamp.stat().st_mtime < max(file.stat().st_mtime for file in built):
             self.pip("install", "-e", str(ROOT))
             stamp.touch()

@@ -18,7 +18,7 @@ struct Operation {
     Operation *previous;
 };
 
-#define TOLD_MARKS 8192
+#define TOLD_MARKS (1 << 22)
 
 /* Bits, by address: containers that may be watched. Most others are known from them by one look. Static, as the functions of
  * a type are: these serve all interpreters, and read this without a state. */
