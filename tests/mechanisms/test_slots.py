@@ -12,7 +12,9 @@ from contract import ANY, Case, Module, choose, containers_tell, described, hit,
 from recorder import Recorder
 from stopwhen import env
 
-needs_telling = pytest.mark.skipif(not containers_tell("default"), reason="slots tell from 3.12 on, in C")
+needs_telling = pytest.mark.skipif(
+    not (containers_tell("default") and env.HAS_MONITORING), reason="slots tell from 3.12 on, in C"
+)
 
 SETUP = """
 import copy, dataclasses, functools, io, operator, pickle

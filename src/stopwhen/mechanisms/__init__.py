@@ -142,11 +142,12 @@ def all_mechanisms(report: Callable[[list[Event]], None], tool: SharedTool | Non
     """
     tool = tool or SharedTool()
     accesses = InstructionWatch(tool)
+    tracing = Tracing(accesses)
     return (
         DictWatch(tool, accesses),
-        Interpose(tool, accesses),
+        Interpose(tool, tracing, accesses),
         Monitoring(tool, accesses),
-        Tracing(accesses),
+        tracing,
         Recheck(report),
     )
 

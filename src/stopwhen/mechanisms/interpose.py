@@ -16,6 +16,7 @@ use_original_builtins(globals())
 if TYPE_CHECKING:
     from stopwhen.mechanisms.instructions import InstructionWatch
     from stopwhen.mechanisms.tools import SharedTool
+    from stopwhen.mechanisms.tracing import Tracing
 
 
 class Interpose:
@@ -24,8 +25,9 @@ class Interpose:
     name = INTERPOSE
     title = "interposition"
 
-    def __init__(self, tool: SharedTool, accesses: InstructionWatch) -> None:
+    def __init__(self, tool: SharedTool, tracing: Tracing, accesses: InstructionWatch) -> None:
         self.accesses = accesses
+        self._tracing = tracing
         self._containers = Checks(self.name)
         self._slots = Checks(self.name)
         self._tool = tool
@@ -34,24 +36,24 @@ class Interpose:
 
     def reason(self) -> str | None:
         """Return why this cannot be used here; None when it can."""
-        if not env.HAS_MONITORING:
-            return "containers tell of their changes from Python 3.12 on"
         if env.core is None:
             return env.NO_C_MODULE
-        return self._tool.reason()
+        return self._tool.reason() if env.HAS_MONITORING else None
 
     def claims(self, cell: Cell) -> bool:
         """Return whether changes of `cell` can be seen."""
         if isinstance(cell, Content):
             return issubclass(type(cell.owner), list | set | deque)
         if isinstance(cell, Slot):
-            return not env.HAS_MONITORING or env.core is None or env.core.slot_tells(cell.descriptor)
+            return env.HAS_MONITORING and (env.core is None or env.core.slot_tells(cell.descriptor))
         return isinstance(cell, ListItem)
 
     def cost_of(self, cell: Cell) -> str:
         """Return what it costs to watch `cell` while it does not change, in words."""
         if isinstance(cell, Slot):
             return "none until it changes; to store such attributes of other instances takes longer"
+        if not env.HAS_MONITORING:
+            return "that of the trace function, which is on meanwhile"
         if issubclass(type(cell.owner), list):  # type: ignore[attr-defined] # claimed cells have an owner
             return "none until it changes; code that stores items takes longer"
         return "none until it changes"
@@ -106,6 +108,10 @@ class Interpose:
         return self._slots if isinstance(cell, Slot) else self._containers
 
     def _begin(self, cell: Cell) -> None:
+        if not env.HAS_MONITORING:
+            self._tracing.keep_on(self)  # code that is traced stores no items without asking the list
+            self._is_on = True
+            return
         if not self._is_on:
             self._want_events(0)
             self._is_on = True
@@ -128,6 +134,11 @@ class Interpose:
         self._tool.want(self.name, starts | events.RAISE | events.PY_UNWIND)
 
     def _end(self) -> None:
+        if not env.HAS_MONITORING:
+            if self._is_on and not self._containers:
+                self._is_on = False
+                self._tracing.let_go(self)
+            return
         if self._items_tell and not self._containers:
             self._items_tell = False
             env.core.release_item_stores()

@@ -81,6 +81,12 @@ class Tracing:
         self._checks.hold(holder, cell)
         self._update_events(starts=starts)
 
+    def keep_on(self, holder: object) -> None:
+        """Have the trace function on until `let_go`, whatever is compared."""
+        starts = not self._checks
+        self._checks.keep(holder)
+        self._update_events(starts=starts)
+
     def let_go(self, holder: object) -> None:
         """End what `hold` began."""
         self._checks.let_go(holder)
