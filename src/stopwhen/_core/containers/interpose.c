@@ -89,8 +89,8 @@ call_keywords(const Function *function, PyObject *self, PyObject *const *args, P
 }
 
 static inline Py_ALWAYS_INLINE PyObject *
-call_method(const Function *function, PyObject *self, PyTypeObject *definer, PyObject *const *args, Py_ssize_t count,
-            PyObject *names)
+call_defined(const Function *function, PyObject *self, PyTypeObject *definer, PyObject *const *args, Py_ssize_t count,
+             PyObject *names)
 {
     PyCMethod original = (PyCMethod)(void (*)(void))function->original;
     Operation operation;
@@ -122,7 +122,7 @@ call_method(const Function *function, PyObject *self, PyTypeObject *definer, PyO
     static PyObject *method_##n(PyObject *self, PyTypeObject *definer, PyObject *const *args, Py_ssize_t count,        \
                                 PyObject *names)                                                                       \
     {                                                                                                                  \
-        return call_method(&functions[CALL_METHOD][n], self, definer, args, count, names);                             \
+        return call_defined(&functions[CALL_METHOD][n], self, definer, args, count, names);                            \
     }
 ALL_FUNCTIONS(FUNCTION_STUBS)
 
