@@ -120,6 +120,7 @@ class Event(Immutable):
         one_of_several: the instruction of `stack[0]` or an earlier call on the same line did it: the line is certain.
         instance: where `cell` is read for the sake of an instance of a class: that instance.
         heard_by: likewise, the cell whose readers this is for; by rule `cell` itself.
+        by: the C function that made the change, where the mechanism knows; else None.
     """
 
     cell: Cell
@@ -133,3 +134,4 @@ class Event(Immutable):
     one_of_several: bool = False
     instance: Any = None
     heard_by: Cell | None = None
+    by: str | None = None

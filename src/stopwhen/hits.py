@@ -178,10 +178,13 @@ _MADE_LATER: dict[str, Callable[[JudgedHit], Any]] = {
 
 
 def _writer_of(event: Event) -> str | None:
-    """Return the C function that made the change; None for a store or operator, and where it is not certain."""
+    """Return the C function that made the change; None for a store or operator, and where it is not certain.
+
+    It is the one that the line calls, whatever that calls in turn; where that cannot be told, the one that the mechanism knows.
+    """
     if not event.stack or event.one_of_several or event.other is not None:
         return None
-    return location.writer_of(event.frame, *event.stack[0])
+    return location.writer_of(event.frame, *event.stack[0]) or event.by
 
 
 def _change_of(

@@ -154,3 +154,27 @@ def test_where_all_watchers_of_code_are_taken_events_do(module, monkeypatch):
         module.store(module.rows)
         assert watchpoint.count == 999
     assert stopwhen.watchpoints() == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "by"),
+    [
+        ("list(map(rows.append, (1, 2)))", "list.append"),
+        ("operator.methodcaller('append', 1)(rows)", "list.append"),
+        ("functools.partial(heapq.heappush, rows)(5)", "heapq.heappush"),
+        ("max([3], key=rows.append)", "builtins.max"),
+        ("call(rows.pop)", "list.pop"),
+        ("call = rows.insert; call(0, 5)", "list.insert"),
+        ("rows += [1]", None),
+        ("rows[0] = 7", None),
+    ],
+)
+def test_the_function_that_made_the_change_is_known(module, statement, by):
+    """Where the line calls one in C by its name, that one; else the one that was told."""
+    with Recorder() as hits:
+        hits.changes("rows", scope=module)
+        module.run(
+            "import functools, heapq, operator\ndef call(what):\n    return what()\n"
+            f"def f():\n    global rows\n    {statement}\nf()\n"
+        )
+    assert {hit.by for hit in hits.hits} == {by}

@@ -155,6 +155,7 @@ events_note(CoreState *state, PyObject *token, DeltaKind kind, PyObject *data, c
     int result = -1;
     PyObject *stack = NULL;
     PyObject *other = NULL;
+    PyObject *by = NULL;
     if (data == NULL || blame->unknown) {
         goto done;
     }
@@ -163,12 +164,14 @@ events_note(CoreState *state, PyObject *token, DeltaKind kind, PyObject *data, c
                 ? PyTuple_New(0)
                 : places_of(state, blame->frame, blame->offset);
     other = blame->other_code == NULL ? Py_NewRef(Py_None) : place(blame->other_code, blame->other_offset);
-    if (stack == NULL || other == NULL) {
+    by = blame->by_name == NULL ? Py_NewRef(Py_None)
+                                : PyUnicode_FromFormat("%s.%s", blame->by_owner, blame->by_name);
+    if (stack == NULL || other == NULL || by == NULL) {
         goto done;
     }
     PyObject *frame = blame->frame == NULL ? Py_None : (PyObject *)blame->frame; /* Borrowed. */
-    PyObject *tuple = Py_BuildValue("OiOkOOOii", token, (int)kind, data, blame->thread->thread_id, frame, stack, other,
-                                    blame->one_of_several, events_is_own() && blame->thread == PyThreadState_Get());
+    PyObject *tuple = Py_BuildValue("OiOkOOOiiO", token, (int)kind, data, blame->thread->thread_id, frame, stack, other,
+                                    blame->one_of_several, events_is_own() && blame->thread == PyThreadState_Get(), by);
     if (tuple == NULL || reserve_record(state) < 0) {
         Py_XDECREF(tuple);
         goto done;
@@ -190,6 +193,7 @@ done:
     Py_XDECREF(data);
     Py_XDECREF(stack);
     Py_XDECREF(other);
+    Py_XDECREF(by);
     return result;
 }
 

@@ -24,7 +24,7 @@ typedef enum {
 enum { STARTERS = 2 }; /* Functions that start programs (children.c). */
 
 typedef struct {
-    PyObject *tuple;         /* Owned. (token, kind, data, thread id, frame, stack, other, one of several, own). */
+    PyObject *tuple;         /* Owned. (token, kind, data, thread id, frame, stack, other, one of several, own, by). */
     unsigned long thread_id; /* Of the thread that wrote. */
     PyObject *frame;         /* Borrowed from tuple; Py_None when there was no Python frame. */
     int offset;              /* In bytes, of the instruction of that frame that made the change. */
@@ -48,6 +48,8 @@ typedef struct {
     int offset; /* Of the instruction in bytes; -1: the frame's current one. */
     int one_of_several; /* It, or an earlier call on the same line (codeinfo.c, I2). */
     int unknown; /* There was no memory to tell who: what is noted counts as missed. */
+    const char *by_owner; /* Static: the type or module of the C function that made it; NULL where that is not known, */
+    const char *by_name;  /* and its name. */
     PyCodeObject *other_code; /* Owned; NULL unless the place is uncertain. */
     int other_offset;
 } Blame;

@@ -81,12 +81,12 @@ class PartToken(Immutable, eq=False):
 def events_of(records: list[tuple[Any, ...]]) -> list[Event]:
     """Return the records of `_core.take()` as events, in the same order; those that turn out empty are left out."""
     events = []
-    for token, kind, data, thread_id, frame, stack, other, several, own in records:
+    for token, kind, data, thread_id, frame, stack, other, several, own, by in records:
         cell, mechanism, instance, heard_by = _about(token, kind, data)
         delta = delta_of(cell, kind, data)
         if delta is not None:
             where = thread_id, frame, stack, other
-            events.append(Event(cell, delta, *where, mechanism, bool(own), bool(several), instance, heard_by))
+            events.append(Event(cell, delta, *where, mechanism, bool(own), bool(several), instance, heard_by, by))
     return events
 
 

@@ -19,8 +19,16 @@ typedef struct {
     PyMethodDef *definition;
     PyCFunction original;
     int of_arguments; /* What it changes is its first argument, not what it is bound to. */
+    const char *owner; /* Static: the name of its type or module. */
     int at_end; /* A method of lists; without arguments, or with this one, it changes the last item, or adds one. */
 } Function;
+
+static void
+name_function(Operation *operation, const Function *function)
+{
+    operation->blame.by_owner = function->owner;
+    operation->blame.by_name = function->definition->ml_name;
+}
 
 /* Begin a call of a method of lists that changes the end, if anything. */
 static int
@@ -53,6 +61,7 @@ call_plain(const Function *function, PyObject *self, PyObject *argument)
         !(function->at_end ? begin_at_end(&operation, owner, 0) : told_begin(&operation, owner))) {
         return function->original(self, argument);
     }
+    name_function(&operation, function);
     PyObject *result = function->original(self, argument);
     told_end(&operation);
     return result;
@@ -68,6 +77,7 @@ call_fast(const Function *function, PyObject *self, PyObject *const *args, Py_ss
         !(function->at_end && count == 0 ? begin_at_end(&operation, owner, 1) : told_begin(&operation, owner))) {
         return original(self, args, count);
     }
+    name_function(&operation, function);
     PyObject *result = original(self, args, count);
     told_end(&operation);
     return result;
@@ -83,6 +93,7 @@ call_keywords(const Function *function, PyObject *self, PyObject *const *args, P
     if (is_likely(!told_may_be_watched(owner)) || !told_begin(&operation, owner)) {
         return original(self, args, count, names);
     }
+    name_function(&operation, function);
     PyObject *result = original(self, args, count, names);
     told_end(&operation);
     return result;
@@ -97,6 +108,7 @@ call_defined(const Function *function, PyObject *self, PyTypeObject *definer, Py
     if (is_likely(!told_may_be_watched(self)) || !told_begin(&operation, self)) {
         return original(self, definer, args, count, names);
     }
+    name_function(&operation, function);
     PyObject *result = original(self, definer, args, count, names);
     told_end(&operation);
     return result;
@@ -151,7 +163,7 @@ convention_of(int flags)
 }
 
 static int
-stand_before_function(PyMethodDef *definition, int of_arguments, int at_end)
+stand_before_function(PyMethodDef *definition, const char *owner, int of_arguments, int at_end)
 {
     int convention = convention_of(definition->ml_flags);
     if (convention == CONVENTIONS) {
@@ -168,7 +180,7 @@ stand_before_function(PyMethodDef *definition, int of_arguments, int at_end)
     }
     Function *function = &functions[convention][i];
     if (i == function_count[convention]) {
-        *function = (Function){definition, definition->ml_meth, of_arguments, at_end};
+        *function = (Function){definition, definition->ml_meth, of_arguments, owner, at_end};
         function_count[convention]++; /* I1 */
     }
     PyCFunction stub = function_stubs[i][convention];
@@ -383,7 +395,10 @@ static const struct {
 
 #define MOST_DEFINITIONS 16
 
-static PyMethodDef *list_functions[MOST_DEFINITIONS];
+static struct {
+    const char *module; /* By its public name. */
+    PyMethodDef *definition;
+} list_functions[MOST_DEFINITIONS];
 static int list_function_count;
 
 int
@@ -408,7 +423,8 @@ interpose_open(void)
             PyObject *function = PyDict_GetItemString(PyModule_GetDict(module), *name); /* Borrowed. */
             if (function != NULL && PyCFunction_Check(function)) {
                 assert(list_function_count < MOST_DEFINITIONS);
-                list_functions[list_function_count++] = ((PyCFunctionObject *)function)->m_ml;
+                list_functions[list_function_count].module = modules[i].module + 1; /* Without its underscore. */
+                list_functions[list_function_count++].definition = ((PyCFunctionObject *)function)->m_ml;
             }
         }
         Py_DECREF(module); /* The interpreter keeps it, and its static definitions stay in any case. */
@@ -449,12 +465,12 @@ stand_before(Container *container)
     for (const char *const *name = container->methods; *name != NULL; name++) {
         PyMethodDef *definition = definition_of(container, *name);
         int at_end = container->type == &PyList_Type && (strcmp(*name, "append") == 0 || strcmp(*name, "pop") == 0);
-        if (definition != NULL && stand_before_function(definition, 0, at_end) < 0) {
+        if (definition != NULL && stand_before_function(definition, container->name, 0, at_end) < 0) {
             return -1;
         }
     }
     for (int i = 0; i < list_function_count && container->type == &PyList_Type; i++) {
-        if (stand_before_function(list_functions[i], 1, 0) < 0) {
+        if (stand_before_function(list_functions[i].definition, list_functions[i].module, 1, 0) < 0) {
             return -1;
         }
     }
@@ -490,7 +506,7 @@ step_aside(const Container *container)
         }
     }
     for (int i = 0; i < list_function_count && container->type == &PyList_Type; i++) {
-        step_aside_of_function(list_functions[i]);
+        step_aside_of_function(list_functions[i].definition);
     }
     for (SlotName name = 0; name < SLOTS; name++) {
         void *original = slots[name][number];
