@@ -180,7 +180,7 @@ _MADE_LATER: dict[str, Callable[[JudgedHit], Any]] = {
 def _writer_of(event: Event) -> str | None:
     """Return the C function that made the change; None for a store or operator, and where it is not certain.
 
-    It is the one that the line calls, whatever that calls in turn; where that cannot be told, the one that the mechanism knows.
+    It is the one that the line calls, whatever that calls in turn; where that is not certain, the one that was told.
     """
     if not event.stack or event.one_of_several or event.other is not None:
         return None
