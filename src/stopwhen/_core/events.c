@@ -164,8 +164,7 @@ events_note(CoreState *state, PyObject *token, DeltaKind kind, PyObject *data, c
                 ? PyTuple_New(0)
                 : places_of(state, blame->frame, blame->offset);
     other = blame->other_code == NULL ? Py_NewRef(Py_None) : place(blame->other_code, blame->other_offset);
-    by = blame->by_name == NULL ? Py_NewRef(Py_None)
-                                : PyUnicode_FromFormat("%s.%s", blame->by_owner, blame->by_name);
+    by = blame->by_name == NULL ? Py_NewRef(Py_None) : PyUnicode_FromFormat("%s.%s", blame->by_owner, blame->by_name);
     if (stack == NULL || other == NULL || by == NULL) {
         goto done;
     }

@@ -24,19 +24,19 @@ typedef enum {
 enum { STARTERS = 2 }; /* Functions that start programs (children.c). */
 
 typedef struct {
-    PyObject *tuple;         /* Owned. (token, kind, data, thread id, frame, stack, other, one of several, own, by). */
+    PyObject *tuple; /* Owned. (token, kind, data, thread id, frame, stack, other, one of several, own, by). */
     unsigned long thread_id; /* Of the thread that wrote. */
-    PyObject *frame;         /* Borrowed from tuple; Py_None when there was no Python frame. */
-    int offset;              /* In bytes, of the instruction of that frame that made the change. */
+    PyObject *frame; /* Borrowed from tuple; Py_None when there was no Python frame. */
+    int offset; /* In bytes, of the instruction of that frame that made the change. */
 } Record;
 
 /* A reference that our code is about to drop (releasing.c). */
 typedef struct {
-    PyObject *object;        /* Owned. */
+    PyObject *object; /* Owned. */
     unsigned long thread_id; /* Of the thread in which it is to be dropped. */
-    PyObject *frame;         /* Borrowed from a record's tuple; NULL when it is none, Py_None as in the record. */
-    int offset;              /* As in the record. */
-    int is_ready;            /* No other code of stopwhen holds it any more. */
+    PyObject *frame; /* Borrowed from a record's tuple; NULL when it is none, Py_None as in the record. */
+    int offset; /* As in the record. */
+    int is_ready; /* No other code of stopwhen holds it any more. */
     PyObject *
         text; /* Owned; NULL unless `object` is the dict of a hit, in which this may take the place of the old value. */
 } Held;
@@ -49,7 +49,7 @@ typedef struct {
     int one_of_several; /* It, or an earlier call on the same line (codeinfo.c, I2). */
     int unknown; /* There was no memory to tell who: what is noted counts as missed. */
     const char *by_owner; /* Static: the type or module of the C function that made it; NULL where that is not known, */
-    const char *by_name;  /* and its name. */
+    const char *by_name; /* and its name. */
     PyCodeObject *other_code; /* Owned; NULL unless the place is uncertain. */
     int other_offset;
 } Blame;
