@@ -178,13 +178,10 @@ _MADE_LATER: dict[str, Callable[[JudgedHit], Any]] = {
 
 
 def _writer_of(event: Event) -> str | None:
-    """Return the C function that made the change; None for a store or operator, and where it is not certain.
-
-    It is the one that the line calls, whatever that calls in turn; where that is not certain, the one that was told.
-    """
+    """Return the C function that made the change; None for a store or operator, and where it is not certain."""
     if not event.stack or event.one_of_several or event.other is not None:
         return None
-    return location.writer_of(event.frame, *event.stack[0]) or event.by
+    return location.writer_of(event.frame, *event.stack[0], event.by)
 
 
 def _change_of(

@@ -263,11 +263,11 @@ def _below(path: str, root: str) -> str | None:
     return path[len(root) :] or None if normal_case(path).startswith(normal_case(root)) else None
 
 
-def writer_of(frame: FrameType | None, code: CodeType, offset: int) -> str | None:
+def writer_of(frame: FrameType | None, code: CodeType, offset: int, told: str | None = None) -> str | None:
     """Return the name of the C function that the instruction at `offset` called, as `list.insert` or `heapq.heappush`.
 
-    None when the instruction calls nothing, or what it calls is no C function or cannot be known for certain.
-    `frame` is the frame that runs the instruction, still there.
+    Where the instruction calls something, but no C function that can be known for certain, that is `told`: the one that
+    has made the change. None when it calls nothing. `frame` is the frame that runs the instruction, still there.
     """
     if frame is None:
         return None
@@ -277,11 +277,11 @@ def writer_of(frame: FrameType | None, code: CodeType, offset: int) -> str | Non
         if callee is None:
             callee = _NO_CALLEE if not _is_call(code, offset) else _callee(code, offset)
             if callee is None:
-                return None
+                return told
             callees[offset] = callee
-        return _called_by(callee, frame, code)
+        return None if callee is _NO_CALLEE else _called_by(callee, frame, code) or told
     except Exception:  # a name for the report is not worth an error
-        return None
+        return told
 
 
 class Callee(Immutable):

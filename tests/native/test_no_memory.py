@@ -40,7 +40,7 @@ def test_the_header_names_every_call_that_allocates():
     """Or a new call would never be made to fail."""
     core = Path(__file__).parents[2] / "src" / "stopwhen" / "_core"
     calls = re.compile(r"\bPy[A-Za-z]+_[A-Za-z]+(?=\()")
-    used = {name for file in core.glob("*.c") for name in calls.findall(file.read_text())}
+    used = {name for file in core.rglob("*.c") for name in calls.findall(file.read_text())}
     header = (Path(__file__).parent / "failing.h").read_text()
     named = set(re.findall(r"^#define (Py\w+)", header, re.MULTILINE))
     allocating = re.compile(r"_New$|_From|_Pack$|Append$|[Aa]lloc$|SetItem$|AsTuple$")
