@@ -864,7 +864,9 @@ class Session:
     def _weighed(event: Event, seen: Seen, new: Seen) -> Event:
         """Return `event`; not exact where another thread may have written what it leads to before that was watched."""
         is_settled = event.other is not None or not event.stack or env.core is None
-        if is_settled or seen.reading.cells == new.reading.cells or not env.core.is_doubtful():
+        if is_settled or not env.core.is_doubtful():
+            return event
+        if (seen.reading.cells, seen.reading.content) == (new.reading.cells, new.reading.content):
             return event
         return replaced(event, other=event.stack[0])
 

@@ -6,6 +6,7 @@ import _thread
 import collections
 import itertools
 import operator
+import queue
 import sys
 import threading
 import time
@@ -16,8 +17,9 @@ from typing import Any
 import pytest
 
 import stopwhen
-from contract import Module
+from contract import Module, choose, mechanism_sets
 from helpers import marked_lines
+from recorder import Recorder
 from stopwhen import env
 
 native = pytest.mark.skipif(env.core is None, reason="without the C module other threads are not made to wait")
@@ -184,3 +186,37 @@ def test_beside_a_thread_without_python_code_a_hit_is_not_exact(shape: str, tmp_
     for hit in doubtful:
         assert hit.between is not None
         assert {place.lineno for place in hit.between} == {marked_lines(source)["outer"]}
+
+
+AMID = """\
+import itertools
+N = {}
+def fills():
+    N.update(itertools.chain([("a", {"x": 1})], iter(feed.get, None)))  # @fills
+def stores():
+    while "a" not in N:
+        len("x")
+    N["a"]["x"] = 2  # @stores
+    feed.put(None)
+"""
+
+
+@native
+@pytest.mark.parametrize("mechanism", [one for one in mechanism_sets() if one != "recheck"])
+def test_what_a_call_has_led_to_is_written_before_it_is_done(mechanism, tmp_path, monkeypatch):
+    """It is not watched yet, since the call waits for the other thread: what is told of both is not exact."""
+    choose(monkeypatch, mechanism)
+    module = Module(tmp_path)
+    module.feed = queue.SimpleQueue()
+    module.run(AMID)
+    with Recorder() as hits:
+        hits.changes("N", scope=module, depth="all")
+        threads = [threading.Thread(target=target) for target in (module.fills, module.stores)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    marks = marked_lines(module.path)
+    assert hits.hits
+    for one in hits.hits:
+        assert not one.exact or one.location.lineno == marks["stores"] or "2" not in one.new_text, one

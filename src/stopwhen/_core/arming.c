@@ -10,7 +10,7 @@
  *     thread too, waits before it runs (threads.c).
  * I3. From the first such change until the last is processed is a window; `arming` is its number. What I2 cannot hold for
  *     a thread that may have run is told by arming_is_doubtful(): there was no memory to stop it, it has waited for too
- *     long, or it runs no Python code.
+ *     long, it runs no Python code, or the change was found by another thread than the one that has made it.
  */
 #include "codeinfo.h"
 #include "tools.h"
@@ -150,8 +150,13 @@ void
 arming_begin(CoreState *state, DeltaKind kind, PyObject *data, const Blame *blame)
 {
     PyThreadState *me = PyThreadState_Get();
-    if (arming || blame->thread != me || blame->frame == NULL || events_is_draining() ||
-        (me->next == NULL && me->prev == NULL) || !leads_further(state, kind, data)) {
+    if (arming || blame->frame == NULL || events_is_draining() || (me->next == NULL && me->prev == NULL) ||
+        !leads_further(state, kind, data)) {
+        return;
+    }
+    if (blame->thread != me) { /* Found by this one's look: what it has led to could be written until now. */
+        window += armers == 0;
+        doubted = window;
         return;
     }
     if (lock == NULL) {
@@ -174,6 +179,7 @@ void
 arming_end(CoreState *state)
 {
     if (arming == 0) {
+        doubted = armers == 0 && state->queued == 0 ? 0 : doubted;
         return;
     }
     if (arming == window && armers > 0 && --armers == 0) {

@@ -84,7 +84,7 @@ keep_place(Check *check, const Blame *blame)
     check->place_offset = code == NULL ? 0 : blame->offset >= 0 ? blame->offset : PyFrame_GetLasti(blame->frame);
 }
 
-/* True when `thread`, which does not run now, is amid an instruction that takes `owner`, or what is bound to it. */
+/* True when `thread`, which does not run now, is in the middle of an instruction that takes `owner`, or what is bound to it. */
 static int
 takes(CoreState *state, PyThreadState *thread, const PyObject *owner)
 {
