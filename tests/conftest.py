@@ -12,6 +12,7 @@ import pytest
 
 import leak_guard
 from crashes import pytest_configure
+from stopwhen import location
 from stopwhen.event import Place
 from stopwhen.mechanisms import recheck
 
@@ -29,8 +30,9 @@ def _collector_passes_over_the_test_runner() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _threads_of_the_test_runner_are_no_strangers() -> Iterator[None]:
-    """Where no events tell of them, what they do at any moment would make a hit uncertain."""
+    """What they do at any moment would make a hit uncertain, whether events tell of them or not."""
     find, me = recheck.other_threads, get_ident()
+    is_ours = location.is_ours
 
     def others() -> dict[int, Place]:
         running = sys._current_frames()
@@ -39,6 +41,7 @@ def _threads_of_the_test_runner_are_no_strangers() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recheck, "other_threads", others)
+        patch.setattr(location, "is_ours", lambda filename: is_ours(filename) or "execnet" in filename)
         yield
 
 
