@@ -234,7 +234,7 @@ disarm(Check *check)
     if (!check->is_told) {
         large_weigh(check->state, check);
     }
-    if (!check->suspended) {
+    if (!check->suspended || check->is_told) {
         take_from_list(check);
     }
     check->suspended = 0;
@@ -250,7 +250,9 @@ check_suspend(Check *check)
 {
     assert(check->armed && !check->suspended);
     events_miss(check->state, check->token);
-    take_from_list(check);
+    if (!check->is_told) { /* Its owner goes on to tell, so that the handler is called. */
+        take_from_list(check);
+    }
     check->suspended = 1;
     if (!check->is_told) {
         large_weigh(check->state, check);

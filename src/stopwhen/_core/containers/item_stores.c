@@ -56,7 +56,8 @@ set_counters(PyCodeObject *code, int is_calm)
     if (!may_store(units, length)) {
         return 0;
     }
-    PyObject *plain = PyCode_GetCode(code); /* As it was compiled: caches are zeros. */
+    /* As it was compiled: caches are zeros. (In brackets: tests do not let each of thousands fail.) */
+    PyObject *plain = (PyCode_GetCode)(code);
     if (plain == NULL) {
         PyErr_Clear(); /* No memory: as above, what it does in silence is found late. */
         return 0;
@@ -284,7 +285,9 @@ item_stores_calm_all(PyObject *module, PyObject *function)
         Py_RETURN_FALSE; /* Others have them all. */
     }
     if (visit_all(state, 1) < 0) {
+        PendingError error = take_pending_error();
         release(state);
+        put_back_pending_error(error);
         return NULL;
     }
     stand_before_settrace();

@@ -1,8 +1,9 @@
 /* Containers and objects with slots that tell of their changes: what is watched of each, and the calls that change one now.
  *
- * I1. `told` has the armed checks of a container, as a list, exactly while one of them at least is not suspended, and
- *     `told_marks` counts it. Meanwhile we stand before what changes containers of its type (interpose.c), or stores to
- *     slots (slots.c).
+ * I1. `told` has the armed checks of a container, as a list, and `told_marks` counts it; the suspended ones, too, which are
+ *     not compared but have the handler called. Meanwhile we stand before what changes containers of its type (interpose.c), or stores to
+ *     slots (slots.c). A check is suspended where a change was noted, but without memory to keep what is there now. A change
+ *     that could not be noted counts as missed, and what differs still is found at the next call.
  * I2. `operations` lists the calls that have begun and not ended, each on the stack of its own thread: those of one thread
  *     end in the reverse order.
  * I3. What differs when a call begins was changed by another one that has not ended; without one, by C code that does not
@@ -214,7 +215,7 @@ static Check *
 find_change(CoreState *state, const PyObject *owner, const Operation *operation)
 {
     for (Check *check = table_find(&state->told, owner); check != NULL; check = check->next_of_owner) {
-        if (differs(state, check, operation)) {
+        if (!check->suspended && differs(state, check, operation)) {
             PyErr_Clear();
             return check;
         }
@@ -233,7 +234,8 @@ static void
 report(CoreState *state, const PyObject *owner, const Blame *blame, Certainty certainty, const Operation *operation)
 {
     int was_on = pause_collector();
-    for (Check *check; (check = find_change(state, owner, operation)) != NULL;) {
+    int is_noted = 1;
+    for (Check *check; is_noted && (check = find_change(state, owner, operation)) != NULL;) {
         Py_INCREF(check);
         Blame found = *blame;
         Py_XINCREF(found.frame);
@@ -244,11 +246,14 @@ report(CoreState *state, const PyObject *owner, const Blame *blame, Certainty ce
             found.other_offset = check->place_offset;
         }
         int was_narrow = is_narrow(operation, check);
+        Py_ssize_t queued = state->queued;
         if (note(state, check, &found, operation) < 0 || differs(state, check, operation)) {
             PyErr_Clear();
-            if (check->armed && !check->suspended) {
-                check_suspend(check);
+            is_noted = state->queued > queued;
+            if (is_noted && check->armed && !check->suspended) {
+                check_suspend(check); /* I1 */
             }
+            events_miss(state, check->token);
         }
         else if (!was_narrow) {
             keep_place(check, blame); /* I4 */
@@ -408,6 +413,9 @@ static void
 end(CoreState *state, Operation *operation)
 {
     if (find_change(state, operation->owner, operation) == NULL) {
+        if ((state->missed_count > 0 || state->missed_more) && !events_is_draining()) {
+            stop_after(state, &operation->blame); /* I1 */
+        }
         return;
     }
     int others;
