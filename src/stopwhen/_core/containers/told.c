@@ -1,9 +1,10 @@
 /* Containers and objects with slots that tell of their changes: what is watched of each, and the calls that change one now.
  *
- * I1. `told` has the armed checks of a container, as a list, and `told_marks` counts it; the suspended ones, too, which are
- *     not compared but have the handler called. Meanwhile we stand before what changes containers of its type (interpose.c), or stores to
- *     slots (slots.c). A check is suspended where a change was noted, but without memory to keep what is there now. A change
- *     that could not be noted counts as missed, and what differs still is found at the next call.
+ * I1. `told` has the armed checks of a container, as a list, and `told_marks` counts it. Meanwhile we stand before what
+ *     changes containers of its type (interpose.c), or stores to slots (slots.c). A change that could not be noted for lack
+ *     of memory counts as missed, and what still differs is found at the next call. A check is suspended where a change was
+ *     noted, but there was no memory to keep what is there now: it stays in `told`, so that the next call on its owner has
+ *     the handler called, but is not compared.
  * I2. `operations` lists the calls that have begun and not ended, each on the stack of its own thread: those of one thread
  *     end in the reverse order.
  * I3. What differs when a call begins was changed by another one that has not ended; without one, by C code that does not
@@ -253,7 +254,9 @@ report(CoreState *state, const PyObject *owner, const Blame *blame, Certainty ce
             if (is_noted && check->armed && !check->suspended) {
                 check_suspend(check); /* I1 */
             }
-            events_miss(state, check->token);
+            else {
+                events_miss(state, check->token);
+            }
         }
         else if (!was_narrow) {
             keep_place(check, blame); /* I4 */
@@ -320,20 +323,12 @@ report_before(CoreState *state, const Operation *operation)
 {
     int others;
     const Operation *running = running_on(operation->owner, operation, &others);
-    if (running == NULL) {
-        Blame blame = operation->blame;
-        Py_XINCREF(blame.frame);
-        doubt(&blame, &operation->blame);
-        report(state, operation->owner, &blame, SILENT, NULL);
-        blame_release(&blame);
-        return;
-    }
-    Blame blame = running->blame;
+    Blame blame = running == NULL ? operation->blame : running->blame;
     Py_XINCREF(blame.frame);
-    if (others) {
+    if (running == NULL || others) {
         doubt(&blame, &operation->blame);
     }
-    report(state, operation->owner, &blame, certainty_of(running, TOLD), NULL);
+    report(state, operation->owner, &blame, running == NULL ? SILENT : certainty_of(running, TOLD), NULL);
     blame_release(&blame);
 }
 
@@ -396,14 +391,18 @@ told_begin_narrow(Operation *operation, PyObject *owner, Py_ssize_t start, Py_ss
     return begin_if_watched(operation, owner);
 }
 
-/* Have the handler called as soon as the instruction that made the call is done. */
+/* If more waits than the `queued` records of before, or something is missed (I1), have the handler called as soon as the
+ * blamed instruction is done. */
 static void
-stop_after(CoreState *state, const Blame *blame)
+call_handler_after(CoreState *state, const Blame *blame, Py_ssize_t queued)
 {
+    int is_due = state->queued > queued || state->missed_count > 0 || state->missed_more;
+    if (!is_due || events_is_draining()) {
+        return;
+    }
 #if HAS_MONITORING
     instrument_stop_after(state, blame);
 #else
-    (void)state;
     tracing_stop_after(blame);
     events_drain_later();
 #endif
@@ -412,26 +411,19 @@ stop_after(CoreState *state, const Blame *blame)
 static void
 end(CoreState *state, Operation *operation)
 {
-    if (find_change(state, operation->owner, operation) == NULL) {
-        if ((state->missed_count > 0 || state->missed_more) && !events_is_draining()) {
-            stop_after(state, &operation->blame); /* I1 */
-        }
-        return;
-    }
-    int others;
-    const Operation *running = running_on(operation->owner, operation, &others);
-    int is_shared = others || (running != NULL && running->blame.thread != operation->blame.thread);
-    int has_switched = *state->switches_now != operation->switches;
-    if (is_shared && has_switched) {
-        doubt(&operation->blame, &running->blame);
-    }
     Py_ssize_t queued = state->queued;
-    int missed = state->missed_count;
-    Certainty certainty = certainty_of(operation, has_switched ? TOLD_BESIDE : TOLD);
-    report(state, operation->owner, &operation->blame, certainty, operation);
-    if ((state->queued > queued || state->missed_count > missed) && !events_is_draining()) {
-        stop_after(state, &operation->blame);
+    if (find_change(state, operation->owner, operation) != NULL) {
+        int others;
+        const Operation *running = running_on(operation->owner, operation, &others);
+        int is_shared = others || (running != NULL && running->blame.thread != operation->blame.thread);
+        int has_switched = *state->switches_now != operation->switches;
+        if (is_shared && has_switched) {
+            doubt(&operation->blame, &running->blame);
+        }
+        Certainty certainty = certainty_of(operation, has_switched ? TOLD_BESIDE : TOLD);
+        report(state, operation->owner, &operation->blame, certainty, operation);
     }
+    call_handler_after(state, &operation->blame, queued);
 }
 
 void
@@ -497,12 +489,9 @@ told_look(CoreState *state, int is_due)
             PyObject *owner = Py_NewRef(check->owner);
             report(state, owner, &blame, SILENT, NULL); /* I3 */
             Py_DECREF(owner);
-            i = 0; /* What is suspended is taken out of the table. */
         }
     }
-    if (state->queued > queued && !events_is_draining()) {
-        stop_after(state, &blame);
-    }
+    call_handler_after(state, &blame, queued);
     blame_release(&blame);
     put_back_pending_error(error);
     next_look = now + PART_OF_TIME * (compat_time_ns() - now);
