@@ -30,7 +30,7 @@ struct Check {
     CheckKind kind;
     int armed;
     int suspended;
-    int is_told;          /* Its owner tells of changes (containers/told.c): it is not compared after instructions. */
+    int is_told;          /* Its owner reports changes (containers/told.c): it is not compared after instructions. */
     int began_beside;     /* Such a check was armed while another thread was calling something with the owner. */
     CoreState *state;     /* Borrowed; outlives every armed check, which session.close() takes off. */
     PyObject *owner;      /* Owned, unless `borrows_owner`. */

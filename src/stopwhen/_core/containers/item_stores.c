@@ -6,10 +6,10 @@
  *
  * I1. While `watcher` is taken, all code is calm: what was there by a walk over all objects, later code since the watcher is
  *     called as it is made.
- * I2. The counter of an instruction starts anew when it loses an event of its own. After events of ours its code is made
- *     calm again (instrument.c). Code that has such events when the walk comes by loses them at some time, when it runs
- *     next as a rule: it is restless, and gets events of ours, which keep it instrumented. Before others ask for such
- *     events, `on_doubt` is called, and events take the place of counters. The first instruction of a line may have line events as well: a store is one where a statement over several
+ * I2. The counter of an instruction starts again when an event at that instruction is turned off. When we turn off our
+ *     own events, the code is made calm again (instrument.c). Code that already has such events during the walk will lose
+ *     them later, usually when it runs next: it is marked `is_restless` and gets our events, which keep it instrumented.
+ *     Before another tool asks for such events, `on_doubt` is called, and events take the place of counters. The first instruction of a line may have line events as well: a store is one where a statement over several
  *     lines goes back to its first; what it does in silence then is found late, as what C code does.
  */
 #include "item_stores.h"
@@ -214,7 +214,7 @@ void
 item_stores_calm_again(PyCodeObject *code)
 {
     if (watcher >= 0) {
-        (void)set_counters(code, 1); /* Whoever is restless has events of ours already. */
+        (void)set_counters(code, 1); /* Restless code has our events already. */
     }
 }
 
